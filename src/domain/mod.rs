@@ -1,0 +1,22 @@
+//! What a lab talks about: elements, compositions, process parameters, and what a model takes and gives.
+//!
+//! The bottom of the crate. It is its own so that every check of a user's input stands in one place and
+//! can be read without knowing tensors, sockets or files; it knows std, serde and thiserror alone.
+
+mod composition;
+mod element;
+mod formula;
+mod raw;
+mod sample;
+mod schema;
+mod table;
+mod units;
+
+pub use composition::{Composition, CompositionError, PERCENT_LIMIT};
+pub use element::{Element, ElementError};
+pub use formula::{FormulaError, parse_formula};
+pub use raw::{RawComposition, RawSample, RawValue, Violation};
+pub use sample::{ProcessValue, Sample};
+pub use schema::{CompositionSchema, ElementRange, Outputs, Parameter, ParameterKind, Schema, Target, most_probable};
+pub use table::TableLayout;
+pub use units::{ABSOLUTE_ZERO_CELSIUS, Basis};

@@ -1,0 +1,64 @@
+//! What a user wrote: well-typed, but not yet checked; and what is wrong with it.
+//!
+//! Its own because every door (JSON, tables, training files) ends in these types, and only
+//! [`super::Sample::parse`] goes on from them.
+
+use super::Basis;
+
+/// A composition as a user wrote it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum RawComposition {
+    /// A formula in atomic parts.
+    Formula(String),
+    /// Symbols and amounts, on the basis of the sample or else of the schema.
+    Amounts(Vec<(String, f64)>),
+}
+
+/// A process parameter as a user wrote it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum RawValue {
+    /// A number.
+    Number(f64),
+    /// A level of a categorical parameter.
+    Text(String),
+}
+
+/// A sample as a user wrote it: well-typed, but not yet checked.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RawSample {
+    /// The composition.
+    pub composition: Option<RawComposition>,
+    /// Basis of the amounts; the schema's where it is not given.
+    pub basis: Option<Basis>,
+    /// Process parameters by name.
+    pub processing: Vec<(String, RawValue)>,
+}
+
+/// One complaint about an input.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// JSON pointer (RFC 6901) to the offending field.
+    pub pointer: String,
+    /// What is wrong with it, for people.
+    pub detail: String,
+}
+
+impl Violation {
+    /// A complaint about the field at `pointer`.
+    pub fn new(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self { pointer: pointer.into(), detail: detail.into() }
+    }
+
+    /// The complaint for a table, where a field is a column: `column: detail`.
+    pub fn in_words(&self) -> String {
+        match self.pointer.rsplit('/').next() {
+            Some(column) if !column.is_empty() => format!("{column}: {}", self.detail),
+            _ => self.detail.clone(),
+        }
+    }
+
+    /// `base/name`, with the escapes of RFC 6901.
+    pub fn child(base: &str, name: &str) -> String {
+        format!("{base}/{}", name.replace('~', "~0").replace('/', "~1"))
+    }
+}

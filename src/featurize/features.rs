@@ -1,0 +1,109 @@
+//! What a model reads of one sample, before scaling: the feature row and the pixels.
+//!
+//! Its own because this is what the bundle's `features` section describes: which numbers, in which order.
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::{Basis, Composition, ProcessValue, Sample, Schema};
+
+use super::image::{PIXELS, pixels};
+use super::statistics::descriptors;
+
+/// Which features a model reads besides the amounts of the schema's elements and its process parameters.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FeatureSpec {
+    /// Four structure features join the row: mixing entropy (in units of R), number of elements, largest
+    /// and second-largest atomic fraction.
+    #[serde(default)]
+    pub structure: bool,
+    /// How the image is made; `None` for a model without an image channel.
+    #[serde(default)]
+    pub image: Option<ImageSpec>,
+}
+
+/// The composition whose descriptors the image shows.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ImageSpec {
+    /// Basis of the amounts.
+    pub basis: Basis,
+    /// Whether the balance element is part of it. The paper leaves iron out of its steels.
+    pub balance: bool,
+}
+
+/// One sample as numbers, unscaled.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Features {
+    /// Amounts of the schema's elements, structure features, process parameters (levels one-hot).
+    pub row: Vec<f64>,
+    /// The image, row by row; `None` for a model without an image channel.
+    pub pixels: Option<Box<[f64; PIXELS]>>,
+}
+
+/// Length of the feature row.
+pub fn row_width(schema: &Schema, spec: &FeatureSpec) -> usize {
+    let structure = if spec.structure { 4 } else { 0 };
+    let processing: usize = schema.processing.iter().map(|parameter| parameter.width()).sum();
+    schema.composition.elements.len() + structure + processing
+}
+
+/// Featurizes one sample. The schema must be the one that the sample was parsed with.
+pub fn featurize(sample: &Sample, schema: &Schema, spec: &FeatureSpec) -> Features {
+    let mut row = Vec::with_capacity(row_width(schema, spec));
+    let composition = sample.composition();
+    row.extend(schema.composition.elements.iter().map(|range| composition.amount(range.element)));
+    if spec.structure {
+        row.extend(structure(composition));
+    }
+    for (value, parameter) in sample.processing().iter().zip(&schema.processing) {
+        match value {
+            ProcessValue::Number(number) => row.push(*number),
+            ProcessValue::Level(level) => {
+                row.extend((0..parameter.width()).map(|column| f64::from(u8::from(column == *level))));
+            }
+        }
+    }
+    Features { row, pixels: spec.image.map(|image| pixels_of(composition, schema, image)) }
+}
+
+fn pixels_of(composition: &Composition, schema: &Schema, spec: ImageSpec) -> Box<[f64; PIXELS]> {
+    let balance = schema.composition.balance.filter(|_| !spec.balance);
+    let shown = match balance {
+        None => Some(composition.to_basis(spec.basis)),
+        Some(balance) => composition.to_basis(spec.basis).without(balance),
+    };
+    // The pure balance element, left out of its own image, leaves a black one.
+    shown.map_or_else(|| Box::new([0.0; PIXELS]), |composition| pixels(&descriptors(&composition)))
+}
+
+fn structure(composition: &Composition) -> [f64; 4] {
+    let atomic = composition.to_basis(Basis::AtomicPercent).scaled_to(1.0);
+    let (mut entropy, mut largest, mut second) = (0.0, 0.0f64, 0.0f64);
+    for (_, fraction) in atomic.amounts() {
+        entropy -= fraction * fraction.ln();
+        second = second.max(fraction.min(largest));
+        largest = largest.max(*fraction);
+    }
+    [entropy, atomic.amounts().len() as f64, largest, second]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::parse_formula;
+
+    #[test]
+    fn structure_of_an_equimolar_alloy() {
+        let [entropy, count, largest, second] = structure(&parse_formula("CoCrFeMnNi").unwrap());
+        assert!((entropy - 5f64.ln()).abs() < 1e-12);
+        assert_eq!(count, 5.0);
+        assert!((largest - 0.2).abs() < 1e-12 && (second - 0.2).abs() < 1e-12);
+    }
+
+    #[test]
+    fn structure_of_a_binary() {
+        let [_, _, largest, second] = structure(&parse_formula("Cu64Zr36").unwrap());
+        assert!((largest - 0.64).abs() < 1e-12 && (second - 0.36).abs() < 1e-12);
+    }
+}
