@@ -1,4 +1,37 @@
-//! Alloy property prediction: the Materials Composition Visualization Network (MCVN) of Yu, Wu and Qian (2022).
+//! Alloy property prediction over HTTP: the Materials Composition Visualization Network (MCVN) of Yu, Wu and
+//! Qian (2022), trained and served with candle.
+//!
+//! # The map
+//! Dependencies run down the ranks only, and modules of one rank don't see each other; a test enforces both.
+//!
+//! | rank | module | is |
+//! |---|---|---|
+//! | 0 | [`domain`] | what a lab talks about: elements, compositions, samples, schemas |
+//! | 1 | [`featurize`] | from a sample to numbers: descriptors, image, feature row, scaling |
+//! | 2 | [`model`] | the network, its parameters, and the bundle that carries them |
+//! | 3 | [`train`], [`registry`] | from data to a bundle; bundles on storage |
+//! | 4 | [`batcher`] | concurrent requests become passes on one device thread |
+//! | 5 | [`http`] | routes, errors, limits |
+//! | 6 | [`app`], [`config`], [`telemetry`], [`cli`] | life cycle, knobs, logs, commands |
+//!
+//! # The walk of one `POST /predict/steel`
+//! 1. `http::layers` gives it an id, a log line, a deadline.
+//! 2. `http::extract` reads bytes into raw samples; a shape that is wrong is read again to name every field.
+//! 3. `http::state` chooses the bundle, once: schema, scaler and weights of the answer are of one version.
+//! 4. [`domain::Sample::parse`] checks the sample against the bundle's schema and collects every complaint.
+//! 5. [`featurize::featurize`] makes numbers, on the worker that read the request.
+//! 6. [`batcher::Batcher::submit`] takes room in the bounded queue, or refuses.
+//! 7. The device thread takes what waits, scales, passes it through [`model::Bundle::predict`], and replies.
+//! 8. `http::answer` puts the numbers into words: units, domain, what was assumed.
 
+pub mod app;
+pub mod batcher;
+pub mod cli;
+pub mod config;
 pub mod domain;
 pub mod featurize;
+pub mod http;
+pub mod model;
+pub mod registry;
+pub mod telemetry;
+pub mod train;

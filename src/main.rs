@@ -1,5 +1,26 @@
-//! The program `mcvn`.
+//! The program `mcvn`: sets the thread count that candle reads, then hands over to the command line.
 
-fn main() {
-    println!("{} {}", env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
+use std::process::ExitCode;
+
+/// Training allocates and frees megabytes at every step; the system's allocator hands such blocks back to
+/// the kernel each time.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    set_thread_counts();
+    mcvn::cli::run()
+}
+
+/// candle reads these on every matrix product; unset, it asks the operating system each time and is several
+/// times slower. One thread per product: concurrency comes from batching and from members side by side.
+#[allow(unsafe_code, reason = "the environment can only be set through unsafe; see the proof below")]
+fn set_thread_counts() {
+    for name in ["RAYON_NUM_THREADS", "CANDLE_NUM_THREADS"] {
+        if std::env::var_os(name).is_none() {
+            // SAFETY: this is the first statement of `main`; no other thread exists that could read or
+            // write the environment at the same time.
+            unsafe { std::env::set_var(name, "1") };
+        }
+    }
 }

@@ -1,0 +1,106 @@
+//! The command line: one file a subcommand.
+//!
+//! Its own because arguments, exit codes and terminal output belong to people at a prompt, not to the
+//! library.
+
+mod evaluate;
+mod featurize;
+mod openapi;
+mod predict;
+mod progress;
+mod selftest;
+mod serve;
+mod train;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::{Parser, Subcommand};
+
+use crate::model::DeviceChoice;
+
+/// Alloy property prediction over HTTP.
+#[derive(Parser)]
+#[command(name = "mcvn", version, about)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve predictions over HTTP (what happens without a subcommand).
+    Serve(serve::Arguments),
+    /// Train a bundle from a recipe and a CSV file.
+    Train(train::Arguments),
+    /// Measure a recipe over splits of a CSV file.
+    Evaluate(evaluate::Arguments),
+    /// Predict the rows of a CSV file.
+    Predict(predict::Arguments),
+    /// Show the descriptors of compositions.
+    Featurize(featurize::Arguments),
+    /// Check every bundle on a device against the CPU.
+    Selftest(selftest::Arguments),
+    /// Print the OpenAPI document.
+    Openapi,
+}
+
+/// Parses the arguments and runs the command.
+pub fn run() -> ExitCode {
+    let result = match Arguments::parse().command {
+        None => serve::run_with_defaults(),
+        Some(Command::Serve(arguments)) => serve::run(&arguments),
+        Some(Command::Train(arguments)) => train::run(&arguments),
+        Some(Command::Evaluate(arguments)) => evaluate::run(&arguments),
+        Some(Command::Predict(arguments)) => predict::run(&arguments),
+        Some(Command::Featurize(arguments)) => featurize::run(&arguments),
+        Some(Command::Selftest(arguments)) => selftest::run(&arguments),
+        Some(Command::Openapi) => openapi::run(),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        // Whoever read our output has seen enough.
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("mcvn: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let io = error.downcast_ref::<std::io::Error>();
+    io.is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+}
+
+fn read(path: &Path) -> Result<Vec<u8>> {
+    std::fs::read(path).with_context(|| path.display().to_string())
+}
+
+fn device(text: &str) -> Result<DeviceChoice, String> {
+    text.parse().map_err(|error: crate::model::DeviceError| error.to_string())
+}
+
+/// A file's name without its folder: folders of one machine mean nothing on another.
+fn file_name(path: &Path) -> String {
+    path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned())
+}
+
+/// Writes a file through a temporary one beside it: whole, or not at all.
+fn write_whole(path: &Path, write: impl FnOnce(&mut dyn std::io::Write) -> Result<()>) -> Result<()> {
+    let parent = match path.parent() {
+        Some(parent) if parent != Path::new("") => parent.to_owned(),
+        _ => PathBuf::from("."),
+    };
+    let mut file = tempfile::NamedTempFile::new_in(&parent).with_context(|| parent.display().to_string())?;
+    {
+        let mut buffered = std::io::BufWriter::new(&mut file);
+        write(&mut buffered)?;
+        std::io::Write::flush(&mut buffered)?;
+    }
+    let file = file.persist(path).with_context(|| path.display().to_string())?;
+    use std::os::unix::fs::PermissionsExt;
+    file.set_permissions(std::fs::Permissions::from_mode(0o644))?;
+    Ok(())
+}

@@ -1,0 +1,125 @@
+//! `mcvn train`: a recipe and a CSV file become a bundle.
+
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+
+use super::progress::{ProgressFormat, Reporter, cancel_flag};
+use super::{device, file_name, read};
+use crate::model::{DeviceChoice, Evaluation};
+use crate::registry::{self, StoredBundle};
+use crate::train::{Dataset, FitOptions, Progress, Recipe, fit, model_card};
+
+#[derive(Args)]
+pub(super) struct Arguments {
+    /// The recipe: which columns are what, and how to train.
+    #[arg(long)]
+    recipe: PathBuf,
+    /// The data.
+    #[arg(long)]
+    data: PathBuf,
+    /// Folder of the new bundle; it must not exist.
+    #[arg(long, required_unless_present = "install")]
+    out: Option<PathBuf>,
+    /// Instead of --out: install the bundle in this models folder as MODEL/VERSION and make it active.
+    #[arg(long, conflicts_with = "out")]
+    install: Option<PathBuf>,
+    /// Seed of everything random: the same seed gives the same bytes.
+    #[arg(long, default_value_t = 7)]
+    seed: u64,
+    /// Where to train: auto, cpu or cuda:N.
+    #[arg(long, default_value = "cpu", value_parser = device)]
+    device: DeviceChoice,
+    /// Members trained side by side on a CPU (all cores by default).
+    #[arg(long)]
+    threads: Option<usize>,
+    /// How progress is shown.
+    #[arg(long, value_enum, default_value = "auto")]
+    progress: ProgressFormat,
+    /// Name of the version (the start of the weights' SHA-256 by default).
+    #[arg(long)]
+    version: Option<String>,
+    /// RFC 3339 time to record in the manifest (none by default, so that the same seed gives the same bytes).
+    #[arg(long)]
+    created: Option<String>,
+    /// Scores to record in the manifest and the card, written by `mcvn evaluate --json`; may be repeated.
+    #[arg(long)]
+    evaluation: Vec<PathBuf>,
+}
+
+pub(super) fn run(arguments: &Arguments) -> Result<()> {
+    let (recipe, data) = read_recipe_and_data(&arguments.recipe, &arguments.data)?;
+    let evaluations: Vec<Evaluation> =
+        arguments.evaluation.iter().map(|path| read_evaluation(path, &recipe, &data)).collect::<Result<_>>()?;
+    if let Some(out) = arguments.out.as_ref().filter(|out| out.exists()) {
+        bail!("{} exists already", out.display());
+    }
+    if let Some(version) = arguments.version.as_ref().filter(|version| !registry::is_name(version)) {
+        bail!("--version {version}: use letters, digits, dots, - and _");
+    }
+    let options = FitOptions {
+        seed: arguments.seed,
+        threads: threads(arguments.threads),
+        device: arguments.device.open()?.device,
+        data_file: file_name(&arguments.data),
+        created: arguments.created.clone(),
+    };
+    let outputs = if recipe.training.one_net_per_target { recipe.targets.len() } else { 1 };
+    let reporter = Reporter::new(arguments.progress, recipe.training.steps * recipe.training.members * outputs)?;
+    let cancelled = cancel_flag()?;
+    let observe = |progress: Progress| {
+        reporter.step(Some(progress.loss));
+        if cancelled.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    };
+    let rows: Vec<usize> = (0..data.samples.len()).collect();
+    let mut trained = fit(&recipe, &data, &rows, &options, &observe)?;
+    reporter.finish();
+    trained.manifest.evaluation = evaluations;
+    if let Some(version) = &arguments.version {
+        trained.manifest.version.clone_from(version);
+    }
+    let card = model_card(&trained.manifest, &recipe.limits);
+    let mut manifest = serde_json::to_vec_pretty(&trained.manifest)?;
+    manifest.push(b'\n');
+    let bundle = StoredBundle { manifest, weights: trained.weights };
+    let folder = match (&arguments.out, &arguments.install) {
+        (Some(out), _) => out.clone(),
+        (None, Some(models)) => models.join(&recipe.name).join(&trained.manifest.version),
+        (None, None) => bail!("give --out or --install"),
+    };
+    registry::write_bundle(&folder, &bundle, &card)?;
+    if let Some(models) = &arguments.install {
+        registry::set_active(&models.join(&recipe.name), &trained.manifest.version)?;
+    }
+    match arguments.progress {
+        ProgressFormat::Json => {
+            println!("{}", serde_json::json!({"event": "done", "version": trained.manifest.version}))
+        }
+        _ => eprintln!("{} {} in {}", recipe.name, trained.manifest.version, folder.display()),
+    }
+    Ok(())
+}
+
+pub(super) fn read_recipe_and_data(recipe: &Path, data: &Path) -> Result<(Recipe, Dataset)> {
+    let text = String::from_utf8(read(recipe)?).with_context(|| recipe.display().to_string())?;
+    let parsed = Recipe::parse(&text).with_context(|| recipe.display().to_string())?;
+    let dataset = Dataset::read(&read(data)?, &parsed).with_context(|| data.display().to_string())?;
+    Ok((parsed, dataset))
+}
+
+pub(super) fn threads(asked: Option<usize>) -> usize {
+    asked.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)).max(1)
+}
+
+/// Scores may only be recorded with the model and the data that they were measured with.
+fn read_evaluation(path: &Path, recipe: &Recipe, data: &Dataset) -> Result<Evaluation> {
+    let place = || path.display().to_string();
+    let report: super::evaluate::Report = serde_json::from_slice(&read(path)?).with_context(place)?;
+    if !report.recipe.makes_the_same_as(recipe) || report.data_sha256 != data.sha256 {
+        bail!("{}: measured with another recipe or other data", place());
+    }
+    Ok(report.evaluation)
+}

@@ -1,0 +1,208 @@
+//! Every knob of the server, once: flag over `MCVN_*` variable over TOML file over default.
+//!
+//! Its own so that precedence is one rule. The values' meanings belong to the modules whose `Config` they
+//! are; here they are only put together.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+use serde::{Deserialize, Serialize};
+
+use crate::batcher::BatcherConfig;
+use crate::http::HttpConfig;
+
+/// How log lines are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// The server's configuration.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Address and port to listen on.
+    pub listen: String,
+    /// Folders of models; a later one shadows an earlier one by model name.
+    pub models_dirs: Vec<PathBuf>,
+    /// `auto`, `cpu` or `cuda:N`.
+    pub device: String,
+    /// Serve models whose answers depend on the batch.
+    pub allow_batch_dependent: bool,
+    /// Longest time for finishing what was accepted, after a stop signal.
+    pub drain_seconds: f64,
+    /// How log lines are written.
+    pub log_format: LogFormat,
+    /// Least level that is logged, or a filter such as `info,mcvn=debug`.
+    pub log_level: String,
+    /// The HTTP surface.
+    pub http: HttpConfig,
+    /// The queue.
+    pub batcher: BatcherConfig,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: "127.0.0.1:8080".to_owned(),
+            models_dirs: vec![PathBuf::from("models")],
+            device: "auto".to_owned(),
+            allow_batch_dependent: false,
+            drain_seconds: 20.0,
+            log_format: LogFormat::Text,
+            log_level: "info".to_owned(),
+            http: HttpConfig::default(),
+            batcher: BatcherConfig::default(),
+        }
+    }
+}
+
+/// The knobs as flags and variables.
+#[derive(Args, Clone, Debug, Default)]
+pub struct ServeFlags {
+    /// TOML file with any of these knobs (`[http]` and `[batcher]` are tables).
+    #[arg(long, env = "MCVN_CONFIG")]
+    config: Option<PathBuf>,
+    /// Address and port to listen on [default: 127.0.0.1:8080].
+    #[arg(long, env = "MCVN_LISTEN")]
+    listen: Option<String>,
+    /// Folder of models; repeat it (or separate with commas) for more, later ones shadow earlier ones [default: models].
+    #[arg(long = "models-dir", env = "MCVN_MODELS_DIR", value_delimiter = ',')]
+    models_dirs: Option<Vec<PathBuf>>,
+    /// auto, cpu or cuda:N [default: auto].
+    #[arg(long, env = "MCVN_DEVICE")]
+    device: Option<String>,
+    /// Serve models whose answers depend on the batch [default: false].
+    #[arg(long, env = "MCVN_ALLOW_BATCH_DEPENDENT", num_args = 0..=1, default_missing_value = "true")]
+    allow_batch_dependent: Option<bool>,
+    /// Longest time for finishing what was accepted, after a stop signal [default: 20].
+    #[arg(long, env = "MCVN_DRAIN_SECONDS")]
+    drain_seconds: Option<f64>,
+    /// How log lines are written [default: text].
+    #[arg(long, env = "MCVN_LOG_FORMAT", value_enum)]
+    log_format: Option<LogFormat>,
+    /// Least level that is logged, or a filter such as info,mcvn=debug [default: info].
+    #[arg(long, env = "MCVN_LOG_LEVEL")]
+    log_level: Option<String>,
+    /// Largest JSON body, in bytes [default: 2000000].
+    #[arg(long, env = "MCVN_JSON_BODY_BYTES")]
+    json_body_bytes: Option<usize>,
+    /// Largest CSV body, in bytes [default: 16000000].
+    #[arg(long, env = "MCVN_CSV_BODY_BYTES")]
+    csv_body_bytes: Option<usize>,
+    /// Most samples in one request [default: 10000].
+    #[arg(long, env = "MCVN_MAX_SAMPLES")]
+    max_samples: Option<usize>,
+    /// Longest time for one answer [default: 30].
+    #[arg(long, env = "MCVN_DEADLINE_SECONDS")]
+    deadline_seconds: Option<f64>,
+    /// Samples that may wait or be under way [default: 16384].
+    #[arg(long, env = "MCVN_QUEUE_SAMPLES")]
+    queue_samples: Option<usize>,
+    /// Samples in one pass [default: 256].
+    #[arg(long, env = "MCVN_MAX_BATCH")]
+    max_batch: Option<usize>,
+}
+
+/// Why a configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("{0}: {1}")]
+    File(PathBuf, std::io::Error),
+    /// The file is not what it should be.
+    #[error("{0}: {1}")]
+    Syntax(PathBuf, toml::de::Error),
+    /// Values that contradict each other or make no sense.
+    #[error("{0}")]
+    Value(String),
+}
+
+impl Config {
+    /// Puts flags and variables over the file they name, and that over the defaults.
+    ///
+    /// # Errors
+    /// [`ConfigError`] for a file that cannot be read, an unknown knob or a senseless value.
+    pub fn assemble(flags: ServeFlags) -> Result<Self, ConfigError> {
+        let mut config = flags.config.as_deref().map_or_else(|| Ok(Self::default()), Self::read)?;
+        let ServeFlags { config: _, listen, models_dirs, device, allow_batch_dependent, drain_seconds, .. } = flags;
+        set(&mut config.listen, listen);
+        set(&mut config.models_dirs, models_dirs);
+        set(&mut config.device, device);
+        set(&mut config.allow_batch_dependent, allow_batch_dependent);
+        set(&mut config.drain_seconds, drain_seconds);
+        set(&mut config.log_format, flags.log_format);
+        set(&mut config.log_level, flags.log_level);
+        set(&mut config.http.json_body_bytes, flags.json_body_bytes);
+        set(&mut config.http.csv_body_bytes, flags.csv_body_bytes);
+        set(&mut config.http.max_samples, flags.max_samples);
+        set(&mut config.http.deadline_seconds, flags.deadline_seconds);
+        set(&mut config.batcher.queue_samples, flags.queue_samples);
+        set(&mut config.batcher.max_batch, flags.max_batch);
+        config.check()?;
+        Ok(config)
+    }
+
+    fn read(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path).map_err(|error| ConfigError::File(path.to_owned(), error))?;
+        toml::from_str(&text).map_err(|error| ConfigError::Syntax(path.to_owned(), error))
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        let wrong = |what: &str| Err(ConfigError::Value(what.to_owned()));
+        if self.models_dirs.is_empty() {
+            return wrong("models-dir: name at least one folder");
+        }
+        if self.http.max_samples == 0 || self.batcher.max_batch == 0 {
+            return wrong("max-samples and max-batch must be at least 1");
+        }
+        if self.batcher.queue_samples < self.http.max_samples {
+            return wrong("queue-samples must be at least max-samples, or the largest request could never be answered");
+        }
+        if !(self.http.deadline_seconds > 0.0 && self.drain_seconds > 0.0) {
+            return wrong("deadline-seconds and drain-seconds must be above 0");
+        }
+        Ok(())
+    }
+}
+
+fn set<T>(knob: &mut T, value: Option<T>) {
+    if let Some(value) = value {
+        *knob = value;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    #[test]
+    fn flags_win_over_the_file_and_the_file_over_defaults() {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        writeln!(file, "device = \"cpu\"\nlisten = \"127.0.0.1:1\"\n[http]\nmax_samples = 5").unwrap();
+        let flags = ServeFlags {
+            config: Some(file.path().to_owned()),
+            listen: Some("127.0.0.1:2".into()),
+            ..ServeFlags::default()
+        };
+        let config = Config::assemble(flags).unwrap();
+        assert_eq!((config.listen.as_str(), config.device.as_str()), ("127.0.0.1:2", "cpu"));
+        assert_eq!((config.http.max_samples, config.http.json_body_bytes), (5, 2_000_000));
+    }
+
+    #[test]
+    fn unknown_knobs_and_senseless_values_are_refused() {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        writeln!(file, "colour = 3").unwrap();
+        let flags = ServeFlags { config: Some(file.path().to_owned()), ..ServeFlags::default() };
+        assert!(matches!(Config::assemble(flags), Err(ConfigError::Syntax(..))));
+        let flags = ServeFlags { queue_samples: Some(1), ..ServeFlags::default() };
+        assert!(matches!(Config::assemble(flags), Err(ConfigError::Value(_))));
+    }
+}

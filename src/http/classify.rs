@@ -1,0 +1,64 @@
+//! `POST /classify/glass`.
+
+use axum::body::Body;
+use axum::extract::State as FromState;
+use axum::http::{HeaderMap, Uri};
+use axum::response::Response;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::answer::{Answer, ClassPrediction, answer};
+use super::error::{ApiError, Problems};
+use super::predict::Composition;
+use super::state::State;
+
+/// One alloy, or a list of them: give `composition`, or `samples`.
+#[derive(Serialize, ToSchema)]
+#[allow(dead_code, reason = "describes bodies; they are read by `extract`")]
+pub(super) struct GlassRequest {
+    /// Which model of the route answers; its default where none is named. For CSV: `?model=`.
+    #[schema(example = "glass")]
+    model: Option<String>,
+    /// Several alloys instead of one.
+    samples: Option<Vec<GlassSample>>,
+    #[serde(flatten)]
+    sample: GlassSample,
+}
+
+/// One alloy.
+#[derive(Serialize, ToSchema)]
+#[allow(dead_code, reason = "describes bodies; they are read by `extract`")]
+pub(super) struct GlassSample {
+    composition: Option<Composition>,
+    /// Basis of the amounts: `atomic_percent` for glasses where none is given.
+    #[schema(example = "atomic_percent")]
+    basis: Option<String>,
+}
+
+/// The route of the glass models.
+pub(super) const ROUTE: &str = "/classify/glass";
+
+/// Glass-forming class of alloys: bulk metallic glass (BMG), ribbon (RMG) or crystalline (CRA).
+///
+/// Takes JSON or a CSV table (a `formula` column, or one column per element) and answers in kind. A bad row
+/// of a table gets its message in the `error` column.
+#[utoipa::path(
+    post,
+    path = "/classify/glass",
+    tag = "prediction",
+    params(("model" = Option<String>, Query, description = "Which model answers")),
+    request_body(content((GlassRequest = "application/json"), (String = "text/csv"))),
+    responses(
+        (status = 200, description = "The most probable class and all probabilities",
+            content((Answer<ClassPrediction> = "application/json"), (String = "text/csv"))),
+        Problems,
+    )
+)]
+pub(super) async fn classify_glass(
+    FromState(state): FromState<State>,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, ApiError> {
+    answer(&state, ROUTE, &headers, &uri, body).await
+}

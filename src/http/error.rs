@@ -1,0 +1,242 @@
+//! Every error a client can see: RFC 9457 `application/problem+json`, and the only status codes.
+//!
+//! Its own so that the table of errors is one file. What a client reads is not what the log reads: causes
+//! of internal failures stay in the log.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::Request;
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use utoipa::{IntoResponses, ToSchema};
+
+use crate::batcher::SubmitError;
+use crate::domain::Violation;
+
+/// The header that names a request, in requests, answers and logs.
+pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// How long a refused client should wait.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+/// A list of complaints stops here: a broken script repeats itself.
+const MOST_VIOLATIONS: usize = 100;
+
+/// An error answer.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum ApiError {
+    /// Not JSON, or not CSV.
+    MalformedBody(String),
+    /// A content type that no route reads.
+    UnsupportedMediaType(String),
+    /// A body over the limit for its type.
+    BodyTooLarge(usize),
+    /// Fields that are unknown, missing, ill-typed or not physical; and models that would take the input.
+    InvalidSample(Vec<Violation>, Vec<String>),
+    /// No such route, model or version.
+    NotFound(String),
+    /// The route exists, the method doesn't.
+    MethodNotAllowed,
+    /// The queue is full.
+    Overloaded,
+    /// Loading or draining.
+    NotReady,
+    /// The pass failed; the cause is for the log only.
+    InferenceFailed(String),
+    /// The answer took too long.
+    DeadlineExceeded(Duration),
+}
+
+/// RFC 9457 problem details.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Problem {
+    /// Identifies the kind of problem.
+    #[serde(rename = "type")]
+    #[schema(example = "urn:mcvn:problem:invalid_sample")]
+    kind: String,
+    /// The kind of problem in words.
+    title: &'static str,
+    /// The HTTP status.
+    #[schema(example = 422)]
+    status: u16,
+    /// What went wrong this time.
+    detail: String,
+    /// The kind of problem, for programs.
+    #[schema(example = "invalid_sample")]
+    code: &'static str,
+    /// Names the request, as in the `x-request-id` header and the log.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_id: Option<String>,
+    /// Every offending field of a 422.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    errors: Vec<FieldError>,
+    /// Other models of the route that take the process parameters given.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    models_that_take_this_input: Vec<String>,
+}
+
+/// One offending field.
+#[derive(Debug, Serialize, ToSchema)]
+struct FieldError {
+    /// JSON pointer (RFC 6901) to the field; for a table, `/` and the name of the column.
+    #[schema(example = "/composition/Xx")]
+    pointer: String,
+    /// What is wrong with it.
+    #[schema(example = "\"Xx\" is not a chemical element")]
+    detail: String,
+}
+
+/// The errors of a prediction, for the document.
+#[derive(IntoResponses)]
+#[allow(dead_code, reason = "describes answers; they are made from ApiError")]
+pub(super) enum Problems {
+    /// malformed_body: not JSON, or not CSV
+    #[response(status = 400, content_type = "application/problem+json")]
+    MalformedBody(Problem),
+    /// not_found: the route has no such model
+    #[response(status = 404, content_type = "application/problem+json")]
+    NotFound(Problem),
+    /// body_too_large: over the limit for its content type
+    #[response(status = 413, content_type = "application/problem+json")]
+    BodyTooLarge(Problem),
+    /// unsupported_media_type: neither JSON nor CSV
+    #[response(status = 415, content_type = "application/problem+json")]
+    UnsupportedMediaType(Problem),
+    /// invalid_sample: every offending field is named in errors
+    #[response(status = 422, content_type = "application/problem+json")]
+    InvalidSample(Problem),
+    /// overloaded: the queue is full; see Retry-After
+    #[response(status = 429, content_type = "application/problem+json")]
+    Overloaded(Problem),
+    /// inference_failed: the cause is in the server's log
+    #[response(status = 500, content_type = "application/problem+json")]
+    InferenceFailed(Problem),
+    /// not_ready: loading or draining; see Retry-After
+    #[response(status = 503, content_type = "application/problem+json")]
+    NotReady(Problem),
+    /// deadline_exceeded: no answer in time
+    #[response(status = 504, content_type = "application/problem+json")]
+    DeadlineExceeded(Problem),
+}
+
+impl ApiError {
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::MalformedBody(_) => StatusCode::BAD_REQUEST,
+            Self::UnsupportedMediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::BodyTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::InvalidSample(..) => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::NotFound(_) => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Overloaded => StatusCode::TOO_MANY_REQUESTS,
+            Self::NotReady => StatusCode::SERVICE_UNAVAILABLE,
+            Self::InferenceFailed(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::DeadlineExceeded(_) => StatusCode::GATEWAY_TIMEOUT,
+        }
+    }
+
+    fn code_and_title(&self) -> (&'static str, &'static str) {
+        match self {
+            Self::MalformedBody(_) => ("malformed_body", "The body cannot be read"),
+            Self::UnsupportedMediaType(_) => ("unsupported_media_type", "The content type is not understood"),
+            Self::BodyTooLarge(_) => ("body_too_large", "The body is too large"),
+            Self::InvalidSample(..) => ("invalid_sample", "The input is not a valid sample"),
+            Self::NotFound(_) => ("not_found", "Not found"),
+            Self::MethodNotAllowed => ("method_not_allowed", "The method is not allowed here"),
+            Self::Overloaded => ("overloaded", "Too much is waiting"),
+            Self::NotReady => ("not_ready", "Not ready"),
+            Self::InferenceFailed(_) => ("inference_failed", "The prediction failed"),
+            Self::DeadlineExceeded(_) => ("deadline_exceeded", "The answer took too long"),
+        }
+    }
+
+    fn detail(&self) -> String {
+        match self {
+            Self::MalformedBody(detail) | Self::NotFound(detail) | Self::UnsupportedMediaType(detail) => detail.clone(),
+            Self::BodyTooLarge(limit) => format!("the limit is {limit} bytes"),
+            Self::InvalidSample(violations, _) => match violations.as_slice() {
+                [only] if only.pointer.is_empty() => only.detail.clone(),
+                [only] => format!("{}: {}", only.pointer, only.detail),
+                several => format!("{} fields are wrong; see errors", several.len()),
+            },
+            Self::MethodNotAllowed => "see the Allow header".to_owned(),
+            Self::Overloaded => "the queue is full; try again after Retry-After seconds".to_owned(),
+            Self::NotReady => "the server is starting or stopping".to_owned(),
+            Self::InferenceFailed(_) => "the cause is in the server's log under this request_id".to_owned(),
+            Self::DeadlineExceeded(deadline) => format!("no answer within {} s", deadline.as_secs_f64()),
+        }
+    }
+
+    fn problem(&self, request_id: Option<String>) -> Problem {
+        let (code, title) = self.code_and_title();
+        let (errors, models_that_take_this_input) = match self {
+            Self::InvalidSample(violations, models) => {
+                let field = |violation: &Violation| FieldError {
+                    pointer: violation.pointer.clone(),
+                    detail: violation.detail.clone(),
+                };
+                (violations.iter().take(MOST_VIOLATIONS).map(field).collect(), models.clone())
+            }
+            _ => (Vec::new(), Vec::new()),
+        };
+        Problem {
+            kind: format!("urn:mcvn:problem:{code}"),
+            title,
+            status: self.status().as_u16(),
+            detail: self.detail(),
+            code,
+            request_id,
+            errors,
+            models_that_take_this_input,
+        }
+    }
+}
+
+impl From<Vec<Violation>> for ApiError {
+    fn from(violations: Vec<Violation>) -> Self {
+        Self::InvalidSample(violations, Vec::new())
+    }
+}
+
+impl From<SubmitError> for ApiError {
+    fn from(error: SubmitError) -> Self {
+        match error {
+            SubmitError::Overloaded => Self::Overloaded,
+            SubmitError::Closed => Self::NotReady,
+            SubmitError::Failed(cause) => Self::InferenceFailed(cause),
+        }
+    }
+}
+
+/// The body is written by [`render`], which knows the request id.
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let mut response = self.status().into_response();
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+/// Writes the bodies of error answers, and logs internal failures: once, here.
+pub(super) async fn render(request: Request, next: Next) -> Response {
+    let id = request.headers().get(REQUEST_ID).and_then(|id| id.to_str().ok()).map(str::to_owned);
+    let mut response = next.run(request).await;
+    let Some(error) = response.extensions_mut().remove::<ApiError>() else { return response };
+    if let ApiError::InferenceFailed(cause) = &error {
+        tracing::error!(request_id = id.as_deref(), cause, "inference failed");
+    }
+    let mut rendered = (error.status(), Json(error.problem(id))).into_response();
+    // What the router said besides the body (the Allow header of a 405, say) stays.
+    for (name, value) in response.headers() {
+        if name != header::CONTENT_LENGTH && name != header::CONTENT_TYPE {
+            rendered.headers_mut().insert(name.clone(), value.clone());
+        }
+    }
+    let headers = rendered.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    if matches!(error, ApiError::Overloaded | ApiError::NotReady) {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER.as_secs()));
+    }
+    rendered
+}

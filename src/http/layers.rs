@@ -1,0 +1,85 @@
+//! What every request passes through: id, log line, error bodies, panics, deadline.
+//!
+//! Its own so that their order is one list, read from the outside in.
+
+use std::any::Any;
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
+
+use axum::Router;
+use axum::extract::{MatchedPath, Request};
+use axum::http::HeaderValue;
+use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use tower::ServiceBuilder;
+use tower_http::LatencyUnit;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::trace::{DefaultOnFailure, DefaultOnResponse, TraceLayer};
+use tracing::{Level, Span};
+
+use super::error::{ApiError, REQUEST_ID, render};
+use super::state::State;
+
+/// Wraps the routes.
+pub(super) fn wrap(router: Router<State>, state: &State) -> Router<State> {
+    let on_response = DefaultOnResponse::new().level(Level::INFO).latency_unit(LatencyUnit::Micros);
+    let trace = TraceLayer::new_for_http()
+        .make_span_with(span)
+        .on_response(on_response)
+        .on_failure(DefaultOnFailure::new().level(Level::DEBUG));
+    router.layer(
+        ServiceBuilder::new()
+            .layer(from_fn(request_id))
+            .layer(trace)
+            .layer(from_fn(render))
+            .layer(CatchPanicLayer::custom(panicked))
+            .layer(from_fn_with_state(state.http().deadline(), deadline)),
+    )
+}
+
+/// Keeps the client's id where it is harmless, else gives one; answers carry it.
+async fn request_id(mut request: Request, next: Next) -> Response {
+    let harmless = |id: &&HeaderValue| {
+        let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.".contains(byte);
+        !id.is_empty() && id.len() <= 64 && id.as_bytes().iter().all(plain)
+    };
+    let id = request.headers().get(REQUEST_ID).filter(harmless).cloned().unwrap_or_else(fresh_id);
+    request.headers_mut().insert(REQUEST_ID, id.clone());
+    let mut response = next.run(request).await;
+    response.headers_mut().insert(REQUEST_ID, id);
+    response
+}
+
+/// Unique within a process by its counter, between processes by their start time.
+fn fresh_id() -> HeaderValue {
+    static START: LazyLock<u64> = LazyLock::new(|| {
+        SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_micros() as u64)
+    });
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let id = format!("{:x}-{:x}", *START, COUNT.fetch_add(1, Ordering::Relaxed));
+    HeaderValue::from_str(&id).unwrap_or(HeaderValue::from_static("none"))
+}
+
+fn span(request: &Request) -> Span {
+    let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str);
+    let id = request.headers().get(REQUEST_ID).and_then(|id| id.to_str().ok()).unwrap_or_default();
+    tracing::info_span!("request", request_id = id, method = %request.method(), route)
+}
+
+fn panicked(cause: Box<dyn Any + Send + 'static>) -> Response {
+    let text = cause.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    let text = text.or_else(|| cause.downcast_ref::<String>().cloned()).unwrap_or_default();
+    ApiError::InferenceFailed(format!("panic in a handler: {text}")).into_response()
+}
+
+async fn deadline(
+    axum::extract::State(limit): axum::extract::State<Duration>,
+    request: Request,
+    next: Next,
+) -> Response {
+    match tokio::time::timeout(limit, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => ApiError::DeadlineExceeded(limit).into_response(),
+    }
+}

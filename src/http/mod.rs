@@ -1,0 +1,74 @@
+//! The HTTP surface: one list of routes, from which the OpenAPI document is made too.
+//!
+//! Its own because here the outside world ends: bytes become raw samples, errors become problem details.
+//! It knows everything below, but neither candle's types nor file paths.
+
+mod answer;
+mod classify;
+mod error;
+mod extract;
+mod health;
+mod layers;
+mod models;
+mod predict;
+mod state;
+mod table;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use utoipa::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+pub use state::{HttpConfig, Serving, State};
+
+use error::ApiError;
+
+/// What the OpenAPI document says of the whole.
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "mcvn",
+        description = "Alloy property prediction with the Materials Composition Visualization Network.\n\n\
+            Every error is an RFC 9457 problem (`application/problem+json`). Every answer carries the request's \
+            `x-request-id` header; send one to choose it.",
+        license(name = "MIT", identifier = "MIT")
+    ),
+    tags(
+        (name = "prediction", description = "Properties and classes of alloys"),
+        (name = "models", description = "What can be asked of which model"),
+        (name = "health", description = "For operators and schedulers"),
+    )
+)]
+struct Document;
+
+/// The only list of routes.
+fn routes() -> OpenApiRouter<State> {
+    OpenApiRouter::with_openapi(Document::openapi())
+        .routes(routes!(predict::predict_steel))
+        .routes(routes!(classify::classify_glass))
+        .routes(routes!(models::list_models))
+        .routes(routes!(models::show_model))
+        .routes(routes!(health::livez))
+        .routes(routes!(health::readyz))
+        .routes(routes!(health::openapi_yaml))
+}
+
+/// The OpenAPI 3.1 document, as YAML.
+///
+/// # Errors
+/// A failure to write YAML.
+pub fn openapi_document() -> Result<String, String> {
+    routes().into_openapi().to_yaml().map_err(|error| error.to_string())
+}
+
+/// The whole service.
+pub fn router(state: State) -> Router {
+    let (router, _) = routes().split_for_parts();
+    let router = router
+        .fallback(|| async { ApiError::NotFound("no such route; see /openapi.yaml".to_owned()) })
+        .method_not_allowed_fallback(|| async { ApiError::MethodNotAllowed })
+        // Bodies are read with limits of their own, by content type.
+        .layer(DefaultBodyLimit::disable());
+    layers::wrap(router, &state).with_state(state)
+}

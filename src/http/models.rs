@@ -1,0 +1,218 @@
+//! `GET /models`: what can be asked of which model.
+
+use axum::Json;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State as FromState};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::error::{ApiError, Problem};
+use super::state::State;
+use crate::domain::{Outputs, Parameter, ParameterKind};
+use crate::model::{Bundle, Evaluation};
+
+/// One model of the list.
+#[derive(Serialize, ToSchema)]
+pub(super) struct ModelSummary {
+    #[schema(example = "steel-fatigue")]
+    name: String,
+    version: String,
+    title: String,
+    /// The route that answers with it.
+    #[schema(example = "/predict/steel")]
+    route: String,
+    /// Whether it answers where a request of its route names no model.
+    default: bool,
+}
+
+/// The models that are served.
+#[derive(Serialize, ToSchema)]
+pub(super) struct ModelList {
+    models: Vec<ModelSummary>,
+}
+
+/// One model in full.
+#[derive(Serialize, ToSchema)]
+pub(super) struct ModelDetail {
+    #[serde(flatten)]
+    summary: ModelSummary,
+    composition: CompositionInput,
+    /// The process parameters it takes.
+    processing: Vec<ParameterInput>,
+    /// What it gives: properties with units.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    targets: Vec<TargetOutput>,
+    /// What it gives: the probabilities of these classes.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    classes: Vec<String>,
+    data: DataSource,
+    /// Scores over splits, by protocol, target or class, and metric.
+    #[schema(value_type = Vec<Object>)]
+    evaluation: Vec<Evaluation>,
+    /// True for a model whose answers depend on what else is asked at the same time.
+    batch_dependent: bool,
+}
+
+/// The composition a model takes.
+#[derive(Serialize, ToSchema)]
+struct CompositionInput {
+    /// Basis of amounts that come without one.
+    #[schema(example = "weight_percent")]
+    basis: String,
+    /// Unit of the ranges.
+    #[schema(example = "wt%")]
+    unit: &'static str,
+    /// The element that makes up the rest to 100 where it is not named.
+    #[schema(example = "Fe")]
+    balance: Option<String>,
+    /// Elements seen in training, with their ranges.
+    elements: Vec<ElementInput>,
+}
+
+/// One element seen in training.
+#[derive(Serialize, ToSchema)]
+struct ElementInput {
+    #[schema(example = "C")]
+    element: &'static str,
+    min: f64,
+    max: f64,
+}
+
+/// One process parameter.
+#[derive(Serialize, ToSchema)]
+struct ParameterInput {
+    #[schema(example = "tempering_temperature")]
+    name: String,
+    #[schema(example = "°C")]
+    unit: String,
+    description: String,
+    /// Whether a sample must give it.
+    required: bool,
+    /// Least value seen in training.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    min: Option<f64>,
+    /// Largest value seen in training.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max: Option<f64>,
+    /// Levels of a categorical parameter.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    levels: Option<Vec<String>>,
+    /// What is taken where none is given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<super::answer::Scalar>)]
+    default: Option<serde_json::Value>,
+}
+
+/// One predicted property.
+#[derive(Serialize, ToSchema)]
+struct TargetOutput {
+    #[schema(example = "fatigue_strength")]
+    name: String,
+    #[schema(example = "MPa")]
+    unit: String,
+}
+
+/// What a model was trained on.
+#[derive(Serialize, ToSchema)]
+struct DataSource {
+    rows: usize,
+    /// Heats, alloys or chemical systems among the rows.
+    groups: usize,
+    citation: String,
+    sha256: String,
+}
+
+/// All models.
+#[utoipa::path(get, path = "/models", tag = "models", responses((status = 200, body = ModelList, description = "The models that are served")))]
+pub(super) async fn list_models(FromState(state): FromState<State>) -> Result<Json<ModelList>, ApiError> {
+    let models = state.serving()?.catalogue.iter().map(|bundle| summary(bundle)).collect();
+    Ok(Json(ModelList { models }))
+}
+
+/// One model: inputs with units, ranges and defaults, outputs, version, scores.
+#[utoipa::path(
+    get,
+    path = "/models/{name}",
+    tag = "models",
+    params(("name" = String, Path, description = "Name of the model", example = "steel-fatigue")),
+    responses(
+        (status = 200, body = ModelDetail, description = "The model"),
+        (status = 404, body = Problem, content_type = "application/problem+json", description = "no such model"),
+    )
+)]
+pub(super) async fn show_model(
+    FromState(state): FromState<State>,
+    name: Result<Path<String>, PathRejection>,
+) -> Result<Json<ModelDetail>, ApiError> {
+    let catalogue = &state.serving()?.catalogue;
+    let found = name.ok().and_then(|Path(name)| catalogue.get(&name));
+    found.map(|bundle| Json(detail(bundle))).ok_or_else(|| ApiError::NotFound("no such model; see /models".to_owned()))
+}
+
+fn summary(bundle: &Bundle) -> ModelSummary {
+    let manifest = bundle.manifest();
+    ModelSummary {
+        name: manifest.name.clone(),
+        version: manifest.version.clone(),
+        title: manifest.title.clone(),
+        route: manifest.route.clone(),
+        default: manifest.default,
+    }
+}
+
+fn detail(bundle: &Bundle) -> ModelDetail {
+    let manifest = bundle.manifest();
+    let composition = &manifest.schema.composition;
+    let (targets, classes) = match &manifest.schema.outputs {
+        Outputs::Regression { targets } => {
+            let target =
+                |target: &crate::domain::Target| TargetOutput { name: target.name.clone(), unit: target.unit.clone() };
+            (targets.iter().map(target).collect(), Vec::new())
+        }
+        Outputs::Classification { classes } => (Vec::new(), classes.clone()),
+    };
+    let elements = composition.elements.iter();
+    ModelDetail {
+        summary: summary(bundle),
+        composition: CompositionInput {
+            basis: composition.basis.name().to_owned(),
+            unit: composition.basis.unit(),
+            balance: composition.balance.map(|element| element.symbol().to_owned()),
+            elements: elements
+                .map(|range| ElementInput { element: range.element.symbol(), min: range.min, max: range.max })
+                .collect(),
+        },
+        processing: manifest.schema.processing.iter().map(parameter).collect(),
+        targets,
+        classes,
+        data: DataSource {
+            rows: manifest.data.rows,
+            groups: manifest.data.groups,
+            citation: manifest.data.citation.clone(),
+            sha256: manifest.data.sha256.clone(),
+        },
+        evaluation: manifest.evaluation.clone(),
+        batch_dependent: manifest.batch_dependent(),
+    }
+}
+
+fn parameter(parameter: &Parameter) -> ParameterInput {
+    let (min, max, levels, default) = match &parameter.kind {
+        ParameterKind::Numeric { min, max, default, .. } => {
+            (Some(*min), Some(*max), None, default.map(serde_json::Value::from))
+        }
+        ParameterKind::Categorical { levels, default } => {
+            (None, None, Some(levels.clone()), default.clone().map(serde_json::Value::from))
+        }
+    };
+    ParameterInput {
+        name: parameter.name.clone(),
+        unit: parameter.unit.clone(),
+        description: parameter.description.clone(),
+        required: parameter.required(),
+        min,
+        max,
+        levels,
+        default,
+    }
+}

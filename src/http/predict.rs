@@ -1,0 +1,82 @@
+//! `POST /predict/steel`.
+
+use axum::body::Body;
+use axum::extract::State as FromState;
+use axum::http::{HeaderMap, Uri};
+use axum::response::Response;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::answer::{Answer, PropertyPrediction, Scalar, answer};
+use super::error::{ApiError, Problems};
+use super::state::State;
+
+/// One steel, or a list of them: give `composition` and `processing`, or `samples`.
+#[derive(Serialize, ToSchema)]
+#[allow(dead_code, reason = "describes bodies; they are read by `extract`")]
+pub(super) struct SteelRequest {
+    /// Which model of the route answers; its default where none is named. For CSV: `?model=`.
+    #[schema(example = "steel-fatigue")]
+    model: Option<String>,
+    /// Several steels instead of one.
+    samples: Option<Vec<SteelSample>>,
+    #[serde(flatten)]
+    sample: SteelSample,
+}
+
+/// One steel.
+#[derive(Serialize, ToSchema)]
+#[allow(dead_code, reason = "describes bodies; they are read by `extract`")]
+pub(super) struct SteelSample {
+    composition: Option<Composition>,
+    /// Basis of the amounts: `weight_percent` for steels where none is given.
+    #[schema(example = "weight_percent")]
+    basis: Option<String>,
+    /// Process parameters by name; `GET /models/{name}` lists them with units, ranges and defaults.
+    #[schema(value_type = std::collections::HashMap<String, Scalar>, example = json!({
+        "normalizing_temperature": 870, "quenching_temperature": 855, "tempering_temperature": 600,
+        "reduction_ratio": 825, "inclusions_da": 0.05, "inclusions_db": 0, "inclusions_dc": 0,
+    }))]
+    processing: Option<()>,
+}
+
+/// Amounts by element symbol, or a formula in atomic parts.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+#[allow(dead_code, reason = "describes bodies; they are read by `extract`")]
+pub(super) enum Composition {
+    /// Amounts by element symbol, in percent of the basis. Iron makes up the rest of a steel.
+    #[schema(example = json!({"C": 0.4, "Si": 0.25, "Mn": 0.8, "Cr": 1.0, "Mo": 0.2}))]
+    Amounts(std::collections::HashMap<String, f64>),
+    /// A formula, always in atomic parts.
+    #[schema(example = "Zr41.2Ti13.8Cu12.5Ni10Be22.5")]
+    Formula(String),
+}
+
+/// The route of the steel models.
+pub(super) const ROUTE: &str = "/predict/steel";
+
+/// Mechanical properties of steels.
+///
+/// Takes JSON or a CSV table (header row = names as in the API, one row a sample, an `id` column is given back)
+/// and answers in kind. A bad row of a table gets its message in the `error` column.
+#[utoipa::path(
+    post,
+    path = "/predict/steel",
+    tag = "prediction",
+    params(("model" = Option<String>, Query, description = "Which model answers")),
+    request_body(content((SteelRequest = "application/json"), (String = "text/csv"))),
+    responses(
+        (status = 200, description = "Properties with units",
+            content((Answer<PropertyPrediction> = "application/json"), (String = "text/csv"))),
+        Problems,
+    )
+)]
+pub(super) async fn predict_steel(
+    FromState(state): FromState<State>,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, ApiError> {
+    answer(&state, ROUTE, &headers, &uri, body).await
+}

@@ -1,0 +1,156 @@
+//! Bulk requests: `text/csv` in, `text/csv` out.
+//!
+//! Its own because a table is forgiving where JSON is not: a bad row gets its message in the `error` column,
+//! and the others are answered.
+
+use std::sync::Arc;
+
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+
+use super::answer::{off_thread_if_large, rounded};
+use super::error::ApiError;
+use super::state::Serving;
+use crate::domain::{Outputs, RawValue, Sample, TableLayout, Violation, most_probable};
+use crate::featurize::{Features, featurize};
+use crate::model::Bundle;
+
+/// A bulk request takes the queue in parts of this many rows, so that others get their turn.
+const PART_ROWS: usize = 512;
+/// The one column that is not an input: it is given back as it came.
+const ID_COLUMN: &str = "id";
+
+/// Answers a table.
+pub(super) async fn answer(
+    serving: Serving,
+    route: &'static str,
+    asked: Option<String>,
+    bytes: Vec<u8>,
+    max_rows: usize,
+) -> Result<Response, ApiError> {
+    let bundle = Arc::clone(serving.choose(route, asked.as_deref())?);
+    let batcher = serving.batcher;
+    let reading = Arc::clone(&bundle);
+    let (rows, features) = off_thread_if_large(bytes, move |bytes| read(&reading, &bytes, max_rows)).await?;
+    let mut values = Vec::with_capacity(features.len());
+    let mut features = features.into_iter().peekable();
+    while features.peek().is_some() {
+        let part: Vec<Features> = features.by_ref().take(PART_ROWS).collect();
+        let model = Arc::clone(&bundle) as _;
+        // Only the first part may be refused: what was accepted is finished.
+        values.extend(match values.is_empty() {
+            true => batcher.submit(model, part).await?,
+            false => batcher.submit_waiting(model, part).await?,
+        });
+    }
+    let text = write(&bundle, &rows, values).map_err(|error| ApiError::InferenceFailed(error.to_string()))?;
+    Ok(([(header::CONTENT_TYPE, "text/csv; charset=utf-8")], text).into_response())
+}
+
+/// A row of the table: its `id`, and the sample or what is wrong with it.
+struct Row {
+    id: Option<String>,
+    sample: Result<Sample, String>,
+}
+
+/// Rows, and the features of the good ones.
+fn read(bundle: &Bundle, bytes: &[u8], max_rows: usize) -> Result<(Vec<Row>, Vec<Features>), ApiError> {
+    let malformed = |error: csv::Error| ApiError::MalformedBody(error.to_string());
+    let manifest = bundle.manifest();
+    let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(bytes);
+    let headers = reader.headers().map_err(malformed)?.clone();
+    let layout = TableLayout::new(&headers, &manifest.schema)?;
+    let strangers: Vec<Violation> = layout
+        .others()
+        .filter(|column| *column != ID_COLUMN)
+        .map(|column| Violation::new(Violation::child("", column), "not a column of this model"))
+        .collect();
+    if !strangers.is_empty() {
+        return Err(strangers.into());
+    }
+    let id = headers.iter().position(|header| header.trim() == ID_COLUMN);
+    let (mut rows, mut features) = (Vec::new(), Vec::new());
+    for record in reader.records() {
+        if rows.len() == max_rows {
+            return Err(vec![Violation::new("", format!("more than {max_rows} rows"))].into());
+        }
+        let row = match record {
+            Err(error) => Row { id: None, sample: Err(error.to_string()) },
+            Ok(record) => {
+                let id = id.and_then(|at| record.get(at)).map(str::to_owned);
+                let sample = match record.len() == headers.len() {
+                    true => layout.sample(&record).and_then(|raw| Sample::parse(&raw, &manifest.schema, "")),
+                    false => Err(vec![Violation::new("", format!("{} cells, not {}", record.len(), headers.len()))]),
+                };
+                Row { id, sample: sample.map_err(|violations| in_words(&violations)) }
+            }
+        };
+        features.extend(row.sample.as_ref().ok().map(|sample| featurize(sample, &manifest.schema, &manifest.features)));
+        rows.push(row);
+    }
+    if rows.is_empty() {
+        return Err(vec![Violation::new("", "the table has no rows")].into());
+    }
+    Ok((rows, features))
+}
+
+fn in_words(violations: &[Violation]) -> String {
+    violations.iter().map(Violation::in_words).collect::<Vec<_>>().join("; ")
+}
+
+fn write(bundle: &Bundle, rows: &[Row], values: Vec<Vec<f64>>) -> Result<Vec<u8>, csv::Error> {
+    let manifest = bundle.manifest();
+    let with_id = rows.iter().any(|row| row.id.is_some());
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    let mut header: Vec<&str> = with_id.then_some(ID_COLUMN).into_iter().collect();
+    match &manifest.schema.outputs {
+        Outputs::Regression { targets } => header.extend(targets.iter().map(|target| target.name.as_str())),
+        Outputs::Classification { classes } => {
+            header.push("class");
+            header.extend(classes.iter().map(String::as_str));
+        }
+    }
+    let outputs = header.len() - usize::from(with_id);
+    header.extend(["in_domain", "reasons", "assumed", "warnings", "model", "version", "error"]);
+    writer.write_record(&header)?;
+    let mut values = values.into_iter();
+    for row in rows {
+        let mut cells: Vec<String> = Vec::with_capacity(header.len());
+        if with_id {
+            cells.push(row.id.clone().unwrap_or_default());
+        }
+        match &row.sample {
+            Ok(sample) => {
+                cells.extend(output_cells(&manifest.schema.outputs, &values.next().unwrap_or_default()));
+                cells.push(sample.out_of_domain().is_empty().to_string());
+                cells.push(sample.out_of_domain().join("; "));
+                cells.push(sample.assumed().iter().map(assumed_cell).collect::<Vec<_>>().join("; "));
+                cells.push(sample.warnings().join("; "));
+                cells.extend([manifest.name.clone(), manifest.version.clone(), String::new()]);
+            }
+            Err(message) => {
+                cells.extend(std::iter::repeat_n(String::new(), outputs + 4));
+                cells.extend([manifest.name.clone(), manifest.version.clone(), message.clone()]);
+            }
+        }
+        writer.write_record(&cells)?;
+    }
+    writer.into_inner().map_err(|error| error.into_error().into())
+}
+
+fn output_cells(outputs: &Outputs, values: &[f64]) -> Vec<String> {
+    match outputs {
+        Outputs::Regression { .. } => values.iter().map(|value| rounded(*value, 3).to_string()).collect(),
+        Outputs::Classification { classes } => {
+            let class = classes.get(most_probable(values)).cloned().unwrap_or_default();
+            [class].into_iter().chain(values.iter().map(|value| rounded(*value, 6).to_string())).collect()
+        }
+    }
+}
+
+fn assumed_cell((name, value): &(String, RawValue)) -> String {
+    match value {
+        RawValue::Number(number) => format!("{name}={number}"),
+        RawValue::Text(text) => format!("{name}={text}"),
+    }
+}

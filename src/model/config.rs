@@ -1,0 +1,144 @@
+//! The sizes of a network: what a recipe chooses and a manifest records.
+//!
+//! Its own because sizes come from files: they are checked here before any tensor is made.
+
+use serde::{Deserialize, Serialize};
+
+use super::attention::AttentionMode;
+
+/// The non-linearity between layers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Activation {
+    /// None.
+    Identity,
+    /// max(0, x)
+    Relu,
+    /// x·Φ(x), the tanh form.
+    Gelu,
+    /// x·σ(x): like GELU, at a fraction of its cost on a CPU.
+    Silu,
+}
+
+/// Where the layer norm of an attention block stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Norm {
+    /// x + attention(norm(x))
+    Pre,
+    /// norm(x + attention(x)), as in the paper.
+    Post,
+}
+
+/// The image channel: four convolutions, then one linear layer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ImageChannel {
+    /// Output channels of the convolutions with kernels 3, 3, 3, 2 and strides 3, 1, 1, 1.
+    pub channels: [usize; 4],
+    /// After each convolution.
+    pub activation: Activation,
+    /// Width of the linear layer that ends the channel.
+    pub width: usize,
+}
+
+/// The shape of a network, whatever it reads and gives: the `[network]` section of a recipe.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Architecture {
+    /// Whom samples attend to.
+    pub attention: AttentionMode,
+    /// Attention heads, in both layers.
+    pub heads: usize,
+    /// Layer norm before or after the attention.
+    pub norm: Norm,
+    /// Between linear layers.
+    pub activation: Activation,
+    /// The image channel, if there is one.
+    #[serde(default)]
+    pub image: Option<ImageChannel>,
+    /// A linear layer that widens the row before its attention; `None` attends over the features themselves.
+    #[serde(default)]
+    pub stem: Option<usize>,
+    /// Linear layers after the row's attention.
+    pub row: Vec<usize>,
+    /// Batch normalisation of the fused features.
+    #[serde(default)]
+    pub batch_norm: bool,
+    /// Linear layers between the fused features and the outputs.
+    pub head: Vec<usize>,
+    /// Dropout probability after each activation, while training.
+    #[serde(default)]
+    pub dropout: f64,
+}
+
+impl Architecture {
+    /// `MCVN-paper`: the network of section 4.1, to be used with one output (one net per target). The paper
+    /// prints L(6,2) for the end of the image channel; only L(6,4) gives the A(12,2) that follows.
+    pub fn paper(attention: AttentionMode) -> Self {
+        Self {
+            attention,
+            heads: 2,
+            norm: Norm::Post,
+            activation: Activation::Relu,
+            image: Some(ImageChannel { channels: [3, 8, 4, 1], activation: Activation::Identity, width: 4 }),
+            stem: None,
+            row: vec![8],
+            batch_norm: true,
+            head: vec![8, 4],
+            dropout: 0.0,
+        }
+    }
+}
+
+/// One network: what it reads, what it gives, and its shape.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct McvnConfig {
+    /// N, the width of the feature row.
+    pub row_features: usize,
+    /// Number of outputs.
+    pub outputs: usize,
+    /// Everything else.
+    pub architecture: Architecture,
+}
+
+/// Why a configuration describes no network.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("network: {0}")]
+pub struct ConfigError(String);
+
+impl McvnConfig {
+    /// Refuses sizes that no tensor could have, or that only a broken file would ask for.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the first offending size.
+    pub fn check(&self) -> std::result::Result<(), ConfigError> {
+        const LARGEST: usize = 65_536;
+        let shape = &self.architecture;
+        let image = shape.image.iter().flat_map(|image| image.channels.into_iter().chain([image.width]));
+        let sizes = [self.row_features, self.outputs, shape.heads].into_iter().chain(image);
+        let mut sizes = sizes.chain(shape.stem).chain(shape.row.iter().copied()).chain(shape.head.iter().copied());
+        if let Some(size) = sizes.find(|size| !(1..=LARGEST).contains(size)) {
+            return Err(ConfigError(format!("a size of {size} is not within 1 to {LARGEST}")));
+        }
+        let widths = [self.attended_width(), self.fused_width()];
+        if let Some(width) = widths.into_iter().find(|width| width % shape.heads != 0) {
+            return Err(ConfigError(format!("{} heads do not divide a width of {width}", shape.heads)));
+        }
+        if !(0.0..1.0).contains(&shape.dropout) {
+            return Err(ConfigError(format!("a dropout of {} is not within 0 to 1", shape.dropout)));
+        }
+        Ok(())
+    }
+
+    /// Width at the row's attention: the stem's, or N padded with zero columns until the heads divide it.
+    pub(super) fn attended_width(&self) -> usize {
+        self.architecture.stem.unwrap_or_else(|| self.row_features.next_multiple_of(self.architecture.heads))
+    }
+
+    pub(super) fn fused_width(&self) -> usize {
+        let image = self.architecture.image.as_ref().map_or(0, |image| image.width);
+        image + self.architecture.row.last().copied().unwrap_or_else(|| self.attended_width())
+    }
+}

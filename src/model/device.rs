@@ -1,0 +1,113 @@
+//! Which device holds the tensors: the CPU, or a CUDA GPU.
+//!
+//! Its own because candle decides at compile time whether CUDA exists and hides a missing GPU. Here
+//! `auto` is the only choice that may fall back, and it says what it chose and why.
+
+use std::fmt;
+use std::str::FromStr;
+
+use candle_core::Device;
+
+/// What the user asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeviceChoice {
+    /// The first GPU if there is one, else the CPU.
+    Auto,
+    /// The CPU.
+    Cpu,
+    /// A GPU by number; an error where it is not there.
+    Cuda(usize),
+}
+
+/// A device that cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum DeviceError {
+    /// Not a device's name.
+    #[error("\"{0}\" is no device: use auto, cpu or cuda:N")]
+    Name(String),
+    /// The GPU is not there, or the program was built without CUDA.
+    #[error("cuda:{0} is not available: {1}")]
+    Cuda(usize, String),
+}
+
+/// A device that works.
+#[derive(Clone, Debug)]
+pub struct OpenDevice {
+    /// The candle device.
+    pub device: Device,
+    /// `cpu` or `cuda:N`.
+    pub name: String,
+    /// How it was chosen, for the log.
+    pub note: String,
+}
+
+impl FromStr for DeviceChoice {
+    type Err = DeviceError;
+
+    fn from_str(text: &str) -> Result<Self, DeviceError> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "cpu" => Ok(Self::Cpu),
+            _ => match text.strip_prefix("cuda:").and_then(|number| number.parse().ok()) {
+                Some(number) => Ok(Self::Cuda(number)),
+                None => Err(DeviceError::Name(text.to_owned())),
+            },
+        }
+    }
+}
+
+impl fmt::Display for DeviceChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::Cpu => f.write_str("cpu"),
+            Self::Cuda(number) => write!(f, "cuda:{number}"),
+        }
+    }
+}
+
+impl DeviceChoice {
+    /// Opens the device.
+    ///
+    /// # Errors
+    /// [`DeviceError::Cuda`] where a GPU was asked for by number and cannot be had.
+    pub fn open(self) -> Result<OpenDevice, DeviceError> {
+        let cpu = |note: String| OpenDevice { device: Device::Cpu, name: "cpu".to_owned(), note };
+        match self {
+            Self::Cpu => Ok(cpu("asked for".to_owned())),
+            Self::Cuda(number) => {
+                let device = open_cuda(number).map_err(|why| DeviceError::Cuda(number, why))?;
+                Ok(OpenDevice { device, name: format!("cuda:{number}"), note: "asked for".to_owned() })
+            }
+            Self::Auto => Ok(match open_cuda(0) {
+                Ok(device) => OpenDevice { device, name: "cuda:0".to_owned(), note: "auto: a GPU answered".to_owned() },
+                Err(why) => cpu(format!("auto: no GPU ({why})")),
+            }),
+        }
+    }
+}
+
+/// A stream of its own, so that tensors made on one thread are ordered with work on another.
+fn open_cuda(number: usize) -> Result<Device, String> {
+    if !cfg!(feature = "cuda") {
+        return Err("this program was built without the feature `cuda`".to_owned());
+    }
+    // With backtraces on, candle's errors go on for pages.
+    let first_line = |error: candle_core::Error| error.to_string().lines().next().unwrap_or_default().to_owned();
+    let device = Device::new_cuda_with_stream(number).map_err(first_line)?;
+    device.synchronize().map_err(first_line)?;
+    Ok(device)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_round_trip() {
+        for name in ["auto", "cpu", "cuda:3"] {
+            assert_eq!(name.parse::<DeviceChoice>().unwrap().to_string(), name);
+        }
+        assert!("gpu".parse::<DeviceChoice>().is_err());
+    }
+}

@@ -1,0 +1,122 @@
+//! `manifest.json`: all that is needed to rebuild a model, to use it, and to judge it.
+//!
+//! Its own because it is a file format: a change here is a change of [`MANIFEST_FORMAT`].
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::Schema;
+use crate::featurize::{FeatureSpec, Scaler, StandardScaler};
+
+use super::attention::AttentionMode;
+use super::config::McvnConfig;
+
+/// Version of the file format that this program reads and writes.
+pub const MANIFEST_FORMAT: u32 = 1;
+
+/// The manifest of one bundle.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// [`MANIFEST_FORMAT`] of the writer.
+    pub format: u32,
+    /// Name of the model, such as `steel-fatigue`.
+    pub name: String,
+    /// Names these weights among all of this model's: by default the start of their SHA-256.
+    pub version: String,
+    /// One line for people.
+    pub title: String,
+    /// The route that answers with this model, such as `/predict/steel`.
+    pub route: String,
+    /// Whether it answers where a request of its route names no model.
+    pub default: bool,
+    /// RFC 3339 time of training; left out unless the trainer was told, so that the same seed gives the
+    /// same bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created: Option<String>,
+    /// Element table and image layout that the features were made with.
+    pub featurizer: String,
+    /// What the model takes and gives.
+    pub schema: Schema,
+    /// Which features it reads.
+    pub features: FeatureSpec,
+    /// How they are scaled.
+    pub scaling: Scaling,
+    /// The networks whose outputs are averaged.
+    pub members: Vec<MemberSpec>,
+    /// How it was trained: the recipe's section as written.
+    pub training: serde_json::Value,
+    /// What it was trained on.
+    pub data: DataRecord,
+    /// What was measured, each on splits of the same data by the same recipe.
+    #[serde(default)]
+    pub evaluation: Vec<Evaluation>,
+    /// SHA-256 of `weights.safetensors`, in hexadecimal.
+    pub weights_sha256: String,
+}
+
+impl Manifest {
+    /// Whether answers depend on what else is in the batch.
+    pub fn batch_dependent(&self) -> bool {
+        self.members.iter().any(|member| member.network.architecture.attention == AttentionMode::Cohort)
+    }
+}
+
+/// The scalers of a bundle, fitted on its training rows.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Scaling {
+    /// For the feature row.
+    pub row: Scaler,
+    /// For the image.
+    #[serde(default)]
+    pub pixels: Option<Scaler>,
+    /// For the targets of a regression.
+    #[serde(default)]
+    pub targets: Option<StandardScaler>,
+}
+
+/// One network of the committee.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MemberSpec {
+    /// Its sizes.
+    pub network: McvnConfig,
+    /// Which of the schema's outputs its own outputs are, in order.
+    pub outputs: Vec<usize>,
+    /// The seed it was trained with.
+    pub seed: u64,
+}
+
+/// What a bundle was trained on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DataRecord {
+    /// Name of the file, without its folder.
+    pub file: String,
+    /// SHA-256 of the file, in hexadecimal.
+    pub sha256: String,
+    /// Rows trained on.
+    pub rows: usize,
+    /// Groups (heats, alloys, chemical systems) among them.
+    pub groups: usize,
+    /// Where the data comes from.
+    pub citation: String,
+}
+
+/// Scores over the splits of one protocol.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Evaluation {
+    /// How test rows were chosen, such as `random` or `grouped`.
+    pub protocol: String,
+    /// Number of splits.
+    pub splits: usize,
+    /// By target or class (and `all` for the whole), then by metric.
+    pub scores: BTreeMap<String, BTreeMap<String, Spread>>,
+}
+
+/// Mean and standard deviation over splits.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Spread {
+    /// Mean.
+    pub mean: f64,
+    /// Sample standard deviation.
+    pub std: f64,
+}

@@ -1,0 +1,206 @@
+//! Bundles on storage: `<models>/<name>/<version>/{manifest.json, weights.safetensors, MODEL_CARD.md}` and
+//! `<models>/<name>/active`, a file that holds the version in use.
+//!
+//! Its own because only this module knows where files live. Writing is whole or not at all: everything goes
+//! to a temporary folder beside its place, is synced, and is renamed.
+
+mod catalogue;
+
+pub use catalogue::{Catalogue, CatalogueError, load_bundle};
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+/// Name of the manifest in a bundle's folder.
+pub const MANIFEST_FILE: &str = "manifest.json";
+/// Name of the weights in a bundle's folder.
+pub const WEIGHTS_FILE: &str = "weights.safetensors";
+/// Name of the model card in a bundle's folder.
+pub const CARD_FILE: &str = "MODEL_CARD.md";
+/// Name of the file that holds a model's version in use.
+pub const ACTIVE_FILE: &str = "active";
+
+/// Why a bundle cannot be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum RegistryError {
+    /// The file system said no.
+    #[error("{path}: {source}")]
+    Io {
+        /// Where.
+        path: PathBuf,
+        /// What it said.
+        source: io::Error,
+    },
+    /// `active` holds something that is no version's name.
+    #[error("{path}: \"{version}\" is not the name of a version")]
+    Active {
+        /// The file.
+        path: PathBuf,
+        /// What it holds.
+        version: String,
+    },
+    /// A bundle stands there already.
+    #[error("{0} exists already")]
+    Exists(PathBuf),
+}
+
+impl RegistryError {
+    fn io(path: &Path) -> impl FnOnce(io::Error) -> Self + '_ {
+        move |source| Self::Io { path: path.to_owned(), source }
+    }
+}
+
+/// A bundle's files in memory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredBundle {
+    /// `manifest.json`
+    pub manifest: Vec<u8>,
+    /// `weights.safetensors`
+    pub weights: Vec<u8>,
+}
+
+/// Folders of the versions in use, by model name. A later models folder shadows an earlier one.
+///
+/// # Errors
+/// A models folder that cannot be read, or an `active` file that names no version.
+pub fn active_bundles(models: &[PathBuf]) -> Result<BTreeMap<String, PathBuf>, RegistryError> {
+    let mut found = BTreeMap::new();
+    for folder in models {
+        for entry in fs::read_dir(folder).map_err(RegistryError::io(folder))? {
+            let model = entry.map_err(RegistryError::io(folder))?.path();
+            let active = model.join(ACTIVE_FILE);
+            let name = model.file_name().and_then(|name| name.to_str());
+            let (Some(name), true) = (name, active.is_file()) else { continue };
+            let version = fs::read_to_string(&active).map_err(RegistryError::io(&active))?.trim().to_owned();
+            if !is_name(&version) {
+                return Err(RegistryError::Active { path: active, version });
+            }
+            found.insert(name.to_owned(), model.join(version));
+        }
+    }
+    Ok(found)
+}
+
+/// Reads a bundle's folder.
+///
+/// # Errors
+/// A file that is missing or cannot be read.
+pub fn read_bundle(folder: &Path) -> Result<StoredBundle, RegistryError> {
+    let read = |name: &str| {
+        let path = folder.join(name);
+        fs::read(&path).map_err(RegistryError::io(&path))
+    };
+    Ok(StoredBundle { manifest: read(MANIFEST_FILE)?, weights: read(WEIGHTS_FILE)? })
+}
+
+/// Writes a bundle to a folder that must not exist yet: whole, or not at all.
+///
+/// # Errors
+/// [`RegistryError::Exists`], or what the file system said.
+pub fn write_bundle(folder: &Path, bundle: &StoredBundle, card: &str) -> Result<(), RegistryError> {
+    if folder.exists() {
+        return Err(RegistryError::Exists(folder.to_owned()));
+    }
+    let parent = match folder.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    };
+    fs::create_dir_all(parent).map_err(RegistryError::io(parent))?;
+    let staging = tempfile::Builder::new().prefix(".staging-").tempdir_in(parent).map_err(RegistryError::io(parent))?;
+    let files = [
+        (MANIFEST_FILE, bundle.manifest.as_slice()),
+        (WEIGHTS_FILE, bundle.weights.as_slice()),
+        (CARD_FILE, card.as_bytes()),
+    ];
+    for (name, bytes) in files {
+        let path = staging.path().join(name);
+        write_synced(&path, bytes).map_err(RegistryError::io(&path))?;
+    }
+    sync_folder(staging.path()).map_err(RegistryError::io(staging.path()))?;
+    readable(staging.path()).map_err(RegistryError::io(staging.path()))?;
+    // On failure the temporary folder removes itself; after the rename there is nothing left to remove.
+    fs::rename(staging.path(), folder).map_err(RegistryError::io(folder))?;
+    let _ = staging.keep();
+    sync_folder(parent).map_err(RegistryError::io(parent))
+}
+
+/// Makes a version the one in use, atomically.
+///
+/// # Errors
+/// What the file system said.
+pub fn set_active(model: &Path, version: &str) -> Result<(), RegistryError> {
+    let path = model.join(ACTIVE_FILE);
+    let write = || {
+        let mut file = tempfile::NamedTempFile::new_in(model)?;
+        writeln!(file, "{version}")?;
+        file.as_file().sync_all()?;
+        file.persist(&path)?;
+        readable_file(&path)?;
+        sync_folder(model)
+    };
+    write().map_err(RegistryError::io(&path))
+}
+
+/// Whether a text may name a version or a model: it must stay inside its folder.
+pub fn is_name(text: &str) -> bool {
+    !text.is_empty() && !text.starts_with('.') && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+}
+
+fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = File::create(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+fn sync_folder(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
+}
+
+/// Temporary files are for their owner alone; bundles are for whoever serves them.
+fn readable(folder: &Path) -> io::Result<()> {
+    permissions(folder, 0o755)
+}
+
+fn readable_file(file: &Path) -> io::Result<()> {
+    permissions(file, 0o644)
+}
+
+fn permissions(path: &Path, mode: u32) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    fs::set_permissions(path, fs::Permissions::from_mode(mode))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bundle() -> StoredBundle {
+        StoredBundle { manifest: b"{}".to_vec(), weights: b"w".to_vec() }
+    }
+
+    #[test]
+    fn writes_whole_and_never_over_another() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = folder.path().join("m/v1");
+        write_bundle(&place, &bundle(), "card").unwrap();
+        assert_eq!(read_bundle(&place).unwrap(), bundle());
+        assert!(matches!(write_bundle(&place, &bundle(), "card"), Err(RegistryError::Exists(_))));
+        let left: Vec<_> = fs::read_dir(folder.path().join("m")).unwrap().collect();
+        assert_eq!(left.len(), 1, "nothing but the bundle: {left:?}");
+    }
+
+    #[test]
+    fn a_later_folder_shadows_an_earlier_one() {
+        let (first, second) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        for (folder, version) in [(&first, "v1"), (&second, "v2")] {
+            write_bundle(&folder.path().join("m").join(version), &bundle(), "").unwrap();
+            set_active(&folder.path().join("m"), version).unwrap();
+        }
+        let folders = [first.path().to_owned(), second.path().to_owned()];
+        assert!(active_bundles(&folders).unwrap()["m"].ends_with("m/v2"));
+        fs::write(second.path().join("m/active"), "../../etc").unwrap();
+        assert!(matches!(active_bundles(&folders), Err(RegistryError::Active { .. })));
+    }
+}

@@ -1,0 +1,106 @@
+//! Scores: R², MAE, RMSE for targets; precision, recall, F1, accuracy and log loss for classes.
+//!
+//! Its own so that every table is made by the same few formulas (the paper's Eqs. 6–9).
+
+use std::collections::BTreeMap;
+
+use crate::domain::most_probable;
+use crate::model::Spread;
+
+/// Scores of one split: by target or class (and `all`), then by metric.
+pub type Scores = BTreeMap<String, BTreeMap<String, f64>>;
+
+/// `r2`, `mae` and `rmse` of each target, and the mean R² as `all`.
+pub fn regression_scores(names: &[&str], actual: &[Vec<f64>], predicted: &[Vec<f64>]) -> Scores {
+    let mut scores = Scores::new();
+    for (target, name) in names.iter().enumerate() {
+        let pairs = || actual.iter().zip(predicted).map(move |(actual, predicted)| (actual[target], predicted[target]));
+        let count = actual.len().max(1) as f64;
+        let mean = pairs().map(|(actual, _)| actual).sum::<f64>() / count;
+        let squares: f64 = pairs().map(|(actual, predicted)| (actual - predicted).powi(2)).sum();
+        let spread: f64 = pairs().map(|(actual, _)| (actual - mean).powi(2)).sum();
+        let absolute: f64 = pairs().map(|(actual, predicted)| (actual - predicted).abs()).sum();
+        let entry = scores.entry((*name).to_owned()).or_default();
+        entry.insert("r2".to_owned(), 1.0 - squares / spread.max(f64::MIN_POSITIVE));
+        entry.insert("mae".to_owned(), absolute / count);
+        entry.insert("rmse".to_owned(), (squares / count).sqrt());
+    }
+    let mean = scores.values().map(|entry| entry["r2"]).sum::<f64>() / names.len().max(1) as f64;
+    scores.entry("all".to_owned()).or_default().insert("r2".to_owned(), mean);
+    scores
+}
+
+/// `precision`, `recall` and `f1` of each class; `macro_f1`, `accuracy` and `log_loss` as `all`.
+pub fn classification_scores(classes: &[String], actual: &[usize], probabilities: &[Vec<f64>]) -> Scores {
+    let chosen: Vec<usize> = probabilities.iter().map(|row| most_probable(row)).collect();
+    let count = |wanted: &dyn Fn(usize, usize) -> bool| {
+        actual.iter().zip(&chosen).filter(|(actual, chosen)| wanted(**actual, **chosen)).count() as f64
+    };
+    let mut scores = Scores::new();
+    for (class, name) in classes.iter().enumerate() {
+        let both = count(&|actual, chosen| actual == class && chosen == class);
+        let precision = both / count(&|_, chosen| chosen == class).max(1.0);
+        let recall = both / count(&|actual, _| actual == class).max(1.0);
+        let f1 = if both > 0.0 { 2.0 / (1.0 / precision + 1.0 / recall) } else { 0.0 };
+        let entry = [("precision", precision), ("recall", recall), ("f1", f1)];
+        scores.insert(name.clone(), entry.map(|(metric, value)| (metric.to_owned(), value)).into());
+    }
+    let rows = actual.len().max(1) as f64;
+    let log_loss = actual.iter().zip(probabilities).map(|(class, row)| -row[*class].max(1e-15).ln()).sum::<f64>();
+    let macro_f1 = scores.values().map(|entry| entry["f1"]).sum::<f64>() / classes.len().max(1) as f64;
+    let accuracy = count(&|actual, chosen| actual == chosen) / rows;
+    let all = [("macro_f1", macro_f1), ("accuracy", accuracy), ("log_loss", log_loss / rows)];
+    scores.insert("all".to_owned(), all.map(|(metric, value)| (metric.to_owned(), value)).into());
+    scores
+}
+
+/// Mean and sample standard deviation of every score over splits.
+pub fn summarise(splits: &[Scores]) -> BTreeMap<String, BTreeMap<String, Spread>> {
+    let Some(first) = splits.first() else { return BTreeMap::new() };
+    let spread = |name: &str, metric: &str| {
+        let values: Vec<f64> = splits.iter().filter_map(|scores| scores.get(name)?.get(metric)).copied().collect();
+        let count = values.len() as f64;
+        let mean = values.iter().sum::<f64>() / count;
+        let squares = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>();
+        Spread { mean, std: (squares / (count - 1.0).max(1.0)).sqrt() }
+    };
+    let entry = |(name, metrics): (&String, &BTreeMap<String, f64>)| {
+        (name.clone(), metrics.keys().map(|metric| (metric.clone(), spread(name, metric))).collect())
+    };
+    first.iter().map(entry).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn regression_by_hand() {
+        // scikit-learn 1.5: r2_score([1,2,3],[1.1,1.9,3.3]) = 0.945, mean_absolute_error = 0.16666…
+        let actual = vec![vec![1.0], vec![2.0], vec![3.0]];
+        let predicted = vec![vec![1.1], vec![1.9], vec![3.3]];
+        let scores = regression_scores(&["x"], &actual, &predicted);
+        assert!((scores["x"]["r2"] - 0.945).abs() < 1e-12);
+        assert!((scores["x"]["mae"] - 0.5 / 3.0).abs() < 1e-12);
+        assert!((scores["x"]["rmse"] - (0.11f64 / 3.0).sqrt()).abs() < 1e-12);
+    }
+
+    #[test]
+    fn classification_by_hand() {
+        let classes = ["a".to_owned(), "b".to_owned()];
+        let rows = vec![vec![0.9, 0.1], vec![0.4, 0.6], vec![0.2, 0.8], vec![0.6, 0.4]];
+        let scores = classification_scores(&classes, &[0, 0, 1, 1], &rows);
+        assert_eq!(scores["a"]["precision"], 0.5);
+        assert_eq!(scores["a"]["f1"], 0.5);
+        assert_eq!(scores["all"]["accuracy"], 0.5);
+        let log_loss = -(0.9f64.ln() + 0.4f64.ln() + 0.8f64.ln() + 0.4f64.ln()) / 4.0;
+        assert!((scores["all"]["log_loss"] - log_loss).abs() < 1e-12);
+    }
+
+    #[test]
+    fn spread_over_splits() {
+        let scores = |value: f64| Scores::from([("x".to_owned(), BTreeMap::from([("r2".to_owned(), value)]))]);
+        let spread = summarise(&[scores(0.8), scores(0.9)])["x"]["r2"];
+        assert!((spread.mean - 0.85).abs() < 1e-12 && (spread.std - 0.07071067811865474).abs() < 1e-12);
+    }
+}

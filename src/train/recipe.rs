@@ -1,0 +1,368 @@
+//! `recipe.toml`: which columns are what, and how to train.
+//!
+//! Its own because it is the file that a lab writes to get a model of its own data, without code.
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::{
+    Basis, CompositionSchema, Element, ElementRange, Outputs, Parameter, ParameterKind, Schema, Target,
+};
+use crate::featurize::FeatureSpec;
+use crate::model::{Architecture, AttentionMode};
+
+/// Why a recipe cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum RecipeError {
+    /// Not TOML, or fields that are unknown, missing or of the wrong type.
+    #[error("{0}")]
+    Syntax(#[from] toml::de::Error),
+    /// Fields that contradict each other.
+    #[error("{0}")]
+    Contradiction(String),
+}
+
+/// A whole recipe.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recipe {
+    /// Name of the model: letters, digits, `-` and `_`.
+    pub name: String,
+    /// One line for people.
+    pub title: String,
+    /// Route that will answer with the model.
+    pub route: String,
+    /// Whether it answers where a request of its route names no model.
+    #[serde(default)]
+    pub default: bool,
+    /// Where the data comes from.
+    #[serde(default)]
+    pub citation: String,
+    /// What to know before trusting an answer: sentences for the model card.
+    #[serde(default)]
+    pub limits: Vec<String>,
+    /// The composition's columns.
+    pub composition: CompositionRecipe,
+    /// The process parameters' columns.
+    #[serde(default)]
+    pub processing: Vec<ParameterRecipe>,
+    /// Targets of a regression.
+    #[serde(default)]
+    pub targets: Vec<TargetRecipe>,
+    /// The class of a classification.
+    #[serde(default)]
+    pub class: Option<ClassRecipe>,
+    /// What belongs together when rows are split: a column's name, or `chemical_system`.
+    pub group: String,
+    /// Features besides amounts and process parameters.
+    #[serde(default)]
+    pub features: FeatureSpec,
+    /// How features are scaled.
+    #[serde(default)]
+    pub scaling: ScalingRecipe,
+    /// The network.
+    pub network: NetworkRecipe,
+    /// The training.
+    pub training: Training,
+}
+
+/// Where the composition stands.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CompositionRecipe {
+    /// Basis of the amounts, and of the feature row.
+    pub basis: Basis,
+    /// Element that makes up the rest to 100.
+    #[serde(default)]
+    pub balance: Option<Element>,
+    /// Columns of amounts, each named by its element.
+    #[serde(default)]
+    pub elements: Vec<Element>,
+    /// Or the one column of formulas.
+    #[serde(default)]
+    pub formula: Option<String>,
+}
+
+/// One process parameter.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ParameterRecipe {
+    /// Name in the API.
+    pub name: String,
+    /// Column, where it has another name.
+    #[serde(default)]
+    pub column: Option<String>,
+    /// Unit; empty for a pure number.
+    #[serde(default)]
+    pub unit: String,
+    /// One line for people.
+    #[serde(default)]
+    pub description: String,
+    /// Levels of a categorical parameter; without them it is a number.
+    #[serde(default)]
+    pub levels: Option<Vec<String>>,
+    /// `"median"`, a number or a level; without it the parameter is required.
+    #[serde(default)]
+    pub default: Option<DefaultRecipe>,
+    /// No physical value lies below (follows from the unit where it is not given).
+    #[serde(default)]
+    pub physical_min: Option<f64>,
+    /// No physical value lies above.
+    #[serde(default)]
+    pub physical_max: Option<f64>,
+}
+
+/// The default of a parameter.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum DefaultRecipe {
+    /// A number.
+    Number(f64),
+    /// A level, or `median`.
+    Text(String),
+}
+
+/// One target.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TargetRecipe {
+    /// Name in the API.
+    pub name: String,
+    /// Column, where it has another name.
+    #[serde(default)]
+    pub column: Option<String>,
+    /// Unit.
+    pub unit: String,
+}
+
+/// The class of a classification.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClassRecipe {
+    /// Its column.
+    pub column: String,
+    /// Its values, in the order of the outputs.
+    pub levels: Vec<String>,
+    /// Scores are also given for samples of at most so many elements: where the data makes the others easy,
+    /// the headline alone would flatter.
+    #[serde(default)]
+    pub score_up_to_elements: Option<usize>,
+}
+
+/// How features are scaled.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ScalingRecipe {
+    /// Of the feature row.
+    pub row: ScalingKind,
+    /// Of the image.
+    pub image: ScalingKind,
+}
+
+impl Default for ScalingRecipe {
+    fn default() -> Self {
+        Self { row: ScalingKind::Standard { clip: 6.0 }, image: ScalingKind::Standard { clip: 5.0 } }
+    }
+}
+
+/// One way of scaling columns.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum ScalingKind {
+    /// Mean 0, deviation 1, clipped.
+    Standard {
+        /// Clipped to ± this.
+        clip: f64,
+    },
+    /// 0 to 1, as the paper scales the row.
+    MinMax,
+    /// 0 to 255 in whole numbers, as the paper scales the image.
+    Grey,
+}
+
+/// The network: written out, or the paper's by name.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum NetworkRecipe {
+    /// `preset = "MCVN-paper"`
+    Preset(Preset),
+    /// Every size written out.
+    Written(Architecture),
+}
+
+/// A network by name.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Preset {
+    /// Which one.
+    pub preset: PresetName,
+    /// Whom samples attend to.
+    pub attention: AttentionMode,
+}
+
+/// The named networks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PresetName {
+    /// The paper's section 4.1.
+    #[serde(rename = "MCVN-paper")]
+    McvnPaper,
+}
+
+impl NetworkRecipe {
+    /// The architecture it stands for.
+    pub fn architecture(&self) -> Architecture {
+        match self {
+            Self::Written(architecture) => architecture.clone(),
+            Self::Preset(Preset { preset: PresetName::McvnPaper, attention }) => Architecture::paper(*attention),
+        }
+    }
+}
+
+/// The training loop's numbers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Training {
+    /// Networks with seeds of their own whose outputs are averaged.
+    pub members: usize,
+    /// A network for each target, as in the paper.
+    #[serde(default)]
+    pub one_net_per_target: bool,
+    /// Optimizer steps.
+    pub steps: usize,
+    /// Rows per step; without it all rows.
+    #[serde(default)]
+    pub batch: Option<usize>,
+    /// Peak learning rate: linear warm-up, then cosine to 0.
+    pub learning_rate: f64,
+    /// Steps of warm-up.
+    pub warmup: usize,
+    /// Decoupled weight decay, on matrices only.
+    pub weight_decay: f64,
+    /// Gradients are scaled down to this norm.
+    pub clip_norm: f64,
+    /// Decay of the moving average of the parameters that is kept in the end.
+    pub ema: f64,
+    /// Label smoothing of a classification.
+    #[serde(default)]
+    pub label_smoothing: f64,
+    /// Training samples in the reference cohort (k-medoids), for `attention = "reference"`.
+    #[serde(default)]
+    pub cohort: usize,
+}
+
+impl Recipe {
+    /// Reads and checks a recipe.
+    ///
+    /// # Errors
+    /// [`RecipeError`] with the place in the file, or the contradiction.
+    pub fn parse(text: &str) -> Result<Self, RecipeError> {
+        let recipe: Self = toml::from_str(text)?;
+        match recipe.contradiction() {
+            Some(what) => Err(RecipeError::Contradiction(what.to_owned())),
+            None => Ok(recipe),
+        }
+    }
+
+    /// Whether another recipe differs at most in words: scores of one then hold for the other.
+    pub fn makes_the_same_as(&self, other: &Self) -> bool {
+        let wordless = |recipe: &Self| {
+            let mut recipe =
+                Self { title: String::new(), citation: String::new(), limits: Vec::new(), ..recipe.clone() };
+            recipe.processing.iter_mut().for_each(|parameter| parameter.description.clear());
+            recipe
+        };
+        wordless(self) == wordless(other)
+    }
+
+    fn contradiction(&self) -> Option<&'static str> {
+        let name =
+            |text: &str| !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
+        let training = &self.training;
+        let reference = self.network.architecture().attention == AttentionMode::Reference;
+        let names: Vec<&str> = self.processing.iter().map(|parameter| parameter.name.as_str()).collect();
+        if !name(&self.name) {
+            Some("name: use letters, digits, - and _")
+        } else if !self.route.starts_with('/') {
+            Some("route: must start with /")
+        } else if self.composition.elements.is_empty() == self.composition.formula.is_none() {
+            Some("composition: give either elements (columns of amounts) or formula (a column of formulas)")
+        } else if self.targets.is_empty() == self.class.is_none() {
+            Some("give either [[targets]] or [class]")
+        } else if self.class.as_ref().is_some_and(|class| class.levels.len() < 2) {
+            Some("class: at least two levels")
+        } else if names.iter().enumerate().any(|(at, name)| names[..at].contains(name)) {
+            Some("processing: a name is there twice")
+        } else if self.processing.iter().any(|parameter| parameter.levels.as_ref().is_some_and(|l| l.len() < 2)) {
+            Some("processing: a categorical parameter needs at least two levels")
+        } else if self.processing.iter().any(|parameter| !parameter.default_fits()) {
+            Some("processing: a default must be a number or \"median\", for a categorical parameter one of its levels")
+        } else if training.members == 0 || training.steps == 0 || training.batch.is_some_and(|batch| batch < 2) {
+            Some("training: members and steps must be at least 1, batch at least 2")
+        } else if !(0.0..1.0).contains(&training.ema) || !(0.0..1.0).contains(&training.label_smoothing) {
+            Some("training: ema and label_smoothing must be at least 0 and below 1")
+        } else if !(training.learning_rate > 0.0 && training.clip_norm > 0.0 && training.weight_decay >= 0.0) {
+            Some("training: learning_rate and clip_norm must be above 0, weight_decay not negative")
+        } else if reference && training.cohort == 0 {
+            Some("training: attention = \"reference\" needs a cohort")
+        } else if training.one_net_per_target && self.class.is_some() {
+            Some("training: one_net_per_target is for targets, not for a class")
+        } else if self.network.architecture().image.is_some() != self.features.image.is_some() {
+            Some("[network.image] and [features.image] go together")
+        } else {
+            None
+        }
+    }
+
+    /// The schema of a model of this recipe before it has seen data: no elements, no ranges, no medians.
+    pub fn blank_schema(&self) -> Schema {
+        let outputs = match &self.class {
+            Some(class) => Outputs::Classification { classes: class.levels.clone() },
+            None => {
+                let target = |target: &TargetRecipe| Target { name: target.name.clone(), unit: target.unit.clone() };
+                Outputs::Regression { targets: self.targets.iter().map(target).collect() }
+            }
+        };
+        Schema {
+            composition: CompositionSchema {
+                basis: self.composition.basis,
+                balance: self.composition.balance,
+                formula_column: self.composition.formula.clone(),
+                elements: Vec::<ElementRange>::new(),
+            },
+            processing: self.processing.iter().map(ParameterRecipe::blank).collect(),
+            outputs,
+        }
+    }
+}
+
+impl ParameterRecipe {
+    fn default_fits(&self) -> bool {
+        match (&self.levels, &self.default) {
+            (_, None) | (None, Some(DefaultRecipe::Number(_))) => true,
+            (None, Some(DefaultRecipe::Text(text))) => text == "median",
+            (Some(levels), Some(DefaultRecipe::Text(text))) => levels.contains(text),
+            (Some(_), Some(DefaultRecipe::Number(_))) => false,
+        }
+    }
+
+    /// The parameter without ranges, and required: every training row must state it.
+    fn blank(&self) -> Parameter {
+        let (unit_min, unit_max) = Parameter::physical_limits(&self.unit);
+        let kind = match &self.levels {
+            Some(levels) => ParameterKind::Categorical { levels: levels.clone(), default: None },
+            None => ParameterKind::Numeric {
+                min: f64::NEG_INFINITY,
+                max: f64::INFINITY,
+                default: None,
+                physical_min: self.physical_min.or(unit_min),
+                physical_max: self.physical_max.or(unit_max),
+            },
+        };
+        Parameter {
+            name: self.name.clone(),
+            column: self.column.clone().unwrap_or_else(|| self.name.clone()),
+            unit: self.unit.clone(),
+            description: self.description.clone(),
+            kind,
+        }
+    }
+}
