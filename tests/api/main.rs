@@ -1,0 +1,13 @@
+//! The server from outside: one binary, real sockets on loopback, the shipped models.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod batching;
+mod errors;
+mod health;
+mod lifecycle;
+mod mutation;
+mod predict;
+mod readme;
+mod support;
+mod table;

@@ -1,0 +1,126 @@
+//! A server for one test, on a port of its own, gone when the test is.
+
+use std::path::{Path, PathBuf};
+
+use mcvn::app::{self, AppError};
+use mcvn::config::Config;
+use reqwest::{Client, Response};
+use serde_json::Value;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+pub(crate) struct Server {
+    pub(crate) url: String,
+    pub(crate) client: Client,
+    stop: Option<oneshot::Sender<()>>,
+    running: JoinHandle<Result<(), AppError>>,
+}
+
+pub(crate) fn shipped_models() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("models")
+}
+
+pub(crate) fn config() -> Config {
+    Config { models_dirs: vec![shipped_models()], device: "cpu".to_owned(), ..Config::default() }
+}
+
+impl Server {
+    /// The shipped models with default limits, ready to answer.
+    pub(crate) async fn start() -> Self {
+        Self::start_with(config()).await
+    }
+
+    pub(crate) async fn start_with(config: Config) -> Self {
+        let server = Self::start_loading(config).await;
+        while server.get("/readyz").await.status() != 200 {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        server
+    }
+
+    /// Does not wait for readiness.
+    pub(crate) async fn start_loading(config: Config) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let (stop, stopped) = oneshot::channel();
+        let running = tokio::spawn(async move {
+            app::run(&config, listener, async {
+                let _ = stopped.await;
+            })
+            .await
+        });
+        Self { url, client: Client::new(), stop: Some(stop), running }
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Response {
+        self.client.get(format!("{}{path}", self.url)).send().await.unwrap()
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Response {
+        self.client.post(format!("{}{path}", self.url)).json(body).send().await.unwrap()
+    }
+
+    pub(crate) async fn post_raw(&self, path: &str, content_type: &str, body: impl Into<reqwest::Body>) -> Response {
+        let request = self.client.post(format!("{}{path}", self.url)).header("content-type", content_type);
+        request.body(body).send().await.unwrap()
+    }
+
+    /// The JSON of a 200.
+    pub(crate) async fn answer(&self, path: &str, body: &Value) -> Value {
+        let response = self.post(path, body).await;
+        let status = response.status();
+        let json = response.json().await.unwrap();
+        assert_eq!(status, 200, "{json:#}");
+        json
+    }
+
+    /// The problem of an error answer, checked for its form.
+    pub(crate) async fn problem(response: Response) -> Value {
+        let status = response.status().as_u16();
+        let id = response.headers()["x-request-id"].to_str().unwrap().to_owned();
+        assert_eq!(response.headers()["content-type"], "application/problem+json");
+        let problem: Value = response.json().await.unwrap();
+        assert_eq!(problem["status"], status);
+        assert_eq!(problem["request_id"], id);
+        assert_eq!(problem["type"], format!("urn:mcvn:problem:{}", problem["code"].as_str().unwrap()));
+        assert!(problem["title"].is_string() && problem["detail"].is_string());
+        problem
+    }
+
+    /// Asks the server to stop.
+    pub(crate) fn signal_stop(&mut self) {
+        self.stop.take().unwrap().send(()).unwrap();
+    }
+
+    /// Waits for the server's end.
+    pub(crate) async fn ended(self) -> Result<(), AppError> {
+        self.running.await.unwrap()
+    }
+}
+
+/// Pointers of a problem's errors.
+pub(crate) fn pointers(problem: &Value) -> Vec<&str> {
+    problem["errors"].as_array().unwrap().iter().map(|error| error["pointer"].as_str().unwrap()).collect()
+}
+
+/// A chromium-molybdenum steel like AISI 4140, quenched and tempered; rounded numbers of our own.
+pub(crate) fn steel_4140() -> Value {
+    serde_json::json!({
+        "composition": {"C": 0.4, "Si": 0.25, "Mn": 0.8, "P": 0.02, "S": 0.02, "Ni": 0.1, "Cr": 1.0, "Cu": 0.1, "Mo": 0.2},
+        "processing": {
+            "normalizing_temperature": 870, "quenching_temperature": 855, "tempering_temperature": 600,
+            "reduction_ratio": 825, "inclusions_da": 0.05, "inclusions_db": 0, "inclusions_dc": 0,
+        },
+    })
+}
+
+/// A low-alloy steel in a tensile test.
+pub(crate) fn tensile_steel(temperature: f64) -> Value {
+    serde_json::json!({
+        "model": "steel-tensile",
+        "composition": {"C": 0.15, "Si": 0.3, "Mn": 0.5, "P": 0.01, "S": 0.01, "Ni": 0.1, "Cr": 1.0, "Mo": 0.5,
+            "Cu": 0.1, "V": 0.0, "Al": 0.01, "N": 0.008},
+        "processing": {"test_temperature": temperature},
+    })
+}

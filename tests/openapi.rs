@@ -1,0 +1,17 @@
+//! The checked-in document is the code's.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+#[test]
+fn the_document_is_up_to_date() {
+    let document = mcvn::http::openapi_document().unwrap();
+    let checked_in = include_str!("../openapi.yaml");
+    assert_eq!(document, checked_in, "run: cargo run --release -- openapi > openapi.yaml");
+    assert!(document.starts_with("openapi: 3.1"));
+    // OpenAPI requires a description of every response.
+    let lines: Vec<&str> = document.lines().map(str::trim).collect();
+    let is_status = |line: &str| line.len() == 6 && line.starts_with('\'') && line.ends_with("':");
+    let responses: Vec<usize> = (0..lines.len()).filter(|at| is_status(lines[*at])).collect();
+    assert!(responses.len() > 20);
+    assert!(responses.iter().all(|at| lines[at + 1].starts_with("description: ")));
+}
