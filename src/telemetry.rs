@@ -18,6 +18,6 @@ pub fn start(format: LogFormat, level: &str) -> Result<(), Box<dyn std::error::E
     let builder = builder.with_ansi(std::io::stderr().is_terminal());
     match format {
         LogFormat::Text => builder.try_init(),
-        LogFormat::Json => builder.json().flatten_event(true).try_init(),
+        LogFormat::Json => builder.json().flatten_event(true).with_span_list(false).try_init(),
     }
 }

@@ -9,11 +9,11 @@ use anyhow::{Context, Result};
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
-use super::progress::{ProgressFormat, Reporter, cancel_flag};
-use super::train::{read_recipe_and_data, threads};
-use super::{device, file_name, read, write_whole};
-use crate::model::{DeviceChoice, Evaluation};
-use crate::train::{FitOptions, Recipe, evaluate, read_splits, summarise};
+use super::progress::{Reporter, cancel_flag};
+use super::train::{FitFlags, read_recipe_and_data};
+use super::{read, write_whole};
+use crate::model::Evaluation;
+use crate::train::{Recipe, evaluate, read_splits, summarise};
 
 #[derive(Args)]
 pub(super) struct Arguments {
@@ -32,18 +32,8 @@ pub(super) struct Arguments {
     /// Only the first so many splits.
     #[arg(long)]
     splits: Option<usize>,
-    /// Seed of the first split's training; the others count on.
-    #[arg(long, default_value_t = 7)]
-    seed: u64,
-    /// Where to train: auto, cpu or cuda:N.
-    #[arg(long, default_value = "cpu", value_parser = device)]
-    device: DeviceChoice,
-    /// Splits trained side by side (all cores by default).
-    #[arg(long)]
-    threads: Option<usize>,
-    /// How progress is shown.
-    #[arg(long, value_enum, default_value = "auto")]
-    progress: ProgressFormat,
+    #[command(flatten)]
+    fit: FitFlags,
     /// Where to write scores and predictions.
     #[arg(long)]
     json: Option<PathBuf>,
@@ -67,14 +57,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
     let place = || arguments.splits_file.display().to_string();
     let mut splits = read_splits(read(&arguments.splits_file)?.as_slice(), data.samples.len()).with_context(place)?;
     splits.truncate(arguments.splits.unwrap_or(splits.len()).max(1));
-    let options = FitOptions {
-        seed: arguments.seed,
-        threads: threads(arguments.threads),
-        device: arguments.device.open()?.device,
-        data_file: file_name(&arguments.data),
-        created: None,
-    };
-    let reporter = Reporter::new(arguments.progress, splits.len())?;
+    let options = arguments.fit.options(&arguments.data, None)?;
+    let reporter = Reporter::new(arguments.fit.progress, splits.len())?;
     let cancelled = cancel_flag()?;
     let done = |_| {
         reporter.step(None);

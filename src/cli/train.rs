@@ -27,18 +27,8 @@ pub(super) struct Arguments {
     /// Instead of --out: install the bundle in this models folder as MODEL/VERSION and make it active.
     #[arg(long, conflicts_with = "out")]
     install: Option<PathBuf>,
-    /// Seed of everything random: the same seed gives the same bytes.
-    #[arg(long, default_value_t = 7)]
-    seed: u64,
-    /// Where to train: auto, cpu or cuda:N.
-    #[arg(long, default_value = "cpu", value_parser = device)]
-    device: DeviceChoice,
-    /// Members trained side by side on a CPU (all cores by default).
-    #[arg(long)]
-    threads: Option<usize>,
-    /// How progress is shown.
-    #[arg(long, value_enum, default_value = "auto")]
-    progress: ProgressFormat,
+    #[command(flatten)]
+    fit: FitFlags,
     /// Name of the version (the start of the weights' SHA-256 by default).
     #[arg(long)]
     version: Option<String>,
@@ -48,6 +38,37 @@ pub(super) struct Arguments {
     /// Scores to record in the manifest and the card, written by `mcvn evaluate --json`; may be repeated.
     #[arg(long)]
     evaluation: Vec<PathBuf>,
+}
+
+/// What training and measuring have in common.
+#[derive(Args)]
+pub(super) struct FitFlags {
+    /// Seed of everything random: the same seed gives the same bytes. Splits count on from it.
+    #[arg(long, default_value_t = 7)]
+    seed: u64,
+    /// Where to train: auto, cpu or cuda:N.
+    #[arg(long, default_value = "cpu", value_parser = device)]
+    device: DeviceChoice,
+    /// Members or splits trained side by side on a CPU (all cores by default).
+    #[arg(long)]
+    threads: Option<usize>,
+    /// How progress is shown.
+    #[arg(long, value_enum, default_value = "auto")]
+    pub(super) progress: ProgressFormat,
+}
+
+impl FitFlags {
+    /// The options of a training on a file.
+    pub(super) fn options(&self, data: &Path, created: Option<String>) -> Result<FitOptions> {
+        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+        Ok(FitOptions {
+            seed: self.seed,
+            threads: self.threads.unwrap_or_else(cores).max(1),
+            device: self.device.open()?.device,
+            data_file: file_name(data),
+            created,
+        })
+    }
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<()> {
@@ -60,15 +81,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
     if let Some(version) = arguments.version.as_ref().filter(|version| !registry::is_name(version)) {
         bail!("--version {version}: use letters, digits, dots, - and _");
     }
-    let options = FitOptions {
-        seed: arguments.seed,
-        threads: threads(arguments.threads),
-        device: arguments.device.open()?.device,
-        data_file: file_name(&arguments.data),
-        created: arguments.created.clone(),
-    };
+    let options = arguments.fit.options(&arguments.data, arguments.created.clone())?;
     let outputs = if recipe.training.one_net_per_target { recipe.targets.len() } else { 1 };
-    let reporter = Reporter::new(arguments.progress, recipe.training.steps * recipe.training.members * outputs)?;
+    let reporter = Reporter::new(arguments.fit.progress, recipe.training.steps * recipe.training.members * outputs)?;
     let cancelled = cancel_flag()?;
     let observe = |progress: Progress| {
         reporter.step(Some(progress.loss));
@@ -94,7 +109,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
     if let Some(models) = &arguments.install {
         registry::set_active(&models.join(&recipe.name), &trained.manifest.version)?;
     }
-    match arguments.progress {
+    match arguments.fit.progress {
         ProgressFormat::Json => {
             println!("{}", serde_json::json!({"event": "done", "version": trained.manifest.version}))
         }
@@ -108,10 +123,6 @@ pub(super) fn read_recipe_and_data(recipe: &Path, data: &Path) -> Result<(Recipe
     let parsed = Recipe::parse(&text).with_context(|| recipe.display().to_string())?;
     let dataset = Dataset::read(&read(data)?, &parsed).with_context(|| data.display().to_string())?;
     Ok((parsed, dataset))
-}
-
-pub(super) fn threads(asked: Option<usize>) -> usize {
-    asked.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)).max(1)
 }
 
 /// Scores may only be recorded with the model and the data that they were measured with.
