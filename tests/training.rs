@@ -269,7 +269,7 @@ fn the_command_line_trains_predicts_and_leaves_no_half_bundle() {
     std::thread::sleep(Duration::from_secs(2));
     let late = resident_kib(child.id());
     assert!(late < early + 64 * 1024, "{early} KiB grew to {late} KiB");
-    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    assert!(Command::new("bash").args(["-c", &format!("kill -INT {}", child.id())]).status().unwrap().success());
     let start = Instant::now();
     assert!(!child.wait().unwrap().success());
     assert!(start.elapsed() < Duration::from_secs(10));
