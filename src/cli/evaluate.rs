@@ -10,19 +10,15 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use super::progress::{Reporter, cancel_flag};
-use super::train::{FitFlags, read_recipe_and_data};
+use super::train::FitFlags;
 use super::{read, write_whole};
 use crate::model::Evaluation;
 use crate::train::{Recipe, evaluate, read_splits, summarise};
 
 #[derive(Args)]
 pub(super) struct Arguments {
-    /// The recipe.
-    #[arg(long)]
-    recipe: PathBuf,
-    /// The data.
-    #[arg(long)]
-    data: PathBuf,
+    #[command(flatten)]
+    fit: FitFlags,
     /// Test rows of each split: `split,row,part`, rows counted from 0.
     #[arg(long)]
     splits_file: PathBuf,
@@ -32,8 +28,6 @@ pub(super) struct Arguments {
     /// Only the first so many splits.
     #[arg(long)]
     splits: Option<usize>,
-    #[command(flatten)]
-    fit: FitFlags,
     /// Where to write scores and predictions.
     #[arg(long)]
     json: Option<PathBuf>,
@@ -53,11 +47,11 @@ pub(super) struct Report {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<()> {
-    let (recipe, data) = read_recipe_and_data(&arguments.recipe, &arguments.data)?;
+    let (recipe, data) = arguments.fit.read()?;
     let place = || arguments.splits_file.display().to_string();
     let mut splits = read_splits(read(&arguments.splits_file)?.as_slice(), data.samples.len()).with_context(place)?;
     splits.truncate(arguments.splits.unwrap_or(splits.len()).max(1));
-    let options = arguments.fit.options(&arguments.data, None)?;
+    let options = arguments.fit.options(None)?;
     let reporter = Reporter::new(arguments.fit.progress, splits.len())?;
     let cancelled = cancel_flag()?;
     let done = |_| {

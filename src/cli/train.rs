@@ -15,20 +15,14 @@ use crate::train::{Dataset, FitOptions, Progress, Recipe, fit, model_card};
 
 #[derive(Args)]
 pub(super) struct Arguments {
-    /// The recipe: which columns are what, and how to train.
-    #[arg(long)]
-    recipe: PathBuf,
-    /// The data.
-    #[arg(long)]
-    data: PathBuf,
+    #[command(flatten)]
+    fit: FitFlags,
     /// Folder of the new bundle; it must not exist.
     #[arg(long, required_unless_present = "install")]
     out: Option<PathBuf>,
     /// Instead of --out: install the bundle in this models folder as MODEL/VERSION and make it active.
     #[arg(long, conflicts_with = "out")]
     install: Option<PathBuf>,
-    #[command(flatten)]
-    fit: FitFlags,
     /// Name of the version (the start of the weights' SHA-256 by default).
     #[arg(long)]
     version: Option<String>,
@@ -43,6 +37,12 @@ pub(super) struct Arguments {
 /// What training and measuring have in common.
 #[derive(Args)]
 pub(super) struct FitFlags {
+    /// The recipe: which columns are what, and how to train.
+    #[arg(long)]
+    recipe: PathBuf,
+    /// The data.
+    #[arg(long)]
+    data: PathBuf,
     /// Seed of everything random: the same seed gives the same bytes. Splits count on from it.
     #[arg(long, default_value_t = 7)]
     seed: u64,
@@ -58,21 +58,30 @@ pub(super) struct FitFlags {
 }
 
 impl FitFlags {
-    /// The options of a training on a file.
-    pub(super) fn options(&self, data: &Path, created: Option<String>) -> Result<FitOptions> {
+    /// The recipe, and the data read with it.
+    pub(super) fn read(&self) -> Result<(Recipe, Dataset)> {
+        let place = || self.recipe.display().to_string();
+        let text = String::from_utf8(read(&self.recipe)?).with_context(place)?;
+        let recipe = Recipe::parse(&text).with_context(place)?;
+        let data = Dataset::read(&read(&self.data)?, &recipe).with_context(|| self.data.display().to_string())?;
+        Ok((recipe, data))
+    }
+
+    /// The options of a training on the data.
+    pub(super) fn options(&self, created: Option<String>) -> Result<FitOptions> {
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);
         Ok(FitOptions {
             seed: self.seed,
             threads: self.threads.unwrap_or_else(cores).max(1),
             device: self.device.open()?.device,
-            data_file: file_name(data),
+            data_file: file_name(&self.data),
             created,
         })
     }
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<()> {
-    let (recipe, data) = read_recipe_and_data(&arguments.recipe, &arguments.data)?;
+    let (recipe, data) = arguments.fit.read()?;
     let evaluations: Vec<Evaluation> =
         arguments.evaluation.iter().map(|path| read_evaluation(path, &recipe, &data)).collect::<Result<_>>()?;
     if let Some(out) = arguments.out.as_ref().filter(|out| out.exists()) {
@@ -81,7 +90,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
     if let Some(version) = arguments.version.as_ref().filter(|version| !registry::is_name(version)) {
         bail!("--version {version}: use letters, digits, dots, - and _");
     }
-    let options = arguments.fit.options(&arguments.data, arguments.created.clone())?;
+    let options = arguments.fit.options(arguments.created.clone())?;
     let outputs = if recipe.training.one_net_per_target { recipe.targets.len() } else { 1 };
     let reporter = Reporter::new(arguments.fit.progress, recipe.training.steps * recipe.training.members * outputs)?;
     let cancelled = cancel_flag()?;
@@ -116,13 +125,6 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
         _ => eprintln!("{} {} in {}", recipe.name, trained.manifest.version, folder.display()),
     }
     Ok(())
-}
-
-pub(super) fn read_recipe_and_data(recipe: &Path, data: &Path) -> Result<(Recipe, Dataset)> {
-    let text = String::from_utf8(read(recipe)?).with_context(|| recipe.display().to_string())?;
-    let parsed = Recipe::parse(&text).with_context(|| recipe.display().to_string())?;
-    let dataset = Dataset::read(&read(data)?, &parsed).with_context(|| data.display().to_string())?;
-    Ok((parsed, dataset))
 }
 
 /// Scores may only be recorded with the model and the data that they were measured with.
