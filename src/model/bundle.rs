@@ -182,12 +182,14 @@ fn check(manifest: &Manifest) -> Result<(), BundleError> {
     if !targets {
         return wrong("the target scaler does not fit the outputs".to_owned());
     }
-    let has_levels = |parameter: &Parameter| match &parameter.kind {
+    let sound = |parameter: &Parameter| match &parameter.kind {
         ParameterKind::Numeric { .. } => true,
-        ParameterKind::Categorical { levels, .. } => !levels.is_empty(),
+        ParameterKind::Categorical { levels, default } => {
+            !levels.is_empty() && default.as_ref().is_none_or(|level| levels.contains(level))
+        }
     };
-    if manifest.schema.composition.elements.is_empty() || !manifest.schema.processing.iter().all(has_levels) {
-        return wrong("the schema names no elements, or a parameter without levels".to_owned());
+    if manifest.schema.composition.elements.is_empty() || !manifest.schema.processing.iter().all(sound) {
+        return wrong("the schema names no elements, or a parameter's levels do not fit".to_owned());
     }
     for output in 0..outputs {
         if !manifest.members.iter().any(|member| member.outputs.contains(&output)) {
