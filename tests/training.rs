@@ -11,13 +11,18 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use axum::body::Body;
+use axum::http::Request;
+use mcvn::batcher::{Batcher, BatcherConfig};
 use mcvn::domain::{ParameterKind, Sample};
 use mcvn::featurize::featurize;
+use mcvn::http::{HttpConfig, Serving, State, router};
 use mcvn::model::{Bundle, DeviceChoice};
 use mcvn::registry::Catalogue;
 use mcvn::train::{Dataset, FitError, FitOptions, Recipe, Trained, fit};
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
+use tower::ServiceExt;
 
 const RECIPE: &str = r#"
 name = "lab"
@@ -168,8 +173,8 @@ fn the_papers_network_trains_in_every_attention() {
     }
 }
 
-#[test]
-fn attention_over_the_batch_is_served_only_on_request() {
+#[tokio::test]
+async fn attention_over_the_batch_is_served_only_on_request() {
     let text = RECIPE.replace("\"reference\"", "\"cohort\"");
     let trained = train(&text, 1);
     let folder = tempfile::tempdir().unwrap();
@@ -181,7 +186,24 @@ fn attention_over_the_batch_is_served_only_on_request() {
     let (folders, device) = ([folder.path().to_owned()], DeviceChoice::Cpu.open().unwrap().device);
     let refused = Catalogue::load(&folders, &device, false).unwrap_err();
     assert!(refused.to_string().contains("--allow-batch-dependent"));
-    assert!(Catalogue::load(&folders, &device, true).unwrap().get("lab").unwrap().manifest().batch_dependent());
+    let catalogue = Catalogue::load(&folders, &device, true).unwrap();
+    assert!(catalogue.get("lab").unwrap().manifest().batch_dependent());
+
+    // Every answer of such a model says so, in JSON and in tables.
+    let (batcher, _thread) = Batcher::start(BatcherConfig::default()).unwrap();
+    let state = State::new(HttpConfig::default());
+    state.set_ready(Serving { catalogue, batcher });
+    let json = r#"{"composition": {"C": 0.4, "Cr": 1}, "processing": {"tempering_temperature": 600}}"#;
+    for (content_type, body, word) in [
+        ("application/json", json, "\"batch_dependent\":true"),
+        ("text/csv", "C,Cr,tempering_temperature\n0.4,1,600\n", ",error,batch_dependent\n"),
+    ] {
+        let request = Request::post("/predict/steel").header("content-type", content_type).body(Body::from(body));
+        let response = router(state.clone()).oneshot(request.unwrap()).await.unwrap();
+        let bytes = axum::body::to_bytes(response.into_body(), 100_000).await.unwrap();
+        let text = String::from_utf8(bytes.to_vec()).unwrap();
+        assert!(text.contains(word), "{text}");
+    }
 }
 
 #[test]

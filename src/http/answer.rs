@@ -148,7 +148,7 @@ pub(super) async fn answer(
     uri: &Uri,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let serving = state.serving()?.clone();
+    let serving = Arc::clone(state.serving()?);
     let kind = body_kind(headers)?;
     let limits = state.http();
     let limit = match kind {
@@ -162,13 +162,13 @@ pub(super) async fn answer(
     match kind {
         BodyKind::Csv => table::answer(serving, route, asked.model, bytes, max_samples).await,
         BodyKind::Json => {
-            let batcher = serving.batcher.clone();
+            let reading = Arc::clone(&serving);
             let prepared = off_thread_if_large(bytes, move |bytes| {
-                Prepared::from_json(&serving, route, asked.model, &bytes, max_samples)
+                Prepared::from_json(&reading, route, asked.model, &bytes, max_samples)
             })
             .await?;
             let Prepared { bundle, samples, features, listed } = prepared;
-            let values = batcher.submit(Arc::clone(&bundle) as _, features).await?;
+            let values = serving.batcher.submit(Arc::clone(&bundle) as _, features).await?;
             let mut predictions: Vec<Prediction> =
                 samples.iter().zip(values).map(|(sample, values)| prediction(&bundle, sample, &values)).collect();
             let (model, batch_dependent) = (model_ref(&bundle), bundle.manifest().batch_dependent());

@@ -40,7 +40,6 @@ impl HttpConfig {
 }
 
 /// What answers, once it is loaded.
-#[derive(Clone)]
 pub struct Serving {
     /// The models in use.
     pub catalogue: Catalogue,
@@ -50,7 +49,7 @@ pub struct Serving {
 
 struct Shared {
     http: HttpConfig,
-    serving: OnceLock<Serving>,
+    serving: OnceLock<Arc<Serving>>,
     draining: AtomicBool,
 }
 
@@ -67,7 +66,7 @@ impl State {
     /// Hands over what answers, after a real pass of every model has succeeded.
     pub fn set_ready(&self, serving: Serving) {
         // A second call would mean two loads; the first one keeps serving.
-        let _ = self.0.serving.set(serving);
+        let _ = self.0.serving.set(Arc::new(serving));
     }
 
     /// From now on readiness is denied; requests under way and late ones are still answered.
@@ -81,7 +80,7 @@ impl State {
 
     /// # Errors
     /// 503 while nothing is loaded.
-    pub(super) fn serving(&self) -> Result<&Serving, ApiError> {
+    pub(super) fn serving(&self) -> Result<&Arc<Serving>, ApiError> {
         self.0.serving.get().ok_or(ApiError::NotReady)
     }
 

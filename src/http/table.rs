@@ -22,14 +22,13 @@ const ID_COLUMN: &str = "id";
 
 /// Answers a table.
 pub(super) async fn answer(
-    serving: Serving,
+    serving: Arc<Serving>,
     route: &'static str,
     asked: Option<String>,
     bytes: Vec<u8>,
     max_rows: usize,
 ) -> Result<Response, ApiError> {
     let bundle = Arc::clone(serving.choose(route, asked.as_deref())?);
-    let batcher = serving.batcher;
     let reading = Arc::clone(&bundle);
     let (rows, features) = off_thread_if_large(bytes, move |bytes| read(&reading, &bytes, max_rows)).await?;
     let mut values = Vec::with_capacity(features.len());
@@ -39,8 +38,8 @@ pub(super) async fn answer(
         let model = Arc::clone(&bundle) as _;
         // Only the first part may be refused: what was accepted is finished.
         values.extend(match values.is_empty() {
-            true => batcher.submit(model, part).await?,
-            false => batcher.submit_waiting(model, part).await?,
+            true => serving.batcher.submit(model, part).await?,
+            false => serving.batcher.submit_waiting(model, part).await?,
         });
     }
     let text = write(&bundle, &rows, values).map_err(|error| ApiError::InferenceFailed(error.to_string()))?;
@@ -112,6 +111,9 @@ fn write(bundle: &Bundle, rows: &[Row], values: Vec<Vec<f64>>) -> Result<Vec<u8>
     }
     let outputs = header.len() - usize::from(with_id);
     header.extend(["in_domain", "reasons", "assumed", "warnings", "model", "version", "error"]);
+    // As in JSON: there for a model whose answers depend on what else is asked at the same time.
+    let batch_dependent = manifest.batch_dependent().then_some("true");
+    header.extend(batch_dependent.map(|_| "batch_dependent"));
     writer.write_record(&header)?;
     let mut values = values.into_iter();
     for row in rows {
@@ -133,7 +135,7 @@ fn write(bundle: &Bundle, rows: &[Row], values: Vec<Vec<f64>>) -> Result<Vec<u8>
                 cells.extend([manifest.name.clone(), manifest.version.clone(), message.clone()]);
             }
         }
-        writer.write_record(&cells)?;
+        writer.write_record(cells.iter().map(String::as_str).chain(batch_dependent))?;
     }
     writer.into_inner().map_err(|error| error.into_error().into())
 }
