@@ -21,7 +21,11 @@ pub fn regression_scores(names: &[&str], actual: &[Vec<f64>], predicted: &[Vec<f
         let spread: f64 = pairs().map(|(actual, _)| (actual - mean).powi(2)).sum();
         let absolute: f64 = pairs().map(|(actual, predicted)| (actual - predicted).abs()).sum();
         let entry = scores.entry((*name).to_owned()).or_default();
-        entry.insert("r2".to_owned(), 1.0 - squares / spread.max(f64::MIN_POSITIVE));
+        // Where the actual values don't vary, R² has no meaning: 1 for a perfect answer, else 0, as scikit-learn
+        // has it. An infinite score could not be written to a manifest.
+        let varies = actual.iter().any(|row| row[target] != actual[0][target]);
+        let r2 = if varies { 1.0 - squares / spread } else { f64::from(u8::from(squares == 0.0)) };
+        entry.insert("r2".to_owned(), r2);
         entry.insert("mae".to_owned(), absolute / count);
         entry.insert("rmse".to_owned(), (squares / count).sqrt());
     }
@@ -83,6 +87,14 @@ mod tests {
         assert!((scores["x"]["r2"] - 0.945).abs() < 1e-12);
         assert!((scores["x"]["mae"] - 0.5 / 3.0).abs() < 1e-12);
         assert!((scores["x"]["rmse"] - (0.11f64 / 3.0).sqrt()).abs() < 1e-12);
+    }
+
+    #[test]
+    fn a_constant_target_has_a_finite_score() {
+        // The mean of three tenths is not a tenth: rounding must not count as spread.
+        let actual = vec![vec![0.1]; 3];
+        assert_eq!(regression_scores(&["x"], &actual, &[vec![0.1], vec![0.1], vec![0.2]])["x"]["r2"], 0.0);
+        assert_eq!(regression_scores(&["x"], &actual, &actual)["x"]["r2"], 1.0);
     }
 
     #[test]
