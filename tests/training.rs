@@ -181,7 +181,7 @@ async fn attention_over_the_batch_is_served_only_on_request() {
     let place = folder.path().join("lab").join(&trained.manifest.version);
     let manifest = serde_json::to_vec(&trained.manifest).unwrap();
     let stored = mcvn::registry::StoredBundle { manifest, weights: trained.weights.clone() };
-    mcvn::registry::write_bundle(&place, &stored, "").unwrap();
+    mcvn::registry::write_bundle(&place, &stored, "", &[]).unwrap();
     mcvn::registry::set_active(&folder.path().join("lab"), &trained.manifest.version).unwrap();
     let (folders, device) = ([folder.path().to_owned()], DeviceChoice::Cpu.open().unwrap().device);
     let refused = Catalogue::load(&folders, &device, false).unwrap_err();

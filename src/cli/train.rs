@@ -114,7 +114,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
         (None, Some(models)) => models.join(&recipe.name).join(&trained.manifest.version),
         (None, None) => bail!("give --out or --install"),
     };
-    registry::write_bundle(&folder, &bundle, &card)?;
+    registry::write_bundle(&folder, &bundle, &card, &[])?;
     if let Some(models) = &arguments.install {
         registry::set_active(&models.join(&recipe.name), &trained.manifest.version)?;
     }

@@ -95,11 +95,17 @@ pub fn read_bundle(folder: &Path) -> Result<StoredBundle, RegistryError> {
     Ok(StoredBundle { manifest: read(MANIFEST_FILE)?, weights: read(WEIGHTS_FILE)? })
 }
 
-/// Writes a bundle to a folder that must not exist yet: whole, or not at all.
+/// Writes a bundle to a folder that must not exist yet: whole, or not at all. `extras` are files beside the
+/// bundle's own, by name within the folder, such as `plots/loss.svg`.
 ///
 /// # Errors
 /// [`RegistryError::Exists`], or what the file system said.
-pub fn write_bundle(folder: &Path, bundle: &StoredBundle, card: &str) -> Result<(), RegistryError> {
+pub fn write_bundle(
+    folder: &Path,
+    bundle: &StoredBundle,
+    card: &str,
+    extras: &[(String, Vec<u8>)],
+) -> Result<(), RegistryError> {
     if folder.exists() {
         return Err(RegistryError::Exists(folder.to_owned()));
     }
@@ -114,8 +120,10 @@ pub fn write_bundle(folder: &Path, bundle: &StoredBundle, card: &str) -> Result<
         (WEIGHTS_FILE, bundle.weights.as_slice()),
         (CARD_FILE, card.as_bytes()),
     ];
-    for (name, bytes) in files {
+    for (name, bytes) in files.into_iter().chain(extras.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice()))) {
         let path = staging.path().join(name);
+        let place = path.parent().unwrap_or(staging.path());
+        fs::create_dir_all(place).map_err(RegistryError::io(place))?;
         write_synced(&path, bytes).map_err(RegistryError::io(&path))?;
     }
     sync_folder(staging.path()).map_err(RegistryError::io(staging.path()))?;
@@ -184,9 +192,9 @@ mod tests {
     fn writes_whole_and_never_over_another() {
         let folder = tempfile::tempdir().unwrap();
         let place = folder.path().join("m/v1");
-        write_bundle(&place, &bundle(), "card").unwrap();
+        write_bundle(&place, &bundle(), "card", &[]).unwrap();
         assert_eq!(read_bundle(&place).unwrap(), bundle());
-        assert!(matches!(write_bundle(&place, &bundle(), "card"), Err(RegistryError::Exists(_))));
+        assert!(matches!(write_bundle(&place, &bundle(), "card", &[]), Err(RegistryError::Exists(_))));
         let left: Vec<_> = fs::read_dir(folder.path().join("m")).unwrap().collect();
         assert_eq!(left.len(), 1, "nothing but the bundle: {left:?}");
     }
@@ -195,7 +203,7 @@ mod tests {
     fn a_later_folder_shadows_an_earlier_one() {
         let (first, second) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         for (folder, version) in [(&first, "v1"), (&second, "v2")] {
-            write_bundle(&folder.path().join("m").join(version), &bundle(), "").unwrap();
+            write_bundle(&folder.path().join("m").join(version), &bundle(), "", &[]).unwrap();
             set_active(&folder.path().join("m"), version).unwrap();
         }
         let folders = [first.path().to_owned(), second.path().to_owned()];
