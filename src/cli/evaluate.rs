@@ -13,7 +13,7 @@ use super::progress::{Reporter, cancel_flag};
 use super::train::FitFlags;
 use super::{read, write_whole};
 use crate::model::Evaluation;
-use crate::train::{Recipe, evaluate, read_splits, summarise};
+use crate::train::{Progress, Recipe, evaluate, read_splits, summarise};
 
 #[derive(Args)]
 pub(super) struct Arguments {
@@ -52,13 +52,13 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
     let mut splits = read_splits(read(&arguments.splits_file)?.as_slice(), data.samples.len()).with_context(place)?;
     splits.truncate(arguments.splits.unwrap_or(splits.len()).max(1));
     let options = arguments.fit.options(None)?;
-    let reporter = Reporter::new(arguments.fit.progress, splits.len())?;
+    let reporter = Reporter::new(arguments.fit.progress, recipe.steps() * splits.len())?;
     let cancelled = cancel_flag()?;
-    let done = |_| {
-        reporter.step(None);
+    let observe = |progress: Progress| {
+        reporter.step(Some(progress.loss));
         if cancelled.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
-    let reports = evaluate(&recipe, &data, &splits, &options, &done)?;
+    let reports = evaluate(&recipe, &data, &splits, &options, &observe)?;
     reporter.finish();
     let scores: Vec<_> = reports.iter().map(|report| report.scores.clone()).collect();
     let evaluation =

@@ -4,19 +4,19 @@
 //! else, so that what is measured is what will answer.
 
 use std::ops::ControlFlow;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
 use serde::Serialize;
 
 use super::dataset::{Dataset, Outcome};
-use super::fit::{FitError, FitOptions, fit};
+use super::fit::{FitError, FitOptions, Observer, fit};
 use super::metrics::{Scores, classification_scores, regression_scores};
 use super::parallel::run_all;
 use super::recipe::Recipe;
 use super::split::Split;
-use crate::domain::Outputs;
+use crate::domain::Sample;
 use crate::featurize::{Features, featurize};
-use crate::model::Bundle;
+use crate::model::{Bundle, BundleError};
 
 /// What one split gave.
 #[derive(Clone, Debug, Serialize)]
@@ -29,7 +29,8 @@ pub struct SplitReport {
     pub predicted: Vec<Vec<f64>>,
 }
 
-/// Trains and scores on every split, `options.threads` splits at a time. `done` hears of each split.
+/// Trains and scores on every split, `options.threads` splits at a time. The observer sees every step of
+/// every split's members.
 ///
 /// # Errors
 /// The first failure of a training.
@@ -38,11 +39,11 @@ pub fn evaluate(
     data: &Dataset,
     splits: &[Split],
     options: &FitOptions,
-    done: &(dyn Fn(usize) -> ControlFlow<()> + Sync),
+    observe: Observer,
 ) -> Result<Vec<SplitReport>, FitError> {
     run_all(splits.len(), options.threads, |index, stop| {
-        let report = evaluate_split(recipe, data, &splits[index], options, index, stop)?;
-        if done(index).is_break() { Err(FitError::Cancelled) } else { Ok(report) }
+        let observe = |progress| if stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { observe(progress) };
+        evaluate_split(recipe, data, &splits[index], options, index, &observe)
     })
 }
 
@@ -52,48 +53,55 @@ fn evaluate_split(
     split: &Split,
     options: &FitOptions,
     index: usize,
-    stop: &AtomicBool,
+    observe: Observer,
 ) -> Result<SplitReport, FitError> {
     // Every split has seeds of its own, so that the spread covers the luck of the start too.
     let options = FitOptions { seed: options.seed.wrapping_add(index as u64), threads: 1, ..options.clone() };
-    let observe = |_| if stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
-    let trained = fit(recipe, data, &split.train, &options, &observe)?;
+    let trained = fit(recipe, data, &split.train, &options, observe)?;
     let manifest = serde_json::to_vec(&trained.manifest).map_err(candle_core::Error::wrap)?;
     let bundle = Bundle::load(&manifest, &trained.weights, &options.device)?;
-    let schema = &bundle.manifest().schema;
+    let predicted = predict_samples(&bundle, split.test.iter().map(|row| &data.samples[*row]))?;
+    Ok(SplitReport { scores: score(recipe, data, &split.test, &predicted), rows: split.test.clone(), predicted })
+}
+
+/// What a bundle answers for samples that were parsed with its schema (or the blank one of its recipe).
+pub(super) fn predict_samples<'a>(
+    bundle: &Bundle,
+    samples: impl Iterator<Item = &'a Sample>,
+) -> Result<Vec<Vec<f64>>, BundleError> {
+    let manifest = bundle.manifest();
     let features: Vec<Features> =
-        split.test.iter().map(|row| featurize(&data.samples[*row], schema, &recipe.features)).collect();
+        samples.map(|sample| featurize(sample, &manifest.schema, &manifest.features)).collect();
     let mut predicted = Vec::with_capacity(features.len());
     for chunk in features.chunks(256) {
         predicted.extend(bundle.predict(&chunk.iter().collect::<Vec<_>>())?);
     }
-    let outcomes = || split.test.iter().map(|row| &data.outcomes[*row]);
-    let scores = match &schema.outputs {
-        Outputs::Regression { targets } => {
-            let names: Vec<&str> = targets.iter().map(|target| target.name.as_str()).collect();
-            let actual = outcomes().filter_map(|outcome| match outcome {
-                Outcome::Values(values) => Some(values.clone()),
-                Outcome::Class(_) => None,
-            });
-            regression_scores(&names, &actual.collect::<Vec<_>>(), &predicted)
-        }
-        Outputs::Classification { classes } => {
-            let class = |outcome: &Outcome| match outcome {
-                Outcome::Class(class) => *class,
-                Outcome::Values(_) => 0,
-            };
-            let actual: Vec<usize> = outcomes().map(class).collect();
-            let mut scores = classification_scores(classes, &actual, &predicted);
-            if let Some(most) = recipe.class.as_ref().and_then(|class| class.score_up_to_elements) {
-                let few = |row: &usize| data.samples[*row].composition().amounts().len() <= most;
-                let kept: Vec<usize> = (0..split.test.len()).filter(|index| few(&split.test[*index])).collect();
-                let actual: Vec<usize> = kept.iter().map(|index| actual[*index]).collect();
-                let predicted: Vec<Vec<f64>> = kept.iter().map(|index| predicted[*index].clone()).collect();
-                let mut part = classification_scores(classes, &actual, &predicted);
-                scores.insert(format!("all_up_to_{most}_elements"), part.remove("all").unwrap_or_default());
-            }
-            scores
-        }
+    Ok(predicted)
+}
+
+/// Scores of answers for some rows, whoever gave them.
+pub(super) fn score(recipe: &Recipe, data: &Dataset, rows: &[usize], predicted: &[Vec<f64>]) -> Scores {
+    let Some(class) = &recipe.class else {
+        let names: Vec<&str> = recipe.targets.iter().map(|target| target.name.as_str()).collect();
+        let actual = rows.iter().filter_map(|row| match &data.outcomes[*row] {
+            Outcome::Values(values) => Some(values.clone()),
+            Outcome::Class(_) => None,
+        });
+        return regression_scores(&names, &actual.collect::<Vec<_>>(), predicted);
     };
-    Ok(SplitReport { scores, rows: split.test.clone(), predicted })
+    let index = |row: &usize| match data.outcomes[*row] {
+        Outcome::Class(class) => class,
+        Outcome::Values(_) => 0,
+    };
+    let actual: Vec<usize> = rows.iter().map(index).collect();
+    let mut scores = classification_scores(&class.levels, &actual, predicted);
+    if let Some(most) = class.score_up_to_elements {
+        let few = |row: &usize| data.samples[*row].composition().amounts().len() <= most;
+        let kept: Vec<usize> = (0..rows.len()).filter(|index| few(&rows[*index])).collect();
+        let actual: Vec<usize> = kept.iter().map(|index| actual[*index]).collect();
+        let predicted: Vec<Vec<f64>> = kept.iter().map(|index| predicted[*index].clone()).collect();
+        let mut part = classification_scores(&class.levels, &actual, &predicted);
+        scores.insert(format!("all_up_to_{most}_elements"), part.remove("all").unwrap_or_default());
+    }
+    scores
 }

@@ -262,6 +262,12 @@ impl Recipe {
         }
     }
 
+    /// Optimizer steps of one whole training, all its networks together.
+    pub fn steps(&self) -> usize {
+        let parts = if self.training.one_net_per_target { self.targets.len() } else { 1 };
+        self.training.steps * self.training.members * parts
+    }
+
     /// Whether another recipe differs at most in words: scores of one then hold for the other.
     pub fn makes_the_same_as(&self, other: &Self) -> bool {
         let wordless = |recipe: &Self| {
