@@ -11,6 +11,7 @@ use crate::domain::{
 };
 use crate::model::sha256_hex;
 
+use super::digest::row_digest;
 use super::recipe::{DefaultRecipe, Recipe};
 
 /// Why a data file cannot be trained on.
@@ -99,6 +100,11 @@ impl Dataset {
     /// How many groups the rows belong to.
     pub fn count_groups(&self, rows: &[usize]) -> usize {
         rows.iter().map(|row| &self.groups[*row]).collect::<BTreeSet<_>>().len()
+    }
+
+    /// Fingerprints of these rows; the schema is that of the recipe that they were read with.
+    pub fn digests(&self, schema: &Schema, rows: &[usize]) -> Vec<String> {
+        rows.iter().map(|row| row_digest(&self.samples[*row], &self.outcomes[*row], schema)).collect()
     }
 
     /// The schema of a model trained on these rows: elements seen, ranges, medians.

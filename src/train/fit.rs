@@ -130,6 +130,7 @@ pub fn fit(
             rows: rows.len(),
             groups: data.count_groups(rows),
             citation: recipe.citation.clone(),
+            row_digests: data.digests(&schema, rows),
         },
         evaluation: Vec::new(),
         weights_sha256,

@@ -3,26 +3,37 @@
 //! Its own because none of it is needed to answer a request. Plain functions with an observer that can stop
 //! them; it knows `model` and below, and neither the registry nor the server.
 
+mod active;
 mod baselines;
 mod card;
 mod cohort;
+mod compare;
 mod crossval;
 mod dataset;
+mod digest;
 mod evaluate;
 mod fit;
+#[cfg(test)]
+mod fixture;
 mod folds;
 mod metrics;
 mod optimizer;
 mod parallel;
 mod recipe;
+mod report;
 mod split;
+mod warnings;
 
+pub use active::{Active, LEAST_ROWS, VersionName};
 pub use card::model_card;
+pub use compare::{Basis, Comparison, compare};
 pub use crossval::{Contender, CrossValidation, cross_validate};
 pub use dataset::{DataError, Dataset, Outcome};
+pub use digest::row_digest;
 pub use evaluate::{SplitReport, evaluate};
 pub use fit::{FitError, FitOptions, Observer, Progress, Trained, fit};
 pub use folds::{Protocol, draw_folds};
 pub use metrics::{Scores, classification_scores, regression_scores, summarise};
 pub use recipe::{Recipe, RecipeError};
+pub use report::{Actual, FoldScores, InUse, Predictions, ProtocolReport, REPORT_FORMAT, Report, ReportData};
 pub use split::{Split, SplitError, read_splits};
