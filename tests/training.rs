@@ -5,6 +5,9 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+#[path = "training/report.rs"]
+mod report;
+
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::process::{Command, Stdio};

@@ -53,9 +53,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
     splits.truncate(arguments.splits.unwrap_or(splits.len()).max(1));
     let options = arguments.fit.options(None)?;
     let reporter = Reporter::new(arguments.fit.progress, recipe.steps() * splits.len())?;
+    reporter.phase("splits", recipe.steps() * splits.len());
     let cancelled = cancel_flag()?;
     let observe = |progress: Progress| {
-        reporter.step(Some(progress.loss));
+        reporter.step(progress.loss);
         if cancelled.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
     let reports = evaluate(&recipe, &data, &splits, &options, &observe)?;

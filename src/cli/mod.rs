@@ -3,11 +3,13 @@
 //! Its own because arguments, exit codes and terminal output belong to people at a prompt, not to the
 //! library.
 
+mod child;
 mod evaluate;
 mod featurize;
 mod openapi;
 mod predict;
 mod progress;
+mod report;
 mod selftest;
 mod serve;
 mod train;

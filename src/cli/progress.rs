@@ -3,8 +3,9 @@
 //! Its own because three audiences watch the same events.
 
 use std::io::{IsTerminal, Write};
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -22,14 +23,22 @@ pub(super) enum ProgressFormat {
     None,
 }
 
-/// Shows the progress of a known number of steps.
+/// Shows the progress of a known number of steps, counted over all phases of the work.
 pub(super) struct Reporter {
     format: ProgressFormat,
     bar: Option<ProgressBar>,
     total: usize,
     done: AtomicUsize,
     start: Instant,
-    last: Mutex<Option<Instant>>,
+    phase: Mutex<Phase>,
+}
+
+struct Phase {
+    name: &'static str,
+    /// Steps done before it, and when it is over.
+    steps: Range<usize>,
+    /// When the last line was shown.
+    last: Option<Instant>,
 }
 
 /// Least time between two lines.
@@ -41,45 +50,61 @@ impl Reporter {
         let style = ProgressStyle::with_template("{bar:40} {pos}/{len} steps, {msg}, {eta} left")
             .context("the bar's template")?;
         let bar = terminal.then(|| ProgressBar::new(total as u64).with_style(style));
-        Ok(Self { format, bar, total, done: AtomicUsize::new(0), start: Instant::now(), last: Mutex::new(None) })
+        let phase = Mutex::new(Phase { name: "", steps: 0..total, last: None });
+        Ok(Self { format, bar, total, done: AtomicUsize::new(0), start: Instant::now(), phase })
     }
 
-    /// One more step is done; `what` is its loss or the like.
-    pub(super) fn step(&self, loss: Option<f64>) {
+    /// What comes now, and how many of the steps it takes. No step may be under way.
+    pub(super) fn phase(&self, name: &'static str, steps: usize) {
+        let done = self.done.load(Ordering::Relaxed);
+        *self.lock() = Phase { name, steps: done..done + steps, last: None };
+    }
+
+    /// Something to mind, whatever the format.
+    pub(super) fn warn(&self, text: &str) {
+        match self.format {
+            ProgressFormat::Json => print_line(&serde_json::json!({"event": "warning", "text": text})),
+            _ => eprintln!("mcvn: warning: {text}"),
+        }
+    }
+
+    /// One more step is done; `loss` is its loss.
+    pub(super) fn step(&self, loss: f64) {
         let done = self.done.fetch_add(1, Ordering::Relaxed) + 1;
         if let Some(bar) = &self.bar {
             bar.set_position(done as u64);
-            bar.set_message(loss.map_or_else(String::new, |loss| format!("loss {loss:.4}")));
+            bar.set_message(format!("{}, loss {loss:.4}", self.lock().name));
             return;
         }
-        if self.format == ProgressFormat::None || !self.is_time(done) {
+        if self.format == ProgressFormat::None {
             return;
         }
+        let Some(phase) = self.due(done) else { return };
         let elapsed = self.start.elapsed().as_secs_f64();
         let eta = elapsed / done as f64 * (self.total.saturating_sub(done)) as f64;
         match self.format {
             ProgressFormat::Json => {
-                let line = serde_json::json!({
-                    "event": "progress", "step": done, "steps": self.total, "loss": loss,
+                print_line(&serde_json::json!({
+                    "event": "progress", "phase": phase, "step": done, "steps": self.total, "loss": loss,
                     "elapsed_seconds": elapsed, "eta_seconds": eta,
-                });
-                // Whoever reads it may have gone; the training has not.
-                let _ = writeln!(std::io::stdout(), "{line}");
+                }));
             }
-            _ => {
-                let loss = loss.map_or_else(String::new, |loss| format!(", loss {loss:.4}"));
-                eprintln!("{done}/{} steps{loss}, {eta:.0} s left", self.total);
-            }
+            _ => eprintln!("{phase}: {done}/{} steps, loss {loss:.4}, {eta:.0} s left", self.total),
         }
     }
 
-    fn is_time(&self, done: usize) -> bool {
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        let due = done == self.total || last.is_none_or(|last| last.elapsed() >= LINE_INTERVAL);
-        if due {
-            *last = Some(Instant::now());
-        }
-        due
+    /// The phase, where a line is due: for its first and its last step, and about once a second.
+    fn due(&self, done: usize) -> Option<&'static str> {
+        let mut phase = self.lock();
+        let due = done == phase.steps.end || phase.last.is_none_or(|last| last.elapsed() >= LINE_INTERVAL);
+        due.then(|| {
+            phase.last = Some(Instant::now());
+            phase.name
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Phase> {
+        self.phase.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn finish(&self) {
@@ -87,6 +112,11 @@ impl Reporter {
             bar.finish_and_clear();
         }
     }
+}
+
+/// One JSON object a line on standard output. Whoever reads it may have gone; the training has not.
+pub(super) fn print_line(event: &serde_json::Value) {
+    let _ = writeln!(std::io::stdout(), "{event}");
 }
 
 /// A flag that Ctrl-C (or a polite kill) raises, so that work can end without leaving half of anything.

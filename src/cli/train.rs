@@ -7,16 +7,22 @@ use std::sync::atomic::Ordering;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 
-use super::progress::{ProgressFormat, Reporter, cancel_flag};
+use super::child::ChildFlags;
+use super::progress::{ProgressFormat, Reporter, cancel_flag, print_line};
+use super::report::ReportFlags;
 use super::{device, file_name, read};
 use crate::model::{DeviceChoice, Evaluation};
 use crate::registry::{self, StoredBundle};
-use crate::train::{Dataset, FitOptions, Progress, Recipe, fit, model_card};
+use crate::train::{Dataset, FitOptions, LossCurves, Progress, Recipe, fit, model_card};
 
 #[derive(Args)]
 pub(super) struct Arguments {
     #[command(flatten)]
     fit: FitFlags,
+    #[command(flatten)]
+    report: ReportFlags,
+    #[command(flatten)]
+    child: ChildFlags,
     /// Folder of the new bundle; it must not exist.
     #[arg(long, required_unless_present = "install")]
     out: Option<PathBuf>,
@@ -81,6 +87,7 @@ impl FitFlags {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<()> {
+    arguments.child.apply()?;
     let (recipe, data) = arguments.fit.read()?;
     let evaluations: Vec<Evaluation> =
         arguments.evaluation.iter().map(|path| read_evaluation(path, &recipe, &data)).collect::<Result<_>>()?;
@@ -91,20 +98,30 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
         bail!("--version {version}: use letters, digits, dots, - and _");
     }
     let options = arguments.fit.options(arguments.created.clone())?;
-    let outputs = if recipe.training.one_net_per_target { recipe.targets.len() } else { 1 };
-    let reporter = Reporter::new(arguments.fit.progress, recipe.training.steps * recipe.training.members * outputs)?;
+    let (steps, protocols) = (recipe.steps(), arguments.report.protocols(&data, options.seed));
+    let reporter = Reporter::new(arguments.fit.progress, steps * (1 + protocols.len() * arguments.report.folds()))?;
     let cancelled = cancel_flag()?;
+    let stopped = || cancelled.load(Ordering::Relaxed);
     let observe = |progress: Progress| {
-        reporter.step(Some(progress.loss));
-        if cancelled.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        reporter.step(progress.loss);
+        if stopped() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    };
+    let measured = arguments.report.measure(&recipe, &data, &options, &reporter, &observe, &stopped)?;
+    let losses = LossCurves::default();
+    let observe = |progress: Progress| {
+        losses.record(progress);
+        observe(progress)
     };
     let rows: Vec<usize> = (0..data.samples.len()).collect();
+    reporter.phase("training", steps);
     let mut trained = fit(&recipe, &data, &rows, &options, &observe)?;
     reporter.finish();
     trained.manifest.evaluation = evaluations;
     if let Some(version) = &arguments.version {
         trained.manifest.version.clone_from(version);
     }
+    let report = measured.map(|measured| measured.report(&recipe, &data, &mut trained, &losses, &reporter));
+    let extras = report.transpose()?.unwrap_or_default();
     let card = model_card(&trained.manifest, &recipe.limits);
     let mut manifest = serde_json::to_vec_pretty(&trained.manifest)?;
     manifest.push(b'\n');
@@ -114,13 +131,14 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
         (None, Some(models)) => models.join(&recipe.name).join(&trained.manifest.version),
         (None, None) => bail!("give --out or --install"),
     };
-    registry::write_bundle(&folder, &bundle, &card, &[])?;
+    registry::write_bundle(&folder, &bundle, &card, &extras)?;
     if let Some(models) = &arguments.install {
         registry::set_active(&models.join(&recipe.name), &trained.manifest.version)?;
     }
     match arguments.fit.progress {
         ProgressFormat::Json => {
-            println!("{}", serde_json::json!({"event": "done", "version": trained.manifest.version}))
+            let (name, version) = (&trained.manifest.name, &trained.manifest.version);
+            print_line(&serde_json::json!({"event": "done", "name": name, "version": version}));
         }
         _ => eprintln!("{} {} in {}", recipe.name, trained.manifest.version, folder.display()),
     }

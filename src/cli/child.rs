@@ -1,0 +1,39 @@
+//! What a program asks of a command that it starts as a child process.
+//!
+//! Its own because it concerns the process, not the training: its priority, and when it must end.
+
+use std::io::Read;
+
+use anyhow::{Context, Result};
+use clap::Args;
+
+/// Exit code of a process that ended because its standard input did.
+pub(super) const ENDED_WITH_STDIN: i32 = 3;
+
+#[derive(Args)]
+pub(super) struct ChildFlags {
+    /// Lower the own priority by so much (0 to 19), so that a server beside it stays quick.
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(i32).range(0..=19))]
+    nice: i32,
+    /// End with exit code 3 when standard input ends: held open by whoever started this, it ends with them,
+    /// even if they are killed.
+    #[arg(long)]
+    end_with_stdin: bool,
+}
+
+impl ChildFlags {
+    /// To be called before any other thread is started: threads inherit the priority.
+    pub(super) fn apply(&self) -> Result<()> {
+        if self.nice > 0 {
+            rustix::process::nice(self.nice).context("--nice")?;
+        }
+        if self.end_with_stdin {
+            std::thread::spawn(|| {
+                // What comes is nobody's business; an error is an end too.
+                let _ = std::io::copy(&mut std::io::stdin().lock().by_ref(), &mut std::io::sink());
+                std::process::exit(ENDED_WITH_STDIN);
+            });
+        }
+        Ok(())
+    }
+}

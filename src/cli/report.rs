@@ -1,0 +1,118 @@
+//! `mcvn train --report`: measuring a recipe before its last training, beside simple methods and the version
+//! in use.
+//!
+//! Its own because training and judging are two things: without `--report` none of this runs.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+
+use super::progress::Reporter;
+use crate::registry::{CatalogueError, load_bundle};
+use crate::train::{
+    Active, CrossValidation, Dataset, FitOptions, InUse, LossCurves, Observer, Protocol, Recipe, Report, Trained,
+    VersionName, cross_validate, draw_folds, plots,
+};
+
+#[derive(Args)]
+pub(super) struct ReportFlags {
+    /// First measure the recipe by cross-validation on random and on grouped folds, beside ridge regression and
+    /// a random forest; write report.json and plots/*.svg into the bundle, and the scores into its manifest.
+    #[arg(long, conflicts_with = "evaluation")]
+    report: bool,
+    /// Folds of each protocol: every row is a test row once. 3 is the paper's 2 : 1.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(2..=10), requires = "report")]
+    folds: u8,
+    /// Folder of the version in use: the report compares the new one with it.
+    #[arg(long, requires = "report")]
+    compare: Option<PathBuf>,
+}
+
+/// What was measured before the last training.
+pub(super) struct Measured {
+    validations: Vec<CrossValidation>,
+    in_use: InUse,
+    seed: u64,
+}
+
+/// Files that stand beside a bundle's own, by name within its folder.
+pub(super) type ExtraFiles = Vec<(String, Vec<u8>)>;
+
+impl ReportFlags {
+    /// The protocols that will be measured: none without `--report`, one where the groups are too few.
+    pub(super) fn protocols(&self, data: &Dataset, seed: u64) -> Vec<Protocol> {
+        let possible = |protocol: &Protocol| draw_folds(&data.groups, *protocol, self.folds(), seed).is_some();
+        let both = [Protocol::Random, Protocol::Grouped];
+        both.into_iter().filter(|protocol| self.report && possible(protocol)).collect()
+    }
+
+    pub(super) fn folds(&self) -> usize {
+        usize::from(self.folds)
+    }
+
+    /// `None` without `--report`.
+    pub(super) fn measure(
+        &self,
+        recipe: &Recipe,
+        data: &Dataset,
+        options: &FitOptions,
+        reporter: &Reporter,
+        observe: Observer,
+        stopped: &(dyn Fn() -> bool + Sync),
+    ) -> Result<Option<Measured>> {
+        if !self.report {
+            return Ok(None);
+        }
+        let in_use = self.ask_version_in_use(recipe, data, options)?;
+        let mut validations = Vec::new();
+        for protocol in self.protocols(data, options.seed) {
+            reporter.phase(
+                match protocol {
+                    Protocol::Random => "random folds",
+                    Protocol::Grouped => "grouped folds",
+                },
+                recipe.steps() * self.folds(),
+            );
+            validations.extend(cross_validate(recipe, data, protocol, self.folds(), options, observe, stopped)?);
+        }
+        Ok(Some(Measured { validations, in_use, seed: options.seed }))
+    }
+
+    fn ask_version_in_use(&self, recipe: &Recipe, data: &Dataset, options: &FitOptions) -> Result<InUse> {
+        let Some(folder) = &self.compare else { return Ok(InUse::Nothing) };
+        let bundle = match load_bundle(folder, &options.device) {
+            Ok(bundle) => bundle,
+            // A folder that is not there is a slip of the caller's; a bundle that this program no longer reads
+            // must not keep anyone from training its successor.
+            Err(CatalogueError::Bundle { source, .. }) => return Ok(InUse::Unfit(None, source.to_string())),
+            Err(error) => bail!("--compare: {error}"),
+        };
+        let version = VersionName::of(bundle.manifest());
+        Ok(match Active::ask(&bundle, recipe, data) {
+            Ok(active) => InUse::Asked(active),
+            Err(why) => InUse::Unfit(Some(version), why),
+        })
+    }
+}
+
+impl Measured {
+    /// Writes the scores into a manifest and gives out the files of the report.
+    pub(super) fn report(
+        &self,
+        recipe: &Recipe,
+        data: &Dataset,
+        trained: &mut Trained,
+        losses: &LossCurves,
+        reporter: &Reporter,
+    ) -> Result<ExtraFiles> {
+        let report = Report::new(&trained.manifest, recipe, data, &self.validations, &self.in_use, self.seed);
+        report.warnings.iter().for_each(|warning| reporter.warn(warning));
+        trained.manifest.evaluation = report.evaluations();
+        let mut json = serde_json::to_vec(&report)?;
+        json.push(b'\n');
+        let pictures = plots(recipe, &report, losses).context("the report's plots")?;
+        let pictures = pictures.into_iter().map(|(name, svg)| (name, svg.into_bytes()));
+        Ok([("report.json".to_owned(), json)].into_iter().chain(pictures).collect())
+    }
+}
