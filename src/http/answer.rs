@@ -16,11 +16,12 @@ use utoipa::ToSchema;
 
 use super::error::ApiError;
 use super::extract::{BodyKind, Parsed, body_kind, parse, read_body};
-use super::state::{Serving, State};
+use super::state::{State, choose};
 use super::table;
 use crate::domain::{Outputs, RawSample, RawValue, Sample, Violation, most_probable};
 use crate::featurize::{Features, featurize};
 use crate::model::Bundle;
+use crate::serving::Serving;
 
 /// Bodies over this size are read on a thread of their own: they would keep others waiting.
 const LARGE_BODY_BYTES: usize = 32 * 1024;
@@ -148,7 +149,7 @@ pub(super) async fn answer(
     uri: &Uri,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let serving = Arc::clone(state.serving()?);
+    let serving = state.serving()?;
     let kind = body_kind(headers)?;
     let limits = state.http();
     let limit = match kind {
@@ -210,7 +211,7 @@ impl Prepared {
         max_samples: usize,
     ) -> Result<Self, ApiError> {
         let Parsed { model, samples: raw, listed, mut violations } = parse(bytes)?;
-        let bundle = serving.choose(route, model.or(asked).as_deref())?;
+        let bundle = choose(serving, route, model.or(asked).as_deref())?;
         if raw.is_empty() && violations.is_empty() {
             violations.push(Violation::new("/samples", "the list is empty"));
         }

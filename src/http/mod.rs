@@ -20,7 +20,7 @@ use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-pub use state::{HttpConfig, Serving, State};
+pub use state::{HttpConfig, State};
 
 use error::ApiError;
 

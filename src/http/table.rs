@@ -10,10 +10,11 @@ use axum::response::{IntoResponse, Response};
 
 use super::answer::{off_thread_if_large, rounded};
 use super::error::ApiError;
-use super::state::Serving;
+use super::state::choose;
 use crate::domain::{Outputs, RawValue, Sample, TableLayout, Violation, most_probable};
 use crate::featurize::{Features, featurize};
 use crate::model::Bundle;
+use crate::serving::Serving;
 
 /// A bulk request takes the queue in parts of this many rows, so that others get their turn.
 const PART_ROWS: usize = 512;
@@ -28,7 +29,7 @@ pub(super) async fn answer(
     bytes: Vec<u8>,
     max_rows: usize,
 ) -> Result<Response, ApiError> {
-    let bundle = Arc::clone(serving.choose(route, asked.as_deref())?);
+    let bundle = Arc::clone(choose(&serving, route, asked.as_deref())?);
     let reading = Arc::clone(&bundle);
     let (rows, features) = off_thread_if_large(bytes, move |bytes| read(&reading, &bytes, max_rows)).await?;
     let mut values = Vec::with_capacity(features.len());
