@@ -7,6 +7,7 @@
 //! | rank | module | is |
 //! |---|---|---|
 //! | 0 | [`domain`] | what a lab talks about: elements, compositions, samples, schemas |
+//! | 0 | [`metrics`] | what operators count and measure, with names, units and bounded labels |
 //! | 1 | [`featurize`] | from a sample to numbers: descriptors, image, feature row, scaling |
 //! | 2 | [`model`] | the network, its parameters, and the bundle that carries them |
 //! | 3 | [`train`], [`registry`] | from data to a bundle; bundles on storage |
@@ -32,6 +33,7 @@ pub mod config;
 pub mod domain;
 pub mod featurize;
 pub mod http;
+pub mod metrics;
 pub mod model;
 pub mod registry;
 pub mod serving;
