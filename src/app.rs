@@ -4,6 +4,7 @@
 //! tests bring their own.
 
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
@@ -11,6 +12,7 @@ use tracing::{info, warn};
 
 use crate::config::Config;
 use crate::http::{State, router};
+use crate::metrics::Metrics;
 use crate::serving::{Live, ServingError};
 
 /// Why the server did not start, or ended badly.
@@ -33,6 +35,7 @@ pub async fn run(
     listener: TcpListener,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), AppError> {
+    let metrics = Arc::new(Metrics::new());
     let state = State::new(config.http.clone());
     // The socket answers from the start (liveness, 503s) while the models load beside it.
     let (stop, stopped) = tokio::sync::watch::channel(false);
@@ -40,7 +43,7 @@ pub async fn run(
     let server = axum::serve(listener, router(state.clone())).with_graceful_shutdown(until(stopped.clone()));
     let mut server = tokio::spawn(server.into_future());
 
-    let loading = Live::load(config.serving());
+    let loading = Live::load(config.serving(), metrics);
     tokio::pin!(loading, shutdown);
     let loaded = tokio::select! {
         loaded = &mut loading => loaded.map(Some),

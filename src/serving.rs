@@ -12,6 +12,7 @@ use arc_swap::ArcSwap;
 use tracing::info;
 
 use crate::batcher::{Batcher, BatcherConfig, SubmitError};
+use crate::metrics::Metrics;
 use crate::model::{Bundle, DeviceChoice, DeviceError, OpenDevice, probe_features};
 use crate::registry::{Catalogue, CatalogueError};
 
@@ -69,7 +70,7 @@ impl Live {
     ///
     /// # Errors
     /// [`ServingError`]: what starts serves every model.
-    pub async fn load(config: ServingConfig) -> Result<(Self, JoinHandle<()>), ServingError> {
+    pub async fn load(config: ServingConfig, metrics: Arc<Metrics>) -> Result<(Self, JoinHandle<()>), ServingError> {
         let start = Instant::now();
         let batching = config.batcher;
         let (device, catalogue) = tokio::task::spawn_blocking(move || {
@@ -79,7 +80,7 @@ impl Live {
             Ok::<_, ServingError>((device, catalogue))
         })
         .await??;
-        let (batcher, thread) = Batcher::start(batching)?;
+        let (batcher, thread) = Batcher::start(batching, metrics)?;
         for bundle in catalogue.iter() {
             self_test(bundle, &batcher).await?;
             let manifest = bundle.manifest();
@@ -97,6 +98,11 @@ impl Live {
     /// The device that answers: `cpu` or `cuda:N`.
     pub fn device(&self) -> &str {
         &self.device.name
+    }
+
+    /// How the device was chosen, in words.
+    pub fn device_note(&self) -> &str {
+        &self.device.note
     }
 }
 

@@ -169,7 +169,7 @@ pub(super) async fn answer(
             })
             .await?;
             let Prepared { bundle, samples, features, listed } = prepared;
-            let values = serving.batcher.submit(Arc::clone(&bundle) as _, features).await?;
+            let values = serving.batcher.submit(Arc::clone(&bundle) as _, features).await?.values;
             let mut predictions: Vec<Prediction> =
                 samples.iter().zip(values).map(|(sample, values)| prediction(&bundle, sample, &values)).collect();
             let (model, batch_dependent) = (model_ref(&bundle), bundle.manifest().batch_dependent());

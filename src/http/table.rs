@@ -38,10 +38,11 @@ pub(super) async fn answer(
         let part: Vec<Features> = features.by_ref().take(PART_ROWS).collect();
         let model = Arc::clone(&bundle) as _;
         // Only the first part may be refused: what was accepted is finished.
-        values.extend(match values.is_empty() {
+        let answers = match values.is_empty() {
             true => serving.batcher.submit(model, part).await?,
             false => serving.batcher.submit_waiting(model, part).await?,
-        });
+        };
+        values.extend(answers.values);
     }
     let text = write(&bundle, &rows, values).map_err(|error| ApiError::InferenceFailed(error.to_string()))?;
     Ok(([(header::CONTENT_TYPE, "text/csv; charset=utf-8")], text).into_response())
