@@ -36,7 +36,7 @@ pub async fn run(
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), AppError> {
     let metrics = Arc::new(Metrics::new());
-    let state = State::new(config.http.clone());
+    let state = State::new(config.http.clone(), Arc::clone(&metrics));
     // The socket answers from the start (liveness, 503s) while the models load beside it.
     let (stop, stopped) = tokio::sync::watch::channel(false);
     let drain = Duration::try_from_secs_f64(config.drain_seconds).unwrap_or(Duration::MAX);

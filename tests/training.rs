@@ -198,7 +198,7 @@ async fn attention_over_the_batch_is_served_only_on_request() {
         batcher: BatcherConfig::default(),
     };
     let (live, _thread) = Live::load(config, Default::default()).await.unwrap();
-    let state = State::new(HttpConfig::default());
+    let state = State::new(HttpConfig::default(), Default::default());
     state.set_ready(live);
     let json = r#"{"composition": {"C": 0.4, "Cr": 1}, "processing": {"tempering_temperature": 600}}"#;
     for (content_type, body, word) in [

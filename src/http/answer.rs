@@ -161,7 +161,7 @@ pub(super) async fn answer(
     let bytes = read_body(headers, body, limit).await?;
     let max_samples = limits.max_samples;
     match kind {
-        BodyKind::Csv => table::answer(serving, route, asked.model, bytes, max_samples).await,
+        BodyKind::Csv => table::answer(state, serving, route, asked.model, bytes).await,
         BodyKind::Json => {
             let reading = Arc::clone(&serving);
             let prepared = off_thread_if_large(bytes, move |bytes| {
@@ -169,17 +169,31 @@ pub(super) async fn answer(
             })
             .await?;
             let Prepared { bundle, samples, features, listed } = prepared;
-            let values = serving.batcher.submit(Arc::clone(&bundle) as _, features).await?.values;
+            let answers = serving.batcher.submit(Arc::clone(&bundle) as _, features).await?;
+            count(state, &bundle, samples.iter());
+            let predictions = samples.iter().zip(answers.values);
             let mut predictions: Vec<Prediction> =
-                samples.iter().zip(values).map(|(sample, values)| prediction(&bundle, sample, &values)).collect();
+                predictions.map(|(sample, values)| prediction(&bundle, sample, &values)).collect();
             let (model, batch_dependent) = (model_ref(&bundle), bundle.manifest().batch_dependent());
-            if listed {
-                return Ok(Json(Many { model, predictions, batch_dependent }).into_response());
-            }
-            let only = predictions.pop().ok_or_else(|| ApiError::InferenceFailed("no answer".to_owned()))?;
-            Ok(Json(Single { model, prediction: only, batch_dependent }).into_response())
+            let response = if listed {
+                Json(Many { model, predictions, batch_dependent }).into_response()
+            } else {
+                let only = predictions.pop().ok_or_else(|| ApiError::InferenceFailed("no answer".to_owned()))?;
+                Json(Single { model, prediction: only, batch_dependent }).into_response()
+            };
+            Ok(response)
         }
     }
+}
+
+/// Counts samples that a model has predicted.
+pub(super) fn count<'a>(state: &State, bundle: &Bundle, samples: impl Iterator<Item = &'a Sample>) {
+    let (mut all, mut in_domain) = (0, 0);
+    for sample in samples {
+        all += 1;
+        in_domain += usize::from(sample.out_of_domain().is_empty());
+    }
+    state.metrics().predicted(&bundle.manifest().name, all, in_domain);
 }
 
 /// Runs `work` here, or on a thread for blocking work where the body is large.

@@ -8,11 +8,14 @@ mod classify;
 mod error;
 mod extract;
 mod health;
+mod info;
 mod layers;
 mod models;
+mod observe;
 mod predict;
 mod state;
 mod table;
+mod traceparent;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -31,7 +34,7 @@ use error::ApiError;
         title = "mcvn",
         description = "Alloy property prediction with the Materials Composition Visualization Network.\n\n\
             Every error is an RFC 9457 problem (`application/problem+json`). Every answer carries the request's \
-            `x-request-id` header; send one to choose it.",
+            `x-request-id` header; send one to choose it. A W3C `traceparent` is accepted and logged.",
         license(name = "MIT", identifier = "MIT")
     ),
     tags(
@@ -50,7 +53,10 @@ fn routes() -> OpenApiRouter<State> {
         .routes(routes!(models::list_models))
         .routes(routes!(models::show_model))
         .routes(routes!(health::livez))
+        .routes(routes!(health::startupz))
         .routes(routes!(health::readyz))
+        .routes(routes!(info::info))
+        .routes(routes!(info::metrics))
         .routes(routes!(health::openapi_yaml))
 }
 

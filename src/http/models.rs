@@ -149,7 +149,7 @@ pub(super) async fn show_model(
     found.map(|bundle| Json(detail(bundle))).ok_or_else(|| ApiError::NotFound("no such model; see /models".to_owned()))
 }
 
-fn summary(bundle: &Bundle) -> ModelSummary {
+pub(super) fn summary(bundle: &Bundle) -> ModelSummary {
     let manifest = bundle.manifest();
     ModelSummary {
         name: manifest.name.clone(),

@@ -4,11 +4,12 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
 use super::error::ApiError;
+use crate::metrics::Metrics;
 use crate::model::Bundle;
 use crate::serving::{Live, Serving};
 
@@ -40,6 +41,8 @@ impl HttpConfig {
 
 struct Shared {
     http: HttpConfig,
+    metrics: Arc<Metrics>,
+    started: Instant,
     live: OnceLock<Live>,
     draining: AtomicBool,
 }
@@ -50,8 +53,9 @@ pub struct State(Arc<Shared>);
 
 impl State {
     /// A server that is alive but has nothing loaded yet.
-    pub fn new(http: HttpConfig) -> Self {
-        Self(Arc::new(Shared { http, live: OnceLock::new(), draining: AtomicBool::new(false) }))
+    pub fn new(http: HttpConfig, metrics: Arc<Metrics>) -> Self {
+        let (live, draining) = (OnceLock::new(), AtomicBool::new(false));
+        Self(Arc::new(Shared { http, metrics, started: Instant::now(), live, draining }))
     }
 
     /// Hands over what answers, after a real pass of every model has succeeded.
@@ -69,16 +73,29 @@ impl State {
         &self.0.http
     }
 
+    pub(super) fn metrics(&self) -> &Arc<Metrics> {
+        &self.0.metrics
+    }
+
+    pub(super) fn uptime(&self) -> Duration {
+        self.0.started.elapsed()
+    }
+
+    /// What has been loaded; `None` before.
+    pub(super) fn live(&self) -> Option<&Live> {
+        self.0.live.get()
+    }
+
     /// What answers a request that begins now, to its end.
     ///
     /// # Errors
     /// 503 while nothing is loaded.
     pub(super) fn serving(&self) -> Result<Arc<Serving>, ApiError> {
-        self.0.live.get().map(Live::current).ok_or(ApiError::NotReady)
+        self.live().map(Live::current).ok_or(ApiError::NotReady)
     }
 
     pub(super) fn is_ready(&self) -> bool {
-        self.0.live.get().is_some() && !self.0.draining.load(Ordering::Relaxed)
+        self.live().is_some() && !self.0.draining.load(Ordering::Relaxed)
     }
 }
 

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 
-use super::answer::{off_thread_if_large, rounded};
+use super::answer::{count, off_thread_if_large, rounded};
 use super::error::ApiError;
-use super::state::choose;
+use super::state::{State, choose};
 use crate::domain::{Outputs, RawValue, Sample, TableLayout, Violation, most_probable};
 use crate::featurize::{Features, featurize};
 use crate::model::Bundle;
@@ -23,12 +23,13 @@ const ID_COLUMN: &str = "id";
 
 /// Answers a table.
 pub(super) async fn answer(
+    state: &State,
     serving: Arc<Serving>,
     route: &'static str,
     asked: Option<String>,
     bytes: Vec<u8>,
-    max_rows: usize,
 ) -> Result<Response, ApiError> {
+    let max_rows = state.http().max_samples;
     let bundle = Arc::clone(choose(&serving, route, asked.as_deref())?);
     let reading = Arc::clone(&bundle);
     let (rows, features) = off_thread_if_large(bytes, move |bytes| read(&reading, &bytes, max_rows)).await?;
@@ -44,6 +45,7 @@ pub(super) async fn answer(
         };
         values.extend(answers.values);
     }
+    count(state, &bundle, rows.iter().filter_map(|row| row.sample.as_ref().ok()));
     let text = write(&bundle, &rows, values).map_err(|error| ApiError::InferenceFailed(error.to_string()))?;
     Ok(([(header::CONTENT_TYPE, "text/csv; charset=utf-8")], text).into_response())
 }

@@ -127,13 +127,13 @@ impl Metrics {
         );
         registry.register_with_unit(
             "mcvn_batch",
-            "Samples in one pass of the device",
+            "Samples in one pass of the device, self-tests included",
             Unit::Other("samples".to_owned()),
             self.batch.clone(),
         );
         registry.register_with_unit(
             "mcvn_pass_duration",
-            "Time of one pass of the device, transfers included",
+            "Time of one pass of the device, transfers and self-tests included",
             Unit::Seconds,
             self.pass_duration.clone(),
         );
