@@ -15,6 +15,7 @@ mod observe;
 mod predict;
 mod state;
 mod table;
+mod timing;
 mod traceparent;
 
 use axum::Router;

@@ -1,8 +1,9 @@
-//! What operators see: metrics, health through a whole life, what runs here, trace ids.
+//! What operators see: metrics, health through a whole life, what runs here, timings, trace ids.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
@@ -229,6 +230,34 @@ async fn info_says_what_runs_here() {
     assert_eq!(info["limits"], limits);
     let models: Value = server.get("/models").await.json().await.unwrap();
     assert_eq!(info["models"], models["models"]);
+}
+
+#[tokio::test]
+async fn server_timing_adds_up_to_no_more_than_the_whole() {
+    let server = Server::start().await;
+    let list = json!({ "samples": vec![steel_4140(); 600] }).to_string();
+    let table = format!("formula\n{}", "Fe80B20\n".repeat(1_500));
+    for (path, content_type, body) in [
+        ("/predict/steel", "application/json", steel_4140().to_string()),
+        ("/predict/steel", "application/json", list),
+        ("/classify/glass", "text/csv", table),
+    ] {
+        let start = Instant::now();
+        let response = server.post_raw(path, content_type, body).await;
+        assert_eq!(response.status(), 200);
+        let whole = start.elapsed().as_secs_f64() * 1e3;
+        let header = response.headers()["server-timing"].to_str().unwrap().to_owned();
+        let parts: Vec<(&str, f64)> = header
+            .split(", ")
+            .map(|part| part.split_once(";dur=").map(|(name, ms)| (name, ms.parse().unwrap())).unwrap())
+            .collect();
+        let names: Vec<&str> = parts.iter().map(|(name, _)| *name).collect();
+        assert_eq!(names, ["read", "parse", "featurize", "queue", "pass", "render"]);
+        let sum: f64 = parts.iter().map(|(_, ms)| ms).sum();
+        // Each part is rounded to a microsecond.
+        assert!(sum <= whole + 0.003, "{header} is more than {whole} ms");
+        assert!(parts[4].1 > 0.0 && parts[1].1 > 0.0, "{header}");
+    }
 }
 
 #[derive(Clone, Default)]
