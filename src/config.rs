@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::batcher::BatcherConfig;
 use crate::http::HttpConfig;
+use crate::model::DeviceChoice;
+use crate::serving::ServingConfig;
 
 /// How log lines are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
@@ -31,7 +33,7 @@ pub struct Config {
     /// Folders of models; a later one shadows an earlier one by model name.
     pub models_dirs: Vec<PathBuf>,
     /// `auto`, `cpu` or `cuda:N`.
-    pub device: String,
+    pub device: DeviceChoice,
     /// Serve models whose answers depend on the batch.
     pub allow_batch_dependent: bool,
     /// Longest time for finishing what was accepted, after a stop signal.
@@ -51,7 +53,7 @@ impl Default for Config {
         Self {
             listen: "127.0.0.1:8080".to_owned(),
             models_dirs: vec![PathBuf::from("models")],
-            device: "auto".to_owned(),
+            device: DeviceChoice::Auto,
             allow_batch_dependent: false,
             drain_seconds: 20.0,
             log_format: LogFormat::Text,
@@ -76,7 +78,7 @@ pub struct ServeFlags {
     models_dirs: Option<Vec<PathBuf>>,
     /// auto, cpu or cuda:N [default: auto].
     #[arg(long, env = "MCVN_DEVICE")]
-    device: Option<String>,
+    device: Option<DeviceChoice>,
     /// Serve models whose answers depend on the batch [default: false].
     #[arg(long, env = "MCVN_ALLOW_BATCH_DEPENDENT", num_args = 0..=1, default_missing_value = "true")]
     allow_batch_dependent: Option<bool>,
@@ -148,6 +150,16 @@ impl Config {
         Ok(config)
     }
 
+    /// The part of what is served.
+    pub fn serving(&self) -> ServingConfig {
+        ServingConfig {
+            models_dirs: self.models_dirs.clone(),
+            device: self.device,
+            allow_batch_dependent: self.allow_batch_dependent,
+            batcher: self.batcher,
+        }
+    }
+
     fn read(path: &Path) -> Result<Self, ConfigError> {
         let text = std::fs::read_to_string(path).map_err(|error| ConfigError::File(path.to_owned(), error))?;
         toml::from_str(&text).map_err(|error| ConfigError::Syntax(path.to_owned(), error))
@@ -192,7 +204,7 @@ mod tests {
             ..ServeFlags::default()
         };
         let config = Config::assemble(flags).unwrap();
-        assert_eq!((config.listen.as_str(), config.device.as_str()), ("127.0.0.1:2", "cpu"));
+        assert_eq!((config.listen.as_str(), config.device), ("127.0.0.1:2", DeviceChoice::Cpu));
         assert_eq!((config.http.max_samples, config.http.json_body_bytes), (5, 2_000_000));
     }
 

@@ -7,12 +7,14 @@
 //! | rank | module | is |
 //! |---|---|---|
 //! | 0 | [`domain`] | what a lab talks about: elements, compositions, samples, schemas |
+//! | 0 | [`metrics`] | what operators count and measure, with names, units and bounded labels |
 //! | 1 | [`featurize`] | from a sample to numbers: descriptors, image, feature row, scaling |
 //! | 2 | [`model`] | the network, its parameters, and the bundle that carries them |
 //! | 3 | [`train`], [`registry`] | from data to a bundle; bundles on storage |
 //! | 4 | [`batcher`] | concurrent requests become passes on one device thread |
-//! | 5 | [`http`] | routes, errors, limits |
-//! | 6 | [`app`], [`config`], [`telemetry`], [`cli`] | life cycle, knobs, logs, commands |
+//! | 5 | [`serving`] | what answers right now, and swapping it |
+//! | 6 | [`http`] | routes, errors, limits |
+//! | 7 | [`app`], [`config`], [`telemetry`], [`cli`] | life cycle, knobs, logs, commands |
 //!
 //! # The walk of one `POST /predict/steel`
 //! 1. `http::layers` gives it an id, a log line, a deadline.
@@ -31,7 +33,9 @@ pub mod config;
 pub mod domain;
 pub mod featurize;
 pub mod http;
+pub mod metrics;
 pub mod model;
 pub mod registry;
+pub mod serving;
 pub mod telemetry;
 pub mod train;

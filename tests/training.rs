@@ -16,12 +16,13 @@ use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::http::Request;
-use mcvn::batcher::{Batcher, BatcherConfig};
+use mcvn::batcher::BatcherConfig;
 use mcvn::domain::{ParameterKind, Sample};
 use mcvn::featurize::featurize;
-use mcvn::http::{HttpConfig, Serving, State, router};
+use mcvn::http::{HttpConfig, State, router};
 use mcvn::model::{Bundle, DeviceChoice};
 use mcvn::registry::Catalogue;
+use mcvn::serving::{Live, ServingConfig};
 use mcvn::train::{Dataset, FitError, FitOptions, Recipe, Trained, fit};
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
@@ -193,9 +194,15 @@ async fn attention_over_the_batch_is_served_only_on_request() {
     assert!(catalogue.get("lab").unwrap().manifest().batch_dependent());
 
     // Every answer of such a model says so, in JSON and in tables.
-    let (batcher, _thread) = Batcher::start(BatcherConfig::default()).unwrap();
-    let state = State::new(HttpConfig::default());
-    state.set_ready(Serving { catalogue, batcher });
+    let config = ServingConfig {
+        models_dirs: folders.to_vec(),
+        device: DeviceChoice::Cpu,
+        allow_batch_dependent: true,
+        batcher: BatcherConfig::default(),
+    };
+    let (live, _thread) = Live::load(config, Default::default()).await.unwrap();
+    let state = State::new(HttpConfig::default(), Default::default());
+    state.set_ready(live);
     let json = r#"{"composition": {"C": 0.4, "Cr": 1}, "processing": {"tempering_temperature": 600}}"#;
     for (content_type, body, word) in [
         ("application/json", json, "\"batch_dependent\":true"),

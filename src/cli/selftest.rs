@@ -8,9 +8,8 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 
 use super::device;
-use crate::domain::Sample;
-use crate::featurize::{Features, featurize};
-use crate::model::{Bundle, DeviceChoice, probe_samples};
+use crate::featurize::Features;
+use crate::model::{Bundle, DeviceChoice, probe_features};
 use crate::registry::{active_bundles, load_bundle};
 
 /// Largest difference between a device and the CPU, relative to the largest answer of a column: single
@@ -41,7 +40,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
     for (name, folder) in active_bundles(&arguments.models_dirs)? {
         let bundle = load_bundle(&folder, &opened.device)?;
         let reference = load_bundle(&folder, &cpu.device)?;
-        let features = probes(&bundle, SAMPLES);
+        let features = probe_features(bundle.manifest(), SAMPLES);
         if features.is_empty() {
             bail!("{name}: no plausible sample can be made from its schema");
         }
@@ -76,13 +75,6 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
     }
     writeln!(out, "passed")?;
     Ok(())
-}
-
-fn probes(bundle: &Bundle, count: usize) -> Vec<Features> {
-    let manifest = bundle.manifest();
-    let raw = probe_samples(&manifest.schema, count, 1);
-    let samples = raw.iter().filter_map(|raw| Sample::parse(raw, &manifest.schema, "").ok());
-    samples.map(|sample| featurize(&sample, &manifest.schema, &manifest.features)).collect()
 }
 
 /// By column, relative to the column's largest value.

@@ -16,11 +16,13 @@ use utoipa::ToSchema;
 
 use super::error::ApiError;
 use super::extract::{BodyKind, Parsed, body_kind, parse, read_body};
-use super::state::{Serving, State};
+use super::state::{State, choose};
 use super::table;
+use super::timing::Stopwatch;
 use crate::domain::{Outputs, RawSample, RawValue, Sample, Violation, most_probable};
 use crate::featurize::{Features, featurize};
 use crate::model::Bundle;
+use crate::serving::Serving;
 
 /// Bodies over this size are read on a thread of their own: they would keep others waiting.
 const LARGE_BODY_BYTES: usize = 32 * 1024;
@@ -148,7 +150,7 @@ pub(super) async fn answer(
     uri: &Uri,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let serving = Arc::clone(state.serving()?);
+    let serving = state.serving()?;
     let kind = body_kind(headers)?;
     let limits = state.http();
     let limit = match kind {
@@ -157,28 +159,47 @@ pub(super) async fn answer(
     };
     let query = |error: &dyn std::fmt::Display| ApiError::from(vec![Violation::new("", format!("query: {error}"))]);
     let Query(asked) = Query::<PredictQuery>::try_from_uri(uri).map_err(|error| query(&error))?;
+    let mut watch = Stopwatch::start();
     let bytes = read_body(headers, body, limit).await?;
+    watch.lap("read");
     let max_samples = limits.max_samples;
     match kind {
-        BodyKind::Csv => table::answer(serving, route, asked.model, bytes, max_samples).await,
+        BodyKind::Csv => table::answer(state, serving, route, asked.model, bytes, watch).await,
         BodyKind::Json => {
             let reading = Arc::clone(&serving);
             let prepared = off_thread_if_large(bytes, move |bytes| {
-                Prepared::from_json(&reading, route, asked.model, &bytes, max_samples)
+                Prepared::from_json(&reading, route, asked.model, &bytes, max_samples, watch)
             })
             .await?;
-            let Prepared { bundle, samples, features, listed } = prepared;
-            let values = serving.batcher.submit(Arc::clone(&bundle) as _, features).await?;
+            let Prepared { bundle, samples, features, listed, mut watch } = prepared;
+            let answers = serving.batcher.submit(Arc::clone(&bundle) as _, features).await?;
+            watch.submitted(&answers);
+            watch.lap_device();
+            count(state, &bundle, samples.iter());
+            let predictions = samples.iter().zip(answers.values);
             let mut predictions: Vec<Prediction> =
-                samples.iter().zip(values).map(|(sample, values)| prediction(&bundle, sample, &values)).collect();
+                predictions.map(|(sample, values)| prediction(&bundle, sample, &values)).collect();
             let (model, batch_dependent) = (model_ref(&bundle), bundle.manifest().batch_dependent());
-            if listed {
-                return Ok(Json(Many { model, predictions, batch_dependent }).into_response());
-            }
-            let only = predictions.pop().ok_or_else(|| ApiError::InferenceFailed("no answer".to_owned()))?;
-            Ok(Json(Single { model, prediction: only, batch_dependent }).into_response())
+            let mut response = if listed {
+                Json(Many { model, predictions, batch_dependent }).into_response()
+            } else {
+                let only = predictions.pop().ok_or_else(|| ApiError::InferenceFailed("no answer".to_owned()))?;
+                Json(Single { model, prediction: only, batch_dependent }).into_response()
+            };
+            watch.finish(&mut response);
+            Ok(response)
         }
     }
+}
+
+/// Counts samples that a model has predicted.
+pub(super) fn count<'a>(state: &State, bundle: &Bundle, samples: impl Iterator<Item = &'a Sample>) {
+    let (mut all, mut in_domain) = (0, 0);
+    for sample in samples {
+        all += 1;
+        in_domain += usize::from(sample.out_of_domain().is_empty());
+    }
+    state.metrics().predicted(&bundle.manifest().name, all, in_domain);
 }
 
 /// Runs `work` here, or on a thread for blocking work where the body is large.
@@ -199,6 +220,7 @@ struct Prepared {
     samples: Vec<Sample>,
     features: Vec<Features>,
     listed: bool,
+    watch: Stopwatch,
 }
 
 impl Prepared {
@@ -208,9 +230,10 @@ impl Prepared {
         asked: Option<String>,
         bytes: &[u8],
         max_samples: usize,
+        mut watch: Stopwatch,
     ) -> Result<Self, ApiError> {
         let Parsed { model, samples: raw, listed, mut violations } = parse(bytes)?;
-        let bundle = serving.choose(route, model.or(asked).as_deref())?;
+        let bundle = choose(serving, route, model.or(asked).as_deref())?;
         if raw.is_empty() && violations.is_empty() {
             violations.push(Violation::new("/samples", "the list is empty"));
         }
@@ -238,8 +261,10 @@ impl Prepared {
             let others = models_that_take(serving, bundle, &violations, &raw);
             return Err(ApiError::InvalidSample(violations, others));
         }
+        watch.lap("parse");
         let features = samples.iter().map(|sample| featurize(sample, schema, &bundle.manifest().features)).collect();
-        Ok(Self { bundle: Arc::clone(bundle), samples, features, listed })
+        watch.lap("featurize");
+        Ok(Self { bundle: Arc::clone(bundle), samples, features, listed, watch })
     }
 }
 

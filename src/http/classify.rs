@@ -50,6 +50,7 @@ pub(super) const ROUTE: &str = "/classify/glass";
     request_body(content((GlassRequest = "application/json"), (String = "text/csv"))),
     responses(
         (status = 200, description = "The most probable class and all probabilities",
+            headers(("server-timing" = String, description = "Where the time went, in milliseconds: read, parse, featurize, queue, pass, render")),
             content((Answer<ClassPrediction> = "application/json"), (String = "text/csv"))),
         Problems,
     )

@@ -48,6 +48,10 @@ pub(super) enum ApiError {
     DeadlineExceeded(Duration),
 }
 
+/// Left in an answer for whoever observes it: the code of its problem.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ProblemCode(pub(super) &'static str);
+
 /// RFC 9457 problem details.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Problem {
@@ -224,8 +228,9 @@ pub(super) async fn render(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let Some(error) = response.extensions_mut().remove::<ApiError>() else { return response };
     if let ApiError::InferenceFailed(cause) = &error {
-        tracing::error!(request_id = id.as_deref(), cause, "inference failed");
+        tracing::error!(cause, "inference failed");
     }
+    let (code, _) = error.code_and_title();
     let mut rendered = (error.status(), Json(error.problem(id))).into_response();
     // What the router said besides the body (the Allow header of a 405, say) stays.
     for (name, value) in response.headers() {
@@ -238,5 +243,6 @@ pub(super) async fn render(request: Request, next: Next) -> Response {
     if matches!(error, ApiError::Overloaded | ApiError::NotReady) {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER.as_secs()));
     }
+    rendered.extensions_mut().insert(ProblemCode(code));
     rendered
 }

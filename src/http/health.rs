@@ -15,7 +15,7 @@ use super::state::State;
 /// A health answer.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Health {
-    /// `alive` or `ready`.
+    /// `alive`, `started` or `ready`.
     #[schema(example = "ready")]
     status: &'static str,
 }
@@ -24,6 +24,20 @@ pub(super) struct Health {
 #[utoipa::path(get, path = "/livez", tag = "health", responses((status = 200, body = Health, description = "The process answers")))]
 pub(super) async fn livez() -> Json<Health> {
     Json(Health { status: "alive" })
+}
+
+/// Whether every model has answered a real pass since the start; stopping does not change it.
+#[utoipa::path(
+    get,
+    path = "/startupz",
+    tag = "health",
+    responses(
+        (status = 200, body = Health, description = "Everything has been loaded"),
+        (status = 503, body = Problem, content_type = "application/problem+json", description = "loading"),
+    )
+)]
+pub(super) async fn startupz(FromState(state): FromState<State>) -> Result<Json<Health>, ApiError> {
+    if state.live().is_some() { Ok(Json(Health { status: "started" })) } else { Err(ApiError::NotReady) }
 }
 
 /// Whether every model has answered a real pass, and the server is not stopping.

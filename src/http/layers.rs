@@ -1,37 +1,30 @@
-//! What every request passes through: id, log line, error bodies, panics, deadline.
+//! What every request passes through: id, log line and metrics, error bodies, panics, deadline.
 //!
 //! Its own so that their order is one list, read from the outside in.
 
 use std::any::Any;
-use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, SystemTime};
 
 use axum::Router;
-use axum::extract::{MatchedPath, Request};
+use axum::extract::Request;
 use axum::http::HeaderValue;
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use tower::ServiceBuilder;
-use tower_http::LatencyUnit;
 use tower_http::catch_panic::CatchPanicLayer;
-use tower_http::trace::{DefaultOnFailure, DefaultOnResponse, TraceLayer};
-use tracing::{Level, Span};
 
 use super::error::{ApiError, REQUEST_ID, render};
+use super::observe::observe;
 use super::state::State;
 
 /// Wraps the routes.
 pub(super) fn wrap(router: Router<State>, state: &State) -> Router<State> {
-    let on_response = DefaultOnResponse::new().level(Level::INFO).latency_unit(LatencyUnit::Micros);
-    let trace = TraceLayer::new_for_http()
-        .make_span_with(span)
-        .on_response(on_response)
-        .on_failure(DefaultOnFailure::new().level(Level::DEBUG));
     router.layer(
         ServiceBuilder::new()
             .layer(from_fn(request_id))
-            .layer(trace)
+            .layer(from_fn_with_state(Arc::clone(state.metrics()), observe))
             .layer(from_fn(render))
             .layer(CatchPanicLayer::custom(panicked))
             .layer(from_fn_with_state(state.http().deadline(), deadline)),
@@ -59,12 +52,6 @@ fn fresh_id() -> HeaderValue {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let id = format!("{:x}-{:x}", *START, COUNT.fetch_add(1, Ordering::Relaxed));
     HeaderValue::from_str(&id).unwrap_or(HeaderValue::from_static("none"))
-}
-
-fn span(request: &Request) -> Span {
-    let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str);
-    let id = request.headers().get(REQUEST_ID).and_then(|id| id.to_str().ok()).unwrap_or_default();
-    tracing::info_span!("request", request_id = id, method = %request.method(), route)
 }
 
 fn panicked(cause: Box<dyn Any + Send + 'static>) -> Response {

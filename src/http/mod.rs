@@ -8,11 +8,15 @@ mod classify;
 mod error;
 mod extract;
 mod health;
+mod info;
 mod layers;
 mod models;
+mod observe;
 mod predict;
 mod state;
 mod table;
+mod timing;
+mod traceparent;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -20,7 +24,7 @@ use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-pub use state::{HttpConfig, Serving, State};
+pub use state::{HttpConfig, State};
 
 use error::ApiError;
 
@@ -31,7 +35,7 @@ use error::ApiError;
         title = "mcvn",
         description = "Alloy property prediction with the Materials Composition Visualization Network.\n\n\
             Every error is an RFC 9457 problem (`application/problem+json`). Every answer carries the request's \
-            `x-request-id` header; send one to choose it.",
+            `x-request-id` header; send one to choose it. A W3C `traceparent` is accepted and logged.",
         license(name = "MIT", identifier = "MIT")
     ),
     tags(
@@ -50,7 +54,10 @@ fn routes() -> OpenApiRouter<State> {
         .routes(routes!(models::list_models))
         .routes(routes!(models::show_model))
         .routes(routes!(health::livez))
+        .routes(routes!(health::startupz))
         .routes(routes!(health::readyz))
+        .routes(routes!(info::info))
+        .routes(routes!(info::metrics))
         .routes(routes!(health::openapi_yaml))
 }
 

@@ -144,12 +144,12 @@ pub(super) async fn show_model(
     FromState(state): FromState<State>,
     name: Result<Path<String>, PathRejection>,
 ) -> Result<Json<ModelDetail>, ApiError> {
-    let catalogue = &state.serving()?.catalogue;
-    let found = name.ok().and_then(|Path(name)| catalogue.get(&name));
+    let serving = state.serving()?;
+    let found = name.ok().and_then(|Path(name)| serving.catalogue.get(&name));
     found.map(|bundle| Json(detail(bundle))).ok_or_else(|| ApiError::NotFound("no such model; see /models".to_owned()))
 }
 
-fn summary(bundle: &Bundle) -> ModelSummary {
+pub(super) fn summary(bundle: &Bundle) -> ModelSummary {
     let manifest = bundle.manifest();
     ModelSummary {
         name: manifest.name.clone(),

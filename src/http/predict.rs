@@ -68,6 +68,7 @@ pub(super) const ROUTE: &str = "/predict/steel";
     request_body(content((SteelRequest = "application/json"), (String = "text/csv"))),
     responses(
         (status = 200, description = "Properties with units",
+            headers(("server-timing" = String, description = "Where the time went, in milliseconds: read, parse, featurize, queue, pass, render")),
             content((Answer<PropertyPrediction> = "application/json"), (String = "text/csv"))),
         Problems,
     )

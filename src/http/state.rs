@@ -4,14 +4,14 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
 use super::error::ApiError;
-use crate::batcher::Batcher;
+use crate::metrics::Metrics;
 use crate::model::Bundle;
-use crate::registry::Catalogue;
+use crate::serving::{Live, Serving};
 
 /// Limits of the HTTP surface.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -39,17 +39,11 @@ impl HttpConfig {
     }
 }
 
-/// What answers, once it is loaded.
-pub struct Serving {
-    /// The models in use.
-    pub catalogue: Catalogue,
-    /// The way to the device.
-    pub batcher: Batcher,
-}
-
 struct Shared {
     http: HttpConfig,
-    serving: OnceLock<Arc<Serving>>,
+    metrics: Arc<Metrics>,
+    started: Instant,
+    live: OnceLock<Live>,
     draining: AtomicBool,
 }
 
@@ -59,14 +53,15 @@ pub struct State(Arc<Shared>);
 
 impl State {
     /// A server that is alive but has nothing loaded yet.
-    pub fn new(http: HttpConfig) -> Self {
-        Self(Arc::new(Shared { http, serving: OnceLock::new(), draining: AtomicBool::new(false) }))
+    pub fn new(http: HttpConfig, metrics: Arc<Metrics>) -> Self {
+        let (live, draining) = (OnceLock::new(), AtomicBool::new(false));
+        Self(Arc::new(Shared { http, metrics, started: Instant::now(), live, draining }))
     }
 
     /// Hands over what answers, after a real pass of every model has succeeded.
-    pub fn set_ready(&self, serving: Serving) {
+    pub fn set_ready(&self, live: Live) {
         // A second call would mean two loads; the first one keeps serving.
-        let _ = self.0.serving.set(Arc::new(serving));
+        let _ = self.0.live.set(live);
     }
 
     /// From now on readiness is denied; requests under way and late ones are still answered.
@@ -78,37 +73,54 @@ impl State {
         &self.0.http
     }
 
+    pub(super) fn metrics(&self) -> &Arc<Metrics> {
+        &self.0.metrics
+    }
+
+    pub(super) fn uptime(&self) -> Duration {
+        self.0.started.elapsed()
+    }
+
+    /// What has been loaded; `None` before.
+    pub(super) fn live(&self) -> Option<&Live> {
+        self.0.live.get()
+    }
+
+    /// What answers a request that begins now, to its end.
+    ///
     /// # Errors
     /// 503 while nothing is loaded.
-    pub(super) fn serving(&self) -> Result<&Arc<Serving>, ApiError> {
-        self.0.serving.get().ok_or(ApiError::NotReady)
+    pub(super) fn serving(&self) -> Result<Arc<Serving>, ApiError> {
+        self.live().map(Live::current).ok_or(ApiError::NotReady)
     }
 
     pub(super) fn is_ready(&self) -> bool {
-        self.0.serving.get().is_some() && !self.0.draining.load(Ordering::Relaxed)
+        self.live().is_some() && !self.0.draining.load(Ordering::Relaxed)
     }
 }
 
-impl Serving {
-    /// The model that a request of a route means.
-    ///
-    /// # Errors
-    /// 404 with the names that there are.
-    pub(super) fn choose<'a>(&'a self, route: &'a str, name: Option<&str>) -> Result<&'a Arc<Bundle>, ApiError> {
-        let found = match name {
-            Some(name) => self.catalogue.get(name).filter(|bundle| bundle.manifest().route == route),
-            None => self.catalogue.default_of(route),
-        };
-        found.ok_or_else(|| {
-            let names: Vec<&str> =
-                self.catalogue.of_route(route).map(|bundle| bundle.manifest().name.as_str()).collect();
-            let names = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
-            ApiError::NotFound(match name {
-                Some(name) => {
-                    format!("{route} has no model \"{}\"; it has: {names}", name.chars().take(60).collect::<String>())
-                }
-                None => format!("{route} has no default model; name one of: {names}"),
-            })
+/// The model that a request of a route means.
+///
+/// # Errors
+/// 404 with the names that there are.
+pub(super) fn choose<'a>(
+    serving: &'a Serving,
+    route: &'a str,
+    name: Option<&str>,
+) -> Result<&'a Arc<Bundle>, ApiError> {
+    let catalogue = &serving.catalogue;
+    let found = match name {
+        Some(name) => catalogue.get(name).filter(|bundle| bundle.manifest().route == route),
+        None => catalogue.default_of(route),
+    };
+    found.ok_or_else(|| {
+        let names: Vec<&str> = catalogue.of_route(route).map(|bundle| bundle.manifest().name.as_str()).collect();
+        let names = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+        ApiError::NotFound(match name {
+            Some(name) => {
+                format!("{route} has no model \"{}\"; it has: {names}", name.chars().take(60).collect::<String>())
+            }
+            None => format!("{route} has no default model; name one of: {names}"),
         })
-    }
+    })
 }

@@ -8,12 +8,14 @@ use std::sync::Arc;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 
-use super::answer::{off_thread_if_large, rounded};
+use super::answer::{count, off_thread_if_large, rounded};
 use super::error::ApiError;
-use super::state::Serving;
+use super::state::{State, choose};
+use super::timing::Stopwatch;
 use crate::domain::{Outputs, RawValue, Sample, TableLayout, Violation, most_probable};
 use crate::featurize::{Features, featurize};
 use crate::model::Bundle;
+use crate::serving::Serving;
 
 /// A bulk request takes the queue in parts of this many rows, so that others get their turn.
 const PART_ROWS: usize = 512;
@@ -22,28 +24,46 @@ const ID_COLUMN: &str = "id";
 
 /// Answers a table.
 pub(super) async fn answer(
+    state: &State,
     serving: Arc<Serving>,
     route: &'static str,
     asked: Option<String>,
     bytes: Vec<u8>,
-    max_rows: usize,
+    mut watch: Stopwatch,
 ) -> Result<Response, ApiError> {
-    let bundle = Arc::clone(serving.choose(route, asked.as_deref())?);
+    let max_rows = state.http().max_samples;
+    let bundle = Arc::clone(choose(&serving, route, asked.as_deref())?);
     let reading = Arc::clone(&bundle);
-    let (rows, features) = off_thread_if_large(bytes, move |bytes| read(&reading, &bytes, max_rows)).await?;
+    let prepare = move |bytes: Vec<u8>| {
+        let rows = read(&reading, &bytes, max_rows)?;
+        watch.lap("parse");
+        let manifest = reading.manifest();
+        let samples = rows.iter().filter_map(|row| row.sample.as_ref().ok());
+        let features = samples.map(|sample| featurize(sample, &manifest.schema, &manifest.features));
+        let features: Vec<Features> = features.collect();
+        watch.lap("featurize");
+        Ok((rows, features, watch))
+    };
+    let (rows, features, mut watch) = off_thread_if_large(bytes, prepare).await?;
     let mut values = Vec::with_capacity(features.len());
     let mut features = features.into_iter().peekable();
     while features.peek().is_some() {
         let part: Vec<Features> = features.by_ref().take(PART_ROWS).collect();
         let model = Arc::clone(&bundle) as _;
         // Only the first part may be refused: what was accepted is finished.
-        values.extend(match values.is_empty() {
+        let answers = match values.is_empty() {
             true => serving.batcher.submit(model, part).await?,
             false => serving.batcher.submit_waiting(model, part).await?,
-        });
+        };
+        watch.submitted(&answers);
+        values.extend(answers.values);
     }
+    watch.lap_device();
+    count(state, &bundle, rows.iter().filter_map(|row| row.sample.as_ref().ok()));
     let text = write(&bundle, &rows, values).map_err(|error| ApiError::InferenceFailed(error.to_string()))?;
-    Ok(([(header::CONTENT_TYPE, "text/csv; charset=utf-8")], text).into_response())
+    let mut response = ([(header::CONTENT_TYPE, "text/csv; charset=utf-8")], text).into_response();
+    watch.finish(&mut response);
+    Ok(response)
 }
 
 /// A row of the table: its `id`, and the sample or what is wrong with it.
@@ -52,8 +72,8 @@ struct Row {
     sample: Result<Sample, String>,
 }
 
-/// Rows, and the features of the good ones.
-fn read(bundle: &Bundle, bytes: &[u8], max_rows: usize) -> Result<(Vec<Row>, Vec<Features>), ApiError> {
+/// The rows, good and bad.
+fn read(bundle: &Bundle, bytes: &[u8], max_rows: usize) -> Result<Vec<Row>, ApiError> {
     let malformed = |error: csv::Error| ApiError::MalformedBody(error.to_string());
     let manifest = bundle.manifest();
     let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(bytes);
@@ -68,7 +88,7 @@ fn read(bundle: &Bundle, bytes: &[u8], max_rows: usize) -> Result<(Vec<Row>, Vec
         return Err(strangers.into());
     }
     let id = headers.iter().position(|header| header.trim() == ID_COLUMN);
-    let (mut rows, mut features) = (Vec::new(), Vec::new());
+    let mut rows = Vec::new();
     for record in reader.records() {
         if rows.len() == max_rows {
             return Err(vec![Violation::new("", format!("more than {max_rows} rows"))].into());
@@ -84,13 +104,12 @@ fn read(bundle: &Bundle, bytes: &[u8], max_rows: usize) -> Result<(Vec<Row>, Vec
                 Row { id, sample: sample.map_err(|violations| in_words(&violations)) }
             }
         };
-        features.extend(row.sample.as_ref().ok().map(|sample| featurize(sample, &manifest.schema, &manifest.features)));
         rows.push(row);
     }
     if rows.is_empty() {
         return Err(vec![Violation::new("", "the table has no rows")].into());
     }
-    Ok((rows, features))
+    Ok(rows)
 }
 
 fn in_words(violations: &[Violation]) -> String {

@@ -19,4 +19,4 @@ pub use device::{DeviceChoice, DeviceError, OpenDevice};
 pub use init::{Dropout, SeededParameters, rng, shuffled};
 pub use manifest::{DataRecord, Evaluation, MANIFEST_FORMAT, Manifest, MemberSpec, Scaling, Spread};
 pub use mcvn::{Attend, Mcvn, Pass};
-pub use probe::probe_samples;
+pub use probe::{probe_features, probe_samples};

@@ -7,7 +7,16 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
 use super::init::rng;
-use crate::domain::{Element, ParameterKind, RawComposition, RawSample, RawValue, Schema};
+use super::manifest::Manifest;
+use crate::domain::{Element, ParameterKind, RawComposition, RawSample, RawValue, Sample, Schema};
+use crate::featurize::{Features, featurize};
+
+/// Features of up to `count` plausible samples of a model; the same ones each time.
+pub fn probe_features(manifest: &Manifest, count: usize) -> Vec<Features> {
+    let raw = probe_samples(&manifest.schema, count, 1);
+    let samples = raw.iter().filter_map(|raw| Sample::parse(raw, &manifest.schema, "").ok());
+    samples.map(|sample| featurize(&sample, &manifest.schema, &manifest.features)).collect()
+}
 
 /// Samples within the ranges of a schema, which must name elements and levels (a loaded bundle's does);
 /// the same seed gives the same samples.

@@ -39,7 +39,7 @@ async fn models_say_what_they_take() {
 
 #[tokio::test]
 async fn before_anything_is_loaded_only_liveness_is_granted() {
-    let service = router(State::new(HttpConfig::default()));
+    let service = router(State::new(HttpConfig::default(), Default::default()));
     let status = |method: &'static str, path: &'static str| {
         let request = axum::http::Request::builder().method(method).uri(path).body(axum::body::Body::empty()).unwrap();
         let service = service.clone();

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mcvn::app::AppError;
+use mcvn::model::DeviceChoice;
+use mcvn::serving::ServingError;
 use serde_json::{Value, json};
 
 use crate::support::{Server, config, shipped_models, steel_4140};
@@ -29,25 +31,31 @@ async fn overload_is_refused_at_once_with_retry_after() {
     config.batcher.queue_samples = 500;
     let server = Arc::new(Server::start_with(config).await);
     let body = Arc::new(many_glasses(500));
-    let tasks: Vec<_> = (0..30)
-        .map(|_| {
-            let (server, body) = (Arc::clone(&server), Arc::clone(&body));
-            tokio::spawn(async move {
-                let response = server.post("/classify/glass", &body).await;
-                let retry = response.headers().get("retry-after").map(|value| value.to_str().unwrap().to_owned());
-                (response.status().as_u16(), retry)
-            })
-        })
-        .collect();
+    // On a busy machine requests may come one at a time: then another round tells.
     let (mut answered, mut refused) = (0, 0);
-    for task in tasks {
-        match task.await.unwrap() {
-            (200, None) => answered += 1,
-            (429, Some(seconds)) => refused += u32::from(seconds == "1"),
-            other => panic!("{other:?}"),
+    for _ in 0..50 {
+        let tasks: Vec<_> = (0..30)
+            .map(|_| {
+                let (server, body) = (Arc::clone(&server), Arc::clone(&body));
+                tokio::spawn(async move {
+                    let response = server.post("/classify/glass", &body).await;
+                    let retry = response.headers().get("retry-after").map(|value| value.to_str().unwrap().to_owned());
+                    (response.status().as_u16(), retry)
+                })
+            })
+            .collect();
+        for task in tasks {
+            match task.await.unwrap() {
+                (200, None) => answered += 1,
+                (429, Some(seconds)) if seconds == "1" => refused += 1,
+                other => panic!("{other:?}"),
+            }
+        }
+        if refused > 0 {
+            break;
         }
     }
-    assert!(answered > 0 && refused > 0 && answered + refused == 30, "{answered} answered, {refused} refused");
+    assert!(answered > 0 && refused > 0, "{answered} answered, {refused} refused");
     // What was refused has left nothing behind.
     assert_eq!(server.post("/classify/glass", &body).await.status(), 200);
 }
@@ -106,10 +114,16 @@ async fn a_damaged_bundle_stops_the_start() {
 
 #[tokio::test]
 async fn a_missing_gpu_or_folder_stops_the_start() {
-    let no_gpu = mcvn::config::Config { device: "cuda:7".into(), ..config() };
-    assert!(matches!(Server::start_loading(no_gpu).await.ended().await, Err(AppError::Device(_))));
+    let no_gpu = mcvn::config::Config { device: DeviceChoice::Cuda(7), ..config() };
+    assert!(matches!(
+        Server::start_loading(no_gpu).await.ended().await,
+        Err(AppError::Serving(ServingError::Device(_)))
+    ));
     let nothing = mcvn::config::Config { models_dirs: vec!["no/such/folder".into()], ..config() };
-    assert!(matches!(Server::start_loading(nothing).await.ended().await, Err(AppError::Catalogue(_))));
+    assert!(matches!(
+        Server::start_loading(nothing).await.ended().await,
+        Err(AppError::Serving(ServingError::Catalogue(_)))
+    ));
 }
 
 #[tokio::test]

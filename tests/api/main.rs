@@ -7,6 +7,7 @@ mod errors;
 mod health;
 mod lifecycle;
 mod mutation;
+mod observe;
 mod predict;
 mod readme;
 mod support;

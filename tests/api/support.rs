@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use mcvn::app::{self, AppError};
 use mcvn::config::Config;
+use mcvn::model::DeviceChoice;
 use reqwest::{Client, Response};
 use serde_json::Value;
 use tokio::net::TcpListener;
@@ -22,7 +23,7 @@ pub(crate) fn shipped_models() -> PathBuf {
 }
 
 pub(crate) fn config() -> Config {
-    Config { models_dirs: vec![shipped_models()], device: "cpu".to_owned(), ..Config::default() }
+    Config { models_dirs: vec![shipped_models()], device: DeviceChoice::Cpu, ..Config::default() }
 }
 
 impl Server {

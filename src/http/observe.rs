@@ -1,0 +1,43 @@
+//! What operators learn of every request: one span, one line of the log, and the counters.
+//!
+//! Its own so that the log and the metrics say the same of a request, measured once. Labels are the matched
+//! pattern, never the path.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::extract::{MatchedPath, Request, State as FromState};
+use axum::middleware::Next;
+use axum::response::Response;
+use tracing::{Instrument, debug, error_span, info};
+
+use super::error::{ProblemCode, REQUEST_ID};
+use super::traceparent::trace_id;
+use crate::metrics::Metrics;
+
+/// Asked every few seconds by machines: their lines would drown all others, and their refusals are answers.
+const PROBES: [&str; 4] = ["/livez", "/readyz", "/startupz", "/metrics"];
+
+/// Answers a request under observation.
+pub(super) async fn observe(FromState(metrics): FromState<Arc<Metrics>>, request: Request, next: Next) -> Response {
+    let start = Instant::now();
+    let (method, route) = (request.method().clone(), request.extensions().get::<MatchedPath>().cloned());
+    let route = route.as_ref().map_or("none", MatchedPath::as_str);
+    let id = request.headers().get(REQUEST_ID).and_then(|id| id.to_str().ok()).unwrap_or_default();
+    // Of the highest level, so that whatever is logged of a request carries its ids.
+    let span = error_span!("request", request_id = id, trace_id = trace_id(request.headers()), %method, route);
+    let response = next.run(request).instrument(span.clone()).await;
+
+    let (status, duration) = (response.status().as_u16(), start.elapsed());
+    let problem = response.extensions().get::<ProblemCode>().map(|code| code.0);
+    metrics.answered(method.as_str(), route, status, duration);
+    let duration_us = duration.as_micros() as u64;
+    let _entered = span.enter();
+    if PROBES.contains(&route) {
+        debug!(status, duration_us, problem, "answered");
+    } else {
+        problem.into_iter().for_each(|code| metrics.refused(code));
+        info!(status, duration_us, problem, "answered");
+    }
+    response
+}

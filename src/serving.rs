@@ -1,0 +1,118 @@
+//! What answers right now: the models in use on their device, and the way to it.
+//!
+//! Its own because it can change while requests are under way: a request takes one [`Serving`], whole, and
+//! keeps it to its end, whatever is swapped meanwhile. It knows neither HTTP nor who may swap.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use arc_swap::ArcSwap;
+use tracing::info;
+
+use crate::batcher::{Batcher, BatcherConfig, SubmitError};
+use crate::metrics::Metrics;
+use crate::model::{Bundle, DeviceChoice, DeviceError, OpenDevice, probe_features};
+use crate::registry::{Catalogue, CatalogueError};
+
+/// Why nothing can be served.
+#[derive(Debug, thiserror::Error)]
+pub enum ServingError {
+    /// The device.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+    /// The models.
+    #[error(transparent)]
+    Catalogue(#[from] CatalogueError),
+    /// A model that loads but does not answer.
+    #[error("self-test of {0}: {1}")]
+    SelfTest(String, SubmitError),
+    /// No thread for the device.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+    /// The loading task died.
+    #[error("loading: {0}")]
+    Join(#[from] tokio::task::JoinError),
+}
+
+/// What is to be served, and on which device.
+#[derive(Clone, Debug)]
+pub struct ServingConfig {
+    /// Folders of models; a later one shadows an earlier one by model name.
+    pub models_dirs: Vec<PathBuf>,
+    /// Where the tensors live.
+    pub device: DeviceChoice,
+    /// Serve models whose answers depend on the batch.
+    pub allow_batch_dependent: bool,
+    /// The queue.
+    pub batcher: BatcherConfig,
+}
+
+/// The models in use, and the way to the device: what one request sees from its start to its end.
+#[derive(Clone)]
+pub struct Serving {
+    /// The models in use.
+    pub catalogue: Catalogue,
+    /// The way to the device.
+    pub batcher: Batcher,
+}
+
+/// The models in use, as they change.
+pub struct Live {
+    current: ArcSwap<Serving>,
+    device: OpenDevice,
+}
+
+impl Live {
+    /// Opens the device, loads every model and has each answer real passes. The thread of the device ends
+    /// when the last handle to the models is gone.
+    ///
+    /// # Errors
+    /// [`ServingError`]: what starts serves every model.
+    pub async fn load(config: ServingConfig, metrics: Arc<Metrics>) -> Result<(Self, JoinHandle<()>), ServingError> {
+        let start = Instant::now();
+        let batching = config.batcher;
+        let (device, catalogue) = tokio::task::spawn_blocking(move || {
+            let device = config.device.open()?;
+            info!(device = device.name, how = device.note, "device chosen");
+            let catalogue = Catalogue::load(&config.models_dirs, &device.device, config.allow_batch_dependent)?;
+            Ok::<_, ServingError>((device, catalogue))
+        })
+        .await??;
+        let (batcher, thread) = Batcher::start(batching, metrics)?;
+        for bundle in catalogue.iter() {
+            self_test(bundle, &batcher).await?;
+            let manifest = bundle.manifest();
+            info!(model = manifest.name, version = manifest.version, route = manifest.route, "model answers");
+        }
+        info!(device = device.name, seconds = start.elapsed().as_secs_f64(), "ready");
+        Ok((Self { current: ArcSwap::from_pointee(Serving { catalogue, batcher }), device }, thread))
+    }
+
+    /// What answers at this moment.
+    pub fn current(&self) -> Arc<Serving> {
+        self.current.load_full()
+    }
+
+    /// The device that answers: `cpu` or `cuda:N`.
+    pub fn device(&self) -> &str {
+        &self.device.name
+    }
+
+    /// How the device was chosen, in words.
+    pub fn device_note(&self) -> &str {
+        &self.device.note
+    }
+}
+
+/// Real passes of plausible samples: one alone and one batch, which also warms the device up.
+async fn self_test(bundle: &Arc<Bundle>, batcher: &Batcher) -> Result<(), ServingError> {
+    let manifest = bundle.manifest();
+    let features = probe_features(manifest, 32);
+    for part in [&features[..features.len().min(1)], &features[..]] {
+        let answer = batcher.submit(Arc::clone(bundle) as _, part.to_vec()).await;
+        answer.map_err(|error| ServingError::SelfTest(manifest.name.clone(), error))?;
+    }
+    Ok(())
+}
