@@ -6,6 +6,7 @@
 mod child;
 mod evaluate;
 mod featurize;
+mod healthcheck;
 mod openapi;
 mod predict;
 mod progress;
@@ -44,6 +45,8 @@ enum Command {
     Featurize(featurize::Arguments),
     /// Check every bundle on a device against the CPU.
     Selftest(selftest::Arguments),
+    /// Ask a running server whether it is ready (exit status 0 or 1).
+    Healthcheck(healthcheck::Arguments),
     /// Print the OpenAPI document.
     Openapi,
 }
@@ -58,6 +61,7 @@ pub fn run() -> ExitCode {
         Some(Command::Predict(arguments)) => predict::run(&arguments),
         Some(Command::Featurize(arguments)) => featurize::run(&arguments),
         Some(Command::Selftest(arguments)) => selftest::run(&arguments),
+        Some(Command::Healthcheck(arguments)) => healthcheck::run(&arguments),
         Some(Command::Openapi) => openapi::run(),
     };
     match result {

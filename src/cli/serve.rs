@@ -1,5 +1,7 @@
 //! `mcvn serve`: the server.
 
+use std::io::Write;
+
 use anyhow::{Context, Result};
 use clap::{Args, Parser};
 use tokio::net::TcpListener;
@@ -12,6 +14,9 @@ use crate::{app, telemetry};
 pub(super) struct Arguments {
     #[command(flatten)]
     flags: ServeFlags,
+    /// Print the assembled configuration as TOML, and do nothing else.
+    #[arg(long)]
+    print_config: bool,
 }
 
 /// The same knobs without a subcommand: from variables alone.
@@ -22,22 +27,30 @@ struct Bare {
     flags: ServeFlags,
 }
 
+/// The knobs that the environment alone sets.
+pub(super) fn flags_from_environment() -> ServeFlags {
+    Bare::parse_from(["mcvn"]).flags
+}
+
 /// `mcvn` without a subcommand.
 pub(super) fn run_with_defaults() -> Result<()> {
-    serve(Bare::parse_from(["mcvn"]).flags)
+    serve(&Config::assemble(flags_from_environment())?)
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<()> {
-    serve(arguments.flags.clone())
+    let config = Config::assemble(arguments.flags.clone())?;
+    if arguments.print_config {
+        return Ok(std::io::stdout().write_all(toml::to_string(&config)?.as_bytes())?);
+    }
+    serve(&config)
 }
 
-fn serve(flags: ServeFlags) -> Result<()> {
-    let config = Config::assemble(flags)?;
+fn serve(config: &Config) -> Result<()> {
     telemetry::start(config.log_format, &config.log_level).map_err(|error| anyhow::anyhow!("log: {error}"))?;
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
         let listener = TcpListener::bind(&config.listen).await.with_context(|| config.listen.clone())?;
         info!("listening on http://{}", listener.local_addr()?);
-        Ok(app::run(&config, listener, stop_signal()).await?)
+        Ok(app::run(config, listener, stop_signal()).await?)
     })
 }
 

@@ -5,6 +5,7 @@
 mod batching;
 mod errors;
 mod health;
+mod healthcheck;
 mod lifecycle;
 mod mutation;
 mod observe;
