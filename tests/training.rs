@@ -21,7 +21,7 @@ use mcvn::domain::{ParameterKind, Sample};
 use mcvn::featurize::featurize;
 use mcvn::http::{HttpConfig, State, router};
 use mcvn::model::{Bundle, DeviceChoice};
-use mcvn::registry::Catalogue;
+use mcvn::registry::{Catalogue, Writer};
 use mcvn::serving::{Live, ServingConfig};
 use mcvn::train::{Dataset, FitError, FitOptions, Recipe, Trained, fit};
 use rand::rngs::SmallRng;
@@ -186,7 +186,7 @@ async fn attention_over_the_batch_is_served_only_on_request() {
     let manifest = serde_json::to_vec(&trained.manifest).unwrap();
     let stored = mcvn::registry::StoredBundle { manifest, weights: trained.weights.clone() };
     mcvn::registry::write_bundle(&place, &stored, "", &[]).unwrap();
-    mcvn::registry::set_active(&folder.path().join("lab"), &trained.manifest.version).unwrap();
+    Writer::open(&[folder.path().to_owned()]).unwrap().promote("lab", &trained.manifest.version).unwrap();
     let (folders, device) = ([folder.path().to_owned()], DeviceChoice::Cpu.open().unwrap().device);
     let refused = Catalogue::load(&folders, &device, false).unwrap_err();
     assert!(refused.to_string().contains("--allow-batch-dependent"));

@@ -7,6 +7,7 @@ mod child;
 mod evaluate;
 mod featurize;
 mod healthcheck;
+mod models;
 mod openapi;
 mod predict;
 mod progress;
@@ -45,6 +46,8 @@ enum Command {
     Featurize(featurize::Arguments),
     /// Check every bundle on a device against the CPU.
     Selftest(selftest::Arguments),
+    /// Versions in models folders: list, show, promote, roll back, verify, export, import.
+    Models(models::Arguments),
     /// Ask a running server whether it is ready (exit status 0 or 1).
     Healthcheck(healthcheck::Arguments),
     /// Print the OpenAPI document.
@@ -61,6 +64,7 @@ pub fn run() -> ExitCode {
         Some(Command::Predict(arguments)) => predict::run(&arguments),
         Some(Command::Featurize(arguments)) => featurize::run(&arguments),
         Some(Command::Selftest(arguments)) => selftest::run(&arguments),
+        Some(Command::Models(arguments)) => models::run(&arguments),
         Some(Command::Healthcheck(arguments)) => healthcheck::run(&arguments),
         Some(Command::Openapi) => openapi::run(),
     };

@@ -12,7 +12,7 @@ use super::progress::{ProgressFormat, Reporter, cancel_flag, print_line};
 use super::report::ReportFlags;
 use super::{device, file_name, read};
 use crate::model::{DeviceChoice, Evaluation};
-use crate::registry::{self, StoredBundle};
+use crate::registry::{self, StoredBundle, Writer};
 use crate::train::{Dataset, FitOptions, LossCurves, Progress, Recipe, fit, model_card};
 
 #[derive(Args)]
@@ -131,9 +131,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
         (None, Some(models)) => models.join(&recipe.name).join(&trained.manifest.version),
         (None, None) => bail!("give --out or --install"),
     };
+    let writer = arguments.install.as_ref().map(|models| Writer::open(std::slice::from_ref(models))).transpose()?;
     registry::write_bundle(&folder, &bundle, &card, &extras)?;
-    if let Some(models) = &arguments.install {
-        registry::set_active(&models.join(&recipe.name), &trained.manifest.version)?;
+    if let Some(writer) = writer {
+        writer.promote(&recipe.name, &trained.manifest.version)?;
     }
     match arguments.fit.progress {
         ProgressFormat::Json => {

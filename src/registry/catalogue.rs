@@ -26,13 +26,8 @@ pub enum CatalogueError {
         source: BundleError,
     },
     /// A bundle whose manifest names another model than its folder.
-    #[error("{folder} holds the model {name}")]
-    Name {
-        /// Its folder.
-        folder: PathBuf,
-        /// What the manifest says.
-        name: String,
-    },
+    #[error("the folder of {0} holds the model {1}")]
+    Name(String, String),
     /// A model whose answers depend on the batch, without leave to serve it.
     #[error("{0} attends to whatever shares the batch: pass --allow-batch-dependent to serve it all the same")]
     BatchDependent(String),
@@ -59,13 +54,7 @@ impl Catalogue {
         let mut bundles = BTreeMap::new();
         for (name, folder) in active_bundles(folders)? {
             let bundle = load_bundle(&folder, device)?;
-            let manifest = bundle.manifest();
-            if manifest.name != name {
-                return Err(CatalogueError::Name { folder, name: manifest.name.clone() });
-            }
-            if manifest.batch_dependent() && !allow_batch_dependent {
-                return Err(CatalogueError::BatchDependent(name));
-            }
+            check(&name, &bundle, allow_batch_dependent)?;
             bundles.insert(name, Arc::new(bundle));
         }
         if bundles.is_empty() {
@@ -73,6 +62,18 @@ impl Catalogue {
             return Err(CatalogueError::Empty(folders.join(", ")));
         }
         let catalogue = Self { bundles };
+        catalogue.check_defaults()?;
+        Ok(catalogue)
+    }
+
+    /// The same models, one of them (or a new one) with this bundle.
+    ///
+    /// # Errors
+    /// A bundle that cannot be served, or not beside the others.
+    pub fn with(&self, name: &str, bundle: Arc<Bundle>, allow_batch_dependent: bool) -> Result<Self, CatalogueError> {
+        check(name, &bundle, allow_batch_dependent)?;
+        let mut catalogue = self.clone();
+        catalogue.bundles.insert(name.to_owned(), bundle);
         catalogue.check_defaults()?;
         Ok(catalogue)
     }
@@ -109,6 +110,18 @@ impl Catalogue {
         let only = all.next().filter(|_| all.next().is_none());
         self.of_route(route).find(|bundle| bundle.manifest().default).or(only)
     }
+}
+
+/// Whether a bundle may be served under a name.
+fn check(name: &str, bundle: &Bundle, allow_batch_dependent: bool) -> Result<(), CatalogueError> {
+    let manifest = bundle.manifest();
+    if manifest.name != name {
+        return Err(CatalogueError::Name(name.to_owned(), manifest.name.clone()));
+    }
+    if manifest.batch_dependent() && !allow_batch_dependent {
+        return Err(CatalogueError::BatchDependent(name.to_owned()));
+    }
+    Ok(())
 }
 
 /// Loads the bundle of one folder.

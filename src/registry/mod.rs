@@ -1,16 +1,23 @@
-//! Bundles on storage: `<models>/<name>/<version>/{manifest.json, weights.safetensors, MODEL_CARD.md}` and
-//! `<models>/<name>/active`, a file that holds the version in use.
+//! Bundles on storage: `<models>/<name>/<version>/{manifest.json, weights.safetensors, MODEL_CARD.md}`,
+//! `<models>/<name>/active`, a file that holds the version in use (and those before it), and
+//! `<models>/<name>/recipe.toml`, how the model is made.
 //!
 //! Its own because only this module knows where files live. Writing is whole or not at all: everything goes
 //! to a temporary folder beside its place, is synced, and is renamed.
 
 mod catalogue;
+mod versions;
+mod writer;
 
 pub use catalogue::{Catalogue, CatalogueError, load_bundle};
+pub use versions::{
+    Version, VersionState, find, history, models, plot, plots, read_manifest, recipe, report, versions,
+};
+pub use writer::Writer;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 /// Name of the manifest in a bundle's folder.
@@ -44,6 +51,15 @@ pub enum RegistryError {
     /// A bundle stands there already.
     #[error("{0} exists already")]
     Exists(PathBuf),
+    /// Another process writes there.
+    #[error("{0} is written to by another process (a running server, perhaps: use its admin routes)")]
+    Locked(PathBuf),
+    /// There is no such version.
+    #[error("{0} is not there")]
+    Missing(String),
+    /// A text that may not name a model or a version.
+    #[error("\"{0}\" is not a name: use letters, digits, dots, - and _")]
+    Name(String),
 }
 
 impl RegistryError {
@@ -61,23 +77,18 @@ pub struct StoredBundle {
     pub weights: Vec<u8>,
 }
 
-/// Folders of the versions in use, by model name. A later models folder shadows an earlier one.
+/// Folders of the versions in use, by model name. A later models folder shadows an earlier one; what it
+/// names may stand in any of them.
 ///
 /// # Errors
 /// A models folder that cannot be read, or an `active` file that names no version.
-pub fn active_bundles(models: &[PathBuf]) -> Result<BTreeMap<String, PathBuf>, RegistryError> {
+pub fn active_bundles(folders: &[PathBuf]) -> Result<BTreeMap<String, PathBuf>, RegistryError> {
     let mut found = BTreeMap::new();
-    for folder in models {
-        for entry in fs::read_dir(folder).map_err(RegistryError::io(folder))? {
-            let model = entry.map_err(RegistryError::io(folder))?.path();
-            let active = model.join(ACTIVE_FILE);
-            let name = model.file_name().and_then(|name| name.to_str());
-            let (Some(name), true) = (name, active.is_file()) else { continue };
-            let version = fs::read_to_string(&active).map_err(RegistryError::io(&active))?.trim().to_owned();
-            if !is_name(&version) {
-                return Err(RegistryError::Active { path: active, version });
-            }
-            found.insert(name.to_owned(), model.join(version));
+    for model in models(folders)? {
+        if let Some(version) = history(folders, &model)?.first() {
+            let missing = || RegistryError::Missing(format!("{model} {version}, the version in use,"));
+            let folder = find(folders, &model, version).ok_or_else(missing)?;
+            found.insert(model, folder);
         }
     }
     Ok(found)
@@ -114,7 +125,10 @@ pub fn write_bundle(
         _ => Path::new("."),
     };
     fs::create_dir_all(parent).map_err(RegistryError::io(parent))?;
-    let staging = tempfile::Builder::new().prefix(".staging-").tempdir_in(parent).map_err(RegistryError::io(parent))?;
+    let staging = tempfile::Builder::new()
+        .prefix(writer::STAGING_PREFIX)
+        .tempdir_in(parent)
+        .map_err(RegistryError::io(parent))?;
     let files = [
         (MANIFEST_FILE, bundle.manifest.as_slice()),
         (WEIGHTS_FILE, bundle.weights.as_slice()),
@@ -132,23 +146,6 @@ pub fn write_bundle(
     fs::rename(staging.path(), folder).map_err(RegistryError::io(folder))?;
     let _ = staging.keep();
     sync_folder(parent).map_err(RegistryError::io(parent))
-}
-
-/// Makes a version the one in use, atomically.
-///
-/// # Errors
-/// What the file system said.
-pub fn set_active(model: &Path, version: &str) -> Result<(), RegistryError> {
-    let path = model.join(ACTIVE_FILE);
-    let write = || {
-        let mut file = tempfile::NamedTempFile::new_in(model)?;
-        writeln!(file, "{version}")?;
-        file.as_file().sync_all()?;
-        file.persist(&path)?;
-        readable_file(&path)?;
-        sync_folder(model)
-    };
-    write().map_err(RegistryError::io(&path))
 }
 
 /// Whether a text may name a version or a model: it must stay inside its folder.
@@ -204,11 +201,13 @@ mod tests {
         let (first, second) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         for (folder, version) in [(&first, "v1"), (&second, "v2")] {
             write_bundle(&folder.path().join("m").join(version), &bundle(), "", &[]).unwrap();
-            set_active(&folder.path().join("m"), version).unwrap();
+            Writer::open(&[folder.path().to_owned()]).unwrap().promote("m", version).unwrap();
         }
         let folders = [first.path().to_owned(), second.path().to_owned()];
         assert!(active_bundles(&folders).unwrap()["m"].ends_with("m/v2"));
         fs::write(second.path().join("m/active"), "../../etc").unwrap();
         assert!(matches!(active_bundles(&folders), Err(RegistryError::Active { .. })));
+        fs::write(second.path().join("m/active"), "v9").unwrap();
+        assert!(matches!(active_bundles(&folders), Err(RegistryError::Missing(_))));
     }
 }

@@ -3,6 +3,10 @@
 //! Its own because it can change while requests are under way: a request takes one [`Serving`], whole, and
 //! keeps it to its end, whatever is swapped meanwhile. It knows neither HTTP nor who may swap.
 
+mod promotion;
+
+pub use promotion::{Swap, SwapError, objections};
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -62,6 +66,9 @@ pub struct Serving {
 pub struct Live {
     current: ArcSwap<Serving>,
     device: OpenDevice,
+    allow_batch_dependent: bool,
+    /// Held while something is swapped: one at a time.
+    swapping: tokio::sync::Mutex<()>,
 }
 
 impl Live {
@@ -72,11 +79,11 @@ impl Live {
     /// [`ServingError`]: what starts serves every model.
     pub async fn load(config: ServingConfig, metrics: Arc<Metrics>) -> Result<(Self, JoinHandle<()>), ServingError> {
         let start = Instant::now();
-        let batching = config.batcher;
+        let (batching, allow_batch_dependent) = (config.batcher, config.allow_batch_dependent);
         let (device, catalogue) = tokio::task::spawn_blocking(move || {
             let device = config.device.open()?;
             info!(device = device.name, how = device.note, "device chosen");
-            let catalogue = Catalogue::load(&config.models_dirs, &device.device, config.allow_batch_dependent)?;
+            let catalogue = Catalogue::load(&config.models_dirs, &device.device, allow_batch_dependent)?;
             Ok::<_, ServingError>((device, catalogue))
         })
         .await??;
@@ -87,7 +94,9 @@ impl Live {
             info!(model = manifest.name, version = manifest.version, route = manifest.route, "model answers");
         }
         info!(device = device.name, seconds = start.elapsed().as_secs_f64(), "ready");
-        Ok((Self { current: ArcSwap::from_pointee(Serving { catalogue, batcher }), device }, thread))
+        let current = ArcSwap::from_pointee(Serving { catalogue, batcher });
+        let swapping = tokio::sync::Mutex::new(());
+        Ok((Self { current, device, allow_batch_dependent, swapping }, thread))
     }
 
     /// What answers at this moment.
@@ -111,7 +120,8 @@ async fn self_test(bundle: &Arc<Bundle>, batcher: &Batcher) -> Result<(), Servin
     let manifest = bundle.manifest();
     let features = probe_features(manifest, 32);
     for part in [&features[..features.len().min(1)], &features[..]] {
-        let answer = batcher.submit(Arc::clone(bundle) as _, part.to_vec()).await;
+        // Under full load too, a version that is to be promoted gets its turn.
+        let answer = batcher.submit_waiting(Arc::clone(bundle) as _, part.to_vec()).await;
         answer.map_err(|error| ServingError::SelfTest(manifest.name.clone(), error))?;
     }
     Ok(())

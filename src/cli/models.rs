@@ -1,0 +1,216 @@
+//! `mcvn models`: the versions in models folders, without a server.
+
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use clap::{Args, Subcommand};
+
+use super::write_whole;
+use crate::model::{Bundle, DeviceChoice, probe_features};
+use crate::registry::{self, Version, VersionState, Writer, load_bundle};
+use crate::serving::objections;
+
+/// No bundle is larger, unpacked.
+const MOST_BUNDLE_BYTES: u64 = 1_000_000_000;
+
+#[derive(Args)]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+    /// Folder of models; repeat it (or separate with commas) for more. The last one is written to.
+    #[arg(
+        long = "models-dir",
+        env = "MCVN_MODELS_DIR",
+        value_delimiter = ',',
+        default_value = "models",
+        global = true
+    )]
+    models_dirs: Vec<PathBuf>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// All versions of all models.
+    List,
+    /// What a version says of itself: its manifest, without scalers.
+    Show(Named),
+    /// Make a version the one in use.
+    Promote {
+        #[command(flatten)]
+        named: Named,
+        /// Overrule what speaks against it.
+        #[arg(long)]
+        force: bool,
+    },
+    /// Make the version before the one in use the one in use.
+    Rollback {
+        /// The model.
+        model: String,
+    },
+    /// Check hashes, sizes and real passes of every version, or of one model's.
+    Verify {
+        /// The model.
+        model: Option<String>,
+    },
+    /// Pack a version into a tar file.
+    Export {
+        #[command(flatten)]
+        named: Named,
+        /// The file to write.
+        #[arg(long)]
+        output: PathBuf,
+    },
+    /// Check and unpack a tar file of `export`: the version becomes a candidate.
+    Import {
+        /// The file.
+        file: PathBuf,
+    },
+}
+
+#[derive(Args)]
+struct Named {
+    /// The model.
+    model: String,
+    /// Its version.
+    version: String,
+}
+
+pub(super) fn run(arguments: &Arguments) -> Result<()> {
+    let folders = arguments.models_dirs.as_slice();
+    let mut out = std::io::stdout().lock();
+    match &arguments.command {
+        Command::List => list(folders, &mut out)?,
+        Command::Show(named) => {
+            let manifest = registry::read_manifest(&named.find(folders)?)?;
+            let mut shown = serde_json::to_value(&manifest)?;
+            if let Some(fields) = shown.as_object_mut() {
+                fields.remove("scaling");
+            }
+            writeln!(out, "{shown:#}")?;
+        }
+        Command::Promote { named, force } => {
+            let writer = Writer::open(folders)?;
+            let folder = named.find(folders)?;
+            tried(&folder)?;
+            let against = objections(folders, &named.model, &folder)?;
+            if !against.is_empty() && !force {
+                bail!("{}; --force overrules", against.join("; "));
+            }
+            writer.promote(&named.model, &named.version)?;
+            writeln!(out, "{} {} is in use", named.model, named.version)?;
+        }
+        Command::Rollback { model } => {
+            let version = Writer::open(folders)?.rollback(model)?;
+            writeln!(out, "{model} {version} is in use")?;
+        }
+        Command::Verify { model } => verify(folders, model.as_deref(), &mut out)?,
+        Command::Export { named, output } => {
+            let folder = named.find(folders)?;
+            write_whole(output, |file| {
+                let mut archive = tar::Builder::new(file);
+                archive.append_dir_all(format!("{}/{}", named.model, named.version), &folder)?;
+                Ok(archive.finish()?)
+            })?;
+        }
+        Command::Import { file } => {
+            let (model, version) = import(folders, file)?;
+            writeln!(out, "{model} {version} is a candidate")?;
+        }
+    }
+    Ok(())
+}
+
+impl Named {
+    fn find(&self, folders: &[PathBuf]) -> Result<PathBuf> {
+        let missing = || format!("{} has no version {}", self.model, self.version);
+        registry::find(folders, &self.model, &self.version).with_context(missing)
+    }
+}
+
+fn list(folders: &[PathBuf], out: &mut dyn Write) -> Result<()> {
+    for model in registry::models(folders)? {
+        for version in registry::versions(folders, &model)? {
+            let manifest = registry::read_manifest(&version.folder)?;
+            let created = manifest.created.unwrap_or_default();
+            writeln!(out, "{model}\t{}\t{}\t{} rows\t{created}", version.name, state(&version), manifest.data.rows)?;
+        }
+    }
+    Ok(())
+}
+
+fn state(version: &Version) -> &'static str {
+    match version.state {
+        VersionState::Active => "active",
+        VersionState::Previous => "previous",
+        VersionState::Candidate => "candidate",
+    }
+}
+
+fn verify(folders: &[PathBuf], model: Option<&str>, out: &mut dyn Write) -> Result<()> {
+    let models = match model {
+        Some(model) => vec![model.to_owned()],
+        None => registry::models(folders)?,
+    };
+    let (mut seen, mut bad) = (0, 0);
+    for model in models {
+        for version in registry::versions(folders, &model)? {
+            seen += 1;
+            match tried(&version.folder) {
+                Ok(_) => writeln!(out, "{model}\t{}\tok", version.name)?,
+                Err(error) => {
+                    bad += 1;
+                    writeln!(out, "{model}\t{}\tBAD: {error:#}", version.name)?;
+                }
+            }
+        }
+    }
+    match (seen, bad) {
+        (0, _) => bail!("there is no version to verify"),
+        (_, 0) => Ok(()),
+        (seen, bad) => bail!("{bad} of {seen} versions are bad"),
+    }
+}
+
+/// A bundle that is whole (its hash says so) and answers.
+fn tried(folder: &Path) -> Result<Bundle> {
+    let bundle = load_bundle(folder, &DeviceChoice::Cpu.open()?.device)?;
+    let features = probe_features(bundle.manifest(), 32);
+    bundle.predict(&features.iter().collect::<Vec<_>>())?;
+    Ok(bundle)
+}
+
+fn import(folders: &[PathBuf], file: &Path) -> Result<(String, String)> {
+    let writer = Writer::open(folders)?;
+    let staging = tempfile::tempdir()?;
+    let place = || file.display().to_string();
+    let size = std::fs::metadata(file).with_context(place)?.len();
+    if size > MOST_BUNDLE_BYTES {
+        bail!("{}: {size} bytes are more than any bundle has", place());
+    }
+    for entry in tar::Archive::new(File::open(file).with_context(place)?).entries().with_context(place)? {
+        let mut entry = entry.with_context(place)?;
+        let kind = entry.header().entry_type();
+        // A link could point anywhere; a bundle has none.
+        if !(kind.is_file() || kind.is_dir()) || entry.size() > MOST_BUNDLE_BYTES {
+            bail!("{}: holds something that is no part of a bundle", place());
+        }
+        // A path that leads out of the folder is not unpacked.
+        if !entry.unpack_in(staging.path()).with_context(place)? {
+            bail!("{}: holds a path that leads elsewhere", place());
+        }
+    }
+    let found = std::slice::from_ref(&staging.path().to_owned()).to_vec();
+    let models = registry::models(&found)?;
+    let [model] = models.as_slice() else { bail!("{}: should hold one model", place()) };
+    let versions = registry::versions(&found, model)?;
+    let [version] = versions.as_slice() else { bail!("{}: should hold one version", place()) };
+    let bundle = tried(&version.folder).with_context(place)?;
+    let manifest = bundle.manifest();
+    if manifest.name != *model || manifest.version != version.name {
+        bail!("{}: {model} {} says that it is {} {}", place(), version.name, manifest.name, manifest.version);
+    }
+    writer.install(&version.folder, model, &version.name)?;
+    Ok((model.clone(), version.name.clone()))
+}

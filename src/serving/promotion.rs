@@ -1,0 +1,180 @@
+//! Changing what answers: a version is checked, tried, made the one in use on storage, and swapped in.
+//!
+//! Its own because the order matters. Everything that can fail comes first: files and hashes, the schema,
+//! the comparison with the version in use, real passes on the device. Then one atomic rename on storage, then
+//! one atomic swap in memory. Killed at any point, a server finds a whole version at its next start.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::{Live, Serving, self_test};
+use crate::domain::{Parameter, ParameterKind, Schema};
+use crate::model::Manifest;
+use crate::registry::{self, CatalogueError, RegistryError, Writer, load_bundle};
+use crate::train::{Basis, Comparison, Report};
+
+/// A change of what answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Swap {
+    /// The version that answers now.
+    pub version: String,
+    /// The one that answered before.
+    pub before: Option<String>,
+    /// What spoke against it, and was overruled.
+    pub overruled: Vec<String>,
+}
+
+/// Why nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum SwapError {
+    /// No such version.
+    #[error("{0}")]
+    Missing(String),
+    /// It answers already.
+    #[error("{0} is in use already")]
+    InUse(String),
+    /// What speaks against it; may be overruled.
+    #[error("{}", .0.join("; "))]
+    Objections(Vec<String>),
+    /// It is damaged, does not answer, or cannot be served beside the others. Not to be overruled.
+    #[error("{0}")]
+    Unfit(String),
+    /// Storage said no.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    /// A task died.
+    #[error("promotion: {0}")]
+    Join(#[from] tokio::task::JoinError),
+}
+
+impl From<CatalogueError> for SwapError {
+    fn from(error: CatalogueError) -> Self {
+        Self::Unfit(error.to_string())
+    }
+}
+
+impl Live {
+    /// Makes a version the one that answers. `force` overrules what speaks against it.
+    ///
+    /// # Errors
+    /// [`SwapError`]; what answers is then what answered before.
+    pub async fn promote(
+        &self,
+        writer: &Arc<Writer>,
+        model: &str,
+        version: &str,
+        force: bool,
+    ) -> Result<Swap, SwapError> {
+        let _alone = self.swapping.lock().await;
+        let folders = writer.folders();
+        let missing = || SwapError::Missing(format!("{model} has no version {version}"));
+        let folder = registry::find(folders, model, version).ok_or_else(missing)?;
+        let before = registry::history(folders, model)?.into_iter().next();
+        if before.as_deref() == Some(version) {
+            return Err(SwapError::InUse(format!("{model} {version}")));
+        }
+        let objections = objections(folders, model, &folder)?;
+        if !force && !objections.is_empty() {
+            return Err(SwapError::Objections(objections));
+        }
+        let (owned, name, wanted) = (Arc::clone(writer), model.to_owned(), version.to_owned());
+        self.swap(model, &folder, move || owned.promote(&name, &wanted)).await?;
+        Ok(Swap { version: version.to_owned(), before, overruled: objections })
+    }
+
+    /// Makes the version before the one in use the one that answers.
+    ///
+    /// # Errors
+    /// [`SwapError`]; what answers is then what answered before.
+    pub async fn roll_back(&self, writer: &Arc<Writer>, model: &str) -> Result<Swap, SwapError> {
+        let _alone = self.swapping.lock().await;
+        let folders = writer.folders();
+        let history = registry::history(folders, model)?;
+        let missing = || SwapError::Missing(format!("{model} has no version before the one in use"));
+        let earlier = history.get(1).ok_or_else(missing)?;
+        let folder = registry::find(folders, model, earlier).ok_or_else(missing)?;
+        let (owned, name) = (Arc::clone(writer), model.to_owned());
+        self.swap(model, &folder, move || owned.rollback(&name).map(|_| ())).await?;
+        Ok(Swap { version: earlier.clone(), before: history.first().cloned(), overruled: Vec::new() })
+    }
+
+    /// Loads and tries a bundle, changes storage, then memory.
+    async fn swap(
+        &self,
+        model: &str,
+        folder: &Path,
+        on_storage: impl FnOnce() -> Result<(), RegistryError> + Send + 'static,
+    ) -> Result<(), SwapError> {
+        let (device, folder) = (self.device.device.clone(), folder.to_owned());
+        let bundle = tokio::task::spawn_blocking(move || load_bundle(&folder, &device)).await??;
+        let Serving { catalogue, batcher } = (*self.current()).clone();
+        let bundle = Arc::new(bundle);
+        let catalogue = catalogue.with(model, Arc::clone(&bundle), self.allow_batch_dependent)?;
+        self_test(&bundle, &batcher).await.map_err(|error| SwapError::Unfit(error.to_string()))?;
+        tokio::task::spawn_blocking(on_storage).await??;
+        self.current.store(Arc::new(Serving { catalogue, batcher }));
+        Ok(())
+    }
+}
+
+/// What speaks against a version that is whole and answers. Nothing does where none is in use yet.
+///
+/// # Errors
+/// Files that cannot be read.
+pub fn objections(folders: &[std::path::PathBuf], model: &str, folder: &Path) -> Result<Vec<String>, RegistryError> {
+    let Some(active) = registry::active_bundles(folders)?.remove(model) else { return Ok(Vec::new()) };
+    let (active, candidate) = (registry::read_manifest(&active)?, registry::read_manifest(folder)?);
+    let mut objections = contract_changes(&active, &candidate);
+    let report = registry::report(folder)?.and_then(|text| serde_json::from_str::<Report>(&text).ok());
+    objections.extend(match report {
+        None => Some(format!("it carries no report: nothing shows that it is as good as {}", active.version)),
+        Some(report) => objection(&report.comparison, &active.version),
+    });
+    Ok(objections)
+}
+
+/// What a report says against a candidate.
+fn objection(comparison: &Comparison, in_use: &str) -> Option<String> {
+    let Comparison { active, basis, metric, note, .. } = comparison;
+    match active {
+        Some(compared) if compared.version != in_use => {
+            Some(format!("its report compares it with {}, but {in_use} is in use", compared.version))
+        }
+        None => Some(format!("its report does not compare it with {in_use}: {note}")),
+        Some(_) if *basis == Basis::None => Some(format!("it could not be compared with {in_use}: {note}")),
+        Some(_) if comparison.worse => {
+            let figure = |score: Option<f64>| score.map_or_else(|| "?".to_owned(), |score| format!("{score:.3}"));
+            let (own, other) = (figure(comparison.candidate_score), figure(comparison.active_score));
+            Some(format!("it is worse than {in_use}: {metric} {own} against {other} ({note})"))
+        }
+        Some(_) => None,
+    }
+}
+
+/// What clients would notice.
+fn contract_changes(active: &Manifest, candidate: &Manifest) -> Vec<String> {
+    let mut changes = Vec::new();
+    if candidate.route != active.route {
+        changes.push(format!("it answers on {}, not on {}", candidate.route, active.route));
+    }
+    if inputs(&candidate.schema) != inputs(&active.schema) {
+        changes.push("it takes other inputs than the version in use".to_owned());
+    }
+    if candidate.schema.outputs != active.schema.outputs {
+        changes.push("it gives other outputs than the version in use".to_owned());
+    }
+    changes
+}
+
+/// What a request must know of a schema: ranges and defaults may change.
+fn inputs(schema: &Schema) -> impl PartialEq + use<> {
+    let parameter = |parameter: &Parameter| {
+        let levels = match &parameter.kind {
+            ParameterKind::Numeric { .. } => None,
+            ParameterKind::Categorical { levels, .. } => Some(levels.clone()),
+        };
+        (parameter.name.clone(), parameter.unit.clone(), parameter.required(), levels)
+    };
+    let parameters: Vec<_> = schema.processing.iter().map(parameter).collect();
+    (schema.composition.basis, schema.composition.balance, parameters)
+}
