@@ -8,10 +8,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
 use tracing::{info, warn};
 
+use crate::admin::{Admin, AdminError};
 use crate::config::Config;
-use crate::http::{State, router};
+use crate::http::{State, Surface, router};
 use crate::metrics::Metrics;
 use crate::serving::{Live, ServingError};
 
@@ -21,27 +23,42 @@ pub enum AppError {
     /// The device, or the models.
     #[error(transparent)]
     Serving(#[from] ServingError),
+    /// Administration is configured, but does not work.
+    #[error(transparent)]
+    Admin(#[from] AdminError),
     /// Requests were still under way when the drain deadline passed.
     #[error("stopped with requests under way after {0:?}")]
     DrainDeadline(Duration),
 }
 
-/// Serves on a listener until `shutdown` resolves, then finishes what was accepted.
+/// Serves on a listener until `shutdown` resolves, then finishes what was accepted. Administration, where it
+/// is configured, stands beside the rest, or on the listener of its own.
 ///
 /// # Errors
 /// [`AppError`]; nothing is served by a server whose models do not all answer.
 pub async fn run(
     config: &Config,
     listener: TcpListener,
+    admin_listener: Option<TcpListener>,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), AppError> {
+    // First: it may take away what an earlier process left unfinished in the folders that are read next.
+    let admin = Admin::open(&config.admin, &config.jobs, &config.models_dirs)?;
+    let jobs = admin.as_ref().map(|admin| admin.jobs.clone());
+    let surface = match (&admin, &admin_listener) {
+        (Some(_), None) => Surface::Whole,
+        _ => Surface::Public,
+    };
     let metrics = Arc::new(Metrics::new());
-    let state = State::new(config.http.clone(), Arc::clone(&metrics));
-    // The socket answers from the start (liveness, 503s) while the models load beside it.
+    let state = State::new(config.http.clone(), Arc::clone(&metrics), admin);
+    // The sockets answer from the start (liveness, 503s) while the models load beside them.
     let (stop, stopped) = tokio::sync::watch::channel(false);
-    let drain = Duration::try_from_secs_f64(config.drain_seconds).unwrap_or(Duration::MAX);
-    let server = axum::serve(listener, router(state.clone())).with_graceful_shutdown(until(stopped.clone()));
-    let mut server = tokio::spawn(server.into_future());
+    let serve = |listener, surface| {
+        let server = axum::serve(listener, router(state.clone(), surface));
+        tokio::spawn(server.with_graceful_shutdown(until(stopped.clone())).into_future())
+    };
+    let mut servers = vec![serve(listener, surface)];
+    servers.extend(admin_listener.map(|listener| serve(listener, Surface::Admin)));
 
     let loading = Live::load(config.serving(), metrics);
     tokio::pin!(loading, shutdown);
@@ -51,28 +68,37 @@ pub async fn run(
     };
     let device_thread = match loaded {
         Ok(Some((live, thread))) => {
+            let runner = jobs.clone().map(|jobs| tokio::spawn(jobs.run(live.device().to_owned())));
             state.set_ready(live);
             shutdown.await;
-            Some(thread)
+            Some((thread, runner))
         }
         Ok(None) => None,
         Err(error) => {
-            server.abort();
+            servers.iter().for_each(JoinHandle::abort);
             return Err(error.into());
         }
     };
 
     info!("stopping: finishing what was accepted");
     state.start_draining();
+    // A job that runs is cut off and listed as interrupted; whoever watches jobs is let go.
+    if let Some(jobs) = jobs {
+        jobs.stop();
+    }
     let _ = stop.send(true);
-    let drained = tokio::time::timeout(drain, &mut server).await;
+    let drain = Duration::try_from_secs_f64(config.drain_seconds).unwrap_or(Duration::MAX);
+    let drained = tokio::time::timeout(drain, futures_util::future::join_all(servers.iter_mut())).await;
     drop(state);
     if drained.is_err() {
-        server.abort();
+        servers.iter().for_each(JoinHandle::abort);
         warn!("the drain deadline passed with requests under way");
         return Err(AppError::DrainDeadline(drain));
     }
-    if let Some(thread) = device_thread {
+    if let Some((thread, runner)) = device_thread {
+        if let Some(runner) = runner {
+            let _ = runner.await;
+        }
         // Every handle is gone, so the thread has at most one pass left.
         let _ = tokio::task::spawn_blocking(move || thread.join()).await;
     }

@@ -8,8 +8,10 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 
+use crate::admin::AdminConfig;
 use crate::batcher::BatcherConfig;
 use crate::http::HttpConfig;
+use crate::jobs::JobsConfig;
 use crate::model::DeviceChoice;
 use crate::serving::ServingConfig;
 
@@ -46,6 +48,10 @@ pub struct Config {
     pub http: HttpConfig,
     /// The queue.
     pub batcher: BatcherConfig,
+    /// Administration.
+    pub admin: AdminConfig,
+    /// Retraining.
+    pub jobs: JobsConfig,
 }
 
 impl Default for Config {
@@ -60,6 +66,8 @@ impl Default for Config {
             log_level: "info".to_owned(),
             http: HttpConfig::default(),
             batcher: BatcherConfig::default(),
+            admin: AdminConfig::default(),
+            jobs: JobsConfig::default(),
         }
     }
 }
@@ -67,7 +75,7 @@ impl Default for Config {
 /// The knobs as flags and variables.
 #[derive(Args, Clone, Debug, Default)]
 pub struct ServeFlags {
-    /// TOML file with any of these knobs (`[http]` and `[batcher]` are tables).
+    /// TOML file with any of these knobs (`[http]`, `[batcher]`, `[admin]` and `[jobs]` are tables).
     #[arg(long, env = "MCVN_CONFIG")]
     config: Option<PathBuf>,
     /// Address and port to listen on [default: 127.0.0.1:8080].
@@ -109,6 +117,27 @@ pub struct ServeFlags {
     /// Samples in one pass [default: 256].
     #[arg(long, env = "MCVN_MAX_BATCH")]
     max_batch: Option<usize>,
+    /// File of admin keys, made by `mcvn admin-key create`; without it there is no administration.
+    #[arg(long, env = "MCVN_ADMIN_KEYS_FILE")]
+    admin_keys_file: Option<PathBuf>,
+    /// Address and port for the admin routes alone; without it they stand beside the others.
+    #[arg(long, env = "MCVN_ADMIN_LISTEN")]
+    admin_listen: Option<String>,
+    /// Largest upload of training data, in bytes [default: 64000000].
+    #[arg(long, env = "MCVN_UPLOAD_BYTES")]
+    upload_bytes: Option<u64>,
+    /// Folder of the job table, the audit log and the jobs' data [default: mcvn-state].
+    #[arg(long, env = "MCVN_STATE_DIR")]
+    state_dir: Option<PathBuf>,
+    /// Folder whose CSV files a job may name instead of uploading.
+    #[arg(long, env = "MCVN_DATA_DIR")]
+    data_dir: Option<PathBuf>,
+    /// Jobs that may wait [default: 8].
+    #[arg(long, env = "MCVN_JOB_QUEUE")]
+    job_queue: Option<usize>,
+    /// Threads of a training on a CPU; 0 for half of the cores [default: 0].
+    #[arg(long, env = "MCVN_JOB_THREADS")]
+    job_threads: Option<usize>,
 }
 
 /// Why a configuration cannot be used.
@@ -146,6 +175,13 @@ impl Config {
         set(&mut config.http.deadline_seconds, flags.deadline_seconds);
         set(&mut config.batcher.queue_samples, flags.queue_samples);
         set(&mut config.batcher.max_batch, flags.max_batch);
+        set(&mut config.admin.keys_file, flags.admin_keys_file.map(Some));
+        set(&mut config.admin.listen, flags.admin_listen.map(Some));
+        set(&mut config.admin.upload_bytes, flags.upload_bytes);
+        set(&mut config.jobs.state_dir, flags.state_dir);
+        set(&mut config.jobs.data_dir, flags.data_dir.map(Some));
+        set(&mut config.jobs.queue, flags.job_queue);
+        set(&mut config.jobs.threads, flags.job_threads);
         config.check()?;
         Ok(config)
     }
@@ -176,8 +212,12 @@ impl Config {
         if self.batcher.queue_samples < self.http.max_samples {
             return wrong("queue-samples must be at least max-samples, or the largest request could never be answered");
         }
-        if !(self.http.deadline_seconds > 0.0 && self.drain_seconds > 0.0) {
-            return wrong("deadline-seconds and drain-seconds must be above 0");
+        let times = [self.http.deadline_seconds, self.drain_seconds, self.admin.deadline_seconds];
+        if !times.iter().all(|seconds| *seconds > 0.0) {
+            return wrong("deadlines and drain-seconds must be above 0");
+        }
+        if self.admin.listen.is_some() && self.admin.keys_file.is_none() {
+            return wrong("admin-listen without admin-keys-file: there would be nothing to serve there");
         }
         Ok(())
     }

@@ -10,9 +10,9 @@
 //! | 0 | [`metrics`] | what operators count and measure, with names, units and bounded labels |
 //! | 1 | [`featurize`] | from a sample to numbers: descriptors, image, feature row, scaling |
 //! | 2 | [`model`] | the network, its parameters, and the bundle that carries them |
-//! | 3 | [`train`], [`registry`] | from data to a bundle; bundles on storage |
-//! | 4 | [`batcher`] | concurrent requests become passes on one device thread |
-//! | 5 | [`serving`] | what answers right now, and swapping it |
+//! | 3 | [`train`], [`registry`], [`keys`], [`store`] | from data to a bundle; bundles, keys and records on storage |
+//! | 4 | [`batcher`], [`jobs`] | concurrent requests become passes on one device thread; retraining |
+//! | 5 | [`serving`], [`admin`] | what answers right now, and swapping it; who may |
 //! | 6 | [`http`] | routes, errors, limits |
 //! | 7 | [`app`], [`config`], [`telemetry`], [`cli`] | life cycle, knobs, logs, commands |
 //!
@@ -26,6 +26,7 @@
 //! 7. The device thread takes what waits, scales, passes it through [`model::Bundle::predict`], and replies.
 //! 8. `http::answer` puts the numbers into words: units, domain, what was assumed.
 
+pub mod admin;
 pub mod app;
 pub mod batcher;
 pub mod cli;
@@ -33,9 +34,12 @@ pub mod config;
 pub mod domain;
 pub mod featurize;
 pub mod http;
+pub mod jobs;
+pub mod keys;
 pub mod metrics;
 pub mod model;
 pub mod registry;
 pub mod serving;
+pub mod store;
 pub mod telemetry;
 pub mod train;

@@ -9,15 +9,15 @@ const RANKS: [&[&str]; 8] = [
     &["domain", "metrics"],
     &["featurize"],
     &["model"],
-    &["train", "registry"],
-    &["batcher"],
-    &["serving"],
+    &["train", "registry", "keys", "store"],
+    &["batcher", "jobs"],
+    &["serving", "admin"],
     &["http"],
     &["app", "cli", "config", "telemetry", "lib", "main"],
 ];
 
 /// Words that a module must not contain.
-const FORBIDDEN: [(&str, &[&str]); 9] = [
+const FORBIDDEN: [(&str, &[&str]); 10] = [
     ("domain", &["candle", "tokio", "axum", "std::fs", "utoipa"]),
     ("metrics", &["candle", "tokio", "axum"]),
     ("featurize", &["candle", "tokio", "axum", "std::fs"]),
@@ -25,6 +25,7 @@ const FORBIDDEN: [(&str, &[&str]); 9] = [
     ("train", &["tokio", "axum", "std::fs", "std::path"]),
     ("registry", &["tokio", "axum"]),
     ("batcher", &["axum", "candle"]),
+    ("jobs", &["axum", "candle"]),
     ("serving", &["axum", "candle"]),
     ("http", &["candle", "std::fs", "std::path"]),
 ];

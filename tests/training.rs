@@ -19,7 +19,7 @@ use axum::http::Request;
 use mcvn::batcher::BatcherConfig;
 use mcvn::domain::{ParameterKind, Sample};
 use mcvn::featurize::featurize;
-use mcvn::http::{HttpConfig, State, router};
+use mcvn::http::{HttpConfig, State, Surface, router};
 use mcvn::model::{Bundle, DeviceChoice};
 use mcvn::registry::{Catalogue, Writer};
 use mcvn::serving::{Live, ServingConfig};
@@ -201,7 +201,7 @@ async fn attention_over_the_batch_is_served_only_on_request() {
         batcher: BatcherConfig::default(),
     };
     let (live, _thread) = Live::load(config, Default::default()).await.unwrap();
-    let state = State::new(HttpConfig::default(), Default::default());
+    let state = State::new(HttpConfig::default(), Default::default(), None);
     state.set_ready(live);
     let json = r#"{"composition": {"C": 0.4, "Cr": 1}, "processing": {"tempering_temperature": 600}}"#;
     for (content_type, body, word) in [
@@ -209,7 +209,7 @@ async fn attention_over_the_batch_is_served_only_on_request() {
         ("text/csv", "C,Cr,tempering_temperature\n0.4,1,600\n", ",error,batch_dependent\n"),
     ] {
         let request = Request::post("/predict/steel").header("content-type", content_type).body(Body::from(body));
-        let response = router(state.clone()).oneshot(request.unwrap()).await.unwrap();
+        let response = router(state.clone(), Surface::Public).oneshot(request.unwrap()).await.unwrap();
         let bytes = axum::body::to_bytes(response.into_body(), 100_000).await.unwrap();
         let text = String::from_utf8(bytes.to_vec()).unwrap();
         assert!(text.contains(word), "{text}");

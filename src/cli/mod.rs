@@ -3,6 +3,7 @@
 //! Its own because arguments, exit codes and terminal output belong to people at a prompt, not to the
 //! library.
 
+mod admin_key;
 mod child;
 mod evaluate;
 mod featurize;
@@ -48,6 +49,8 @@ enum Command {
     Selftest(selftest::Arguments),
     /// Versions in models folders: list, show, promote, roll back, verify, export, import.
     Models(models::Arguments),
+    /// Keys of the admin routes: create, list, revoke.
+    AdminKey(admin_key::Arguments),
     /// Ask a running server whether it is ready (exit status 0 or 1).
     Healthcheck(healthcheck::Arguments),
     /// Print the OpenAPI document.
@@ -65,6 +68,7 @@ pub fn run() -> ExitCode {
         Some(Command::Featurize(arguments)) => featurize::run(&arguments),
         Some(Command::Selftest(arguments)) => selftest::run(&arguments),
         Some(Command::Models(arguments)) => models::run(&arguments),
+        Some(Command::AdminKey(arguments)) => admin_key::run(&arguments),
         Some(Command::Healthcheck(arguments)) => healthcheck::run(&arguments),
         Some(Command::Openapi) => openapi::run(),
     };

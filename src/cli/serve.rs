@@ -50,7 +50,14 @@ fn serve(config: &Config) -> Result<()> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
         let listener = TcpListener::bind(&config.listen).await.with_context(|| config.listen.clone())?;
         info!("listening on http://{}", listener.local_addr()?);
-        Ok(app::run(config, listener, stop_signal()).await?)
+        let admin = match config.admin.listen.as_deref() {
+            Some(address) => Some(TcpListener::bind(address).await.with_context(|| address.to_owned())?),
+            None => None,
+        };
+        if let Some(admin) = &admin {
+            info!("administration on http://{}", admin.local_addr()?);
+        }
+        Ok(app::run(config, listener, admin, stop_signal()).await?)
     })
 }
 

@@ -1,4 +1,4 @@
-//! Every error a client can see: RFC 9457 `application/problem+json`, and the only status codes.
+//! Every error a client can see: RFC 9457 `application/problem+json`, and the only status codes of errors.
 //!
 //! Its own so that the table of errors is one file. What a client reads is not what the log reads: causes
 //! of internal failures stay in the log.
@@ -15,6 +15,7 @@ use utoipa::{IntoResponses, ToSchema};
 
 use crate::batcher::SubmitError;
 use crate::domain::Violation;
+use crate::keys::Scope;
 
 /// The header that names a request, in requests, answers and logs.
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -38,6 +39,16 @@ pub(super) enum ApiError {
     NotFound(String),
     /// The route exists, the method doesn't.
     MethodNotAllowed,
+    /// Fields of an admin request that are wrong: options, a recipe, cells of a training file.
+    InvalidRequest(Vec<Violation>),
+    /// No admin key, or a text that is none.
+    Unauthorized,
+    /// An admin key that is for other things.
+    Forbidden(Scope),
+    /// What is asked does not fit what there is; with what speaks against it.
+    Conflict(String, Vec<String>),
+    /// Storage or the like failed; the cause is for the log only.
+    Internal(String),
     /// The queue is full.
     Overloaded,
     /// Loading or draining.
@@ -72,7 +83,7 @@ pub(super) struct Problem {
     /// Names the request, as in the `x-request-id` header and the log.
     #[serde(skip_serializing_if = "Option::is_none")]
     request_id: Option<String>,
-    /// Every offending field of a 422.
+    /// Every offending field of a 422; what speaks against it, of a 409.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<FieldError>,
     /// Other models of the route that take the process parameters given.
@@ -130,14 +141,32 @@ impl ApiError {
             Self::MalformedBody(_) => StatusCode::BAD_REQUEST,
             Self::UnsupportedMediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::BodyTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::InvalidSample(..) => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::InvalidSample(..) | Self::InvalidRequest(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Unauthorized => StatusCode::UNAUTHORIZED,
+            Self::Forbidden(_) => StatusCode::FORBIDDEN,
+            Self::Conflict(..) => StatusCode::CONFLICT,
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::Overloaded => StatusCode::TOO_MANY_REQUESTS,
             Self::NotReady => StatusCode::SERVICE_UNAVAILABLE,
-            Self::InferenceFailed(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::InferenceFailed(_) | Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
             Self::DeadlineExceeded(_) => StatusCode::GATEWAY_TIMEOUT,
         }
+    }
+
+    /// One wrong field of an admin request.
+    pub(super) fn invalid(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self::InvalidRequest(vec![Violation::new(pointer, detail)])
+    }
+
+    /// A failure that is nobody's fault outside; its cause goes to the log.
+    pub(super) fn internal(cause: impl std::fmt::Display) -> Self {
+        Self::Internal(cause.to_string())
+    }
+
+    /// The kind of problem, for programs.
+    pub(super) fn code(&self) -> &'static str {
+        self.code_and_title().0
     }
 
     fn code_and_title(&self) -> (&'static str, &'static str) {
@@ -146,6 +175,11 @@ impl ApiError {
             Self::UnsupportedMediaType(_) => ("unsupported_media_type", "The content type is not understood"),
             Self::BodyTooLarge(_) => ("body_too_large", "The body is too large"),
             Self::InvalidSample(..) => ("invalid_sample", "The input is not a valid sample"),
+            Self::InvalidRequest(_) => ("invalid_request", "The request is not valid"),
+            Self::Unauthorized => ("unauthorized", "An admin key is needed"),
+            Self::Forbidden(_) => ("forbidden", "The admin key is not for this"),
+            Self::Conflict(..) => ("conflict", "In conflict with what there is"),
+            Self::Internal(_) => ("internal", "The server failed"),
             Self::NotFound(_) => ("not_found", "Not found"),
             Self::MethodNotAllowed => ("method_not_allowed", "The method is not allowed here"),
             Self::Overloaded => ("overloaded", "Too much is waiting"),
@@ -155,11 +189,16 @@ impl ApiError {
         }
     }
 
-    fn detail(&self) -> String {
+    /// What went wrong this time, for the client.
+    pub(super) fn detail(&self) -> String {
         match self {
+            Self::Conflict(detail, objections) if objections.is_empty() => detail.clone(),
+            Self::Conflict(detail, objections) => format!("{}; {detail}", objections.join("; ")),
+            Self::Unauthorized => "send `Authorization: Bearer KEY`".to_owned(),
+            Self::Forbidden(scope) => format!("it has not the scope {}", scope.name()),
             Self::MalformedBody(detail) | Self::NotFound(detail) | Self::UnsupportedMediaType(detail) => detail.clone(),
             Self::BodyTooLarge(limit) => format!("the limit is {limit} bytes"),
-            Self::InvalidSample(violations, _) => match violations.as_slice() {
+            Self::InvalidSample(violations, _) | Self::InvalidRequest(violations) => match violations.as_slice() {
                 [only] if only.pointer.is_empty() => only.detail.clone(),
                 [only] => format!("{}: {}", only.pointer, only.detail),
                 several => format!("{} fields are wrong; see errors", several.len()),
@@ -167,22 +206,27 @@ impl ApiError {
             Self::MethodNotAllowed => "see the Allow header".to_owned(),
             Self::Overloaded => "the queue is full; try again after Retry-After seconds".to_owned(),
             Self::NotReady => "the server is starting or stopping".to_owned(),
-            Self::InferenceFailed(_) => "the cause is in the server's log under this request_id".to_owned(),
+            Self::InferenceFailed(_) | Self::Internal(_) => {
+                "the cause is in the server's log under this request_id".to_owned()
+            }
             Self::DeadlineExceeded(deadline) => format!("no answer within {} s", deadline.as_secs_f64()),
         }
     }
 
     fn problem(&self, request_id: Option<String>) -> Problem {
         let (code, title) = self.code_and_title();
-        let (errors, models_that_take_this_input) = match self {
-            Self::InvalidSample(violations, models) => {
-                let field = |violation: &Violation| FieldError {
-                    pointer: violation.pointer.clone(),
-                    detail: violation.detail.clone(),
-                };
-                (violations.iter().take(MOST_VIOLATIONS).map(field).collect(), models.clone())
+        let field =
+            |violation: &Violation| FieldError { pointer: violation.pointer.clone(), detail: violation.detail.clone() };
+        let errors = match self {
+            Self::InvalidSample(violations, _) | Self::InvalidRequest(violations) => {
+                violations.iter().take(MOST_VIOLATIONS).map(field).collect()
             }
-            _ => (Vec::new(), Vec::new()),
+            Self::Conflict(_, objections) => objections.iter().map(|text| field(&Violation::new("", text))).collect(),
+            _ => Vec::new(),
+        };
+        let models_that_take_this_input = match self {
+            Self::InvalidSample(_, models) => models.clone(),
+            _ => Vec::new(),
         };
         Problem {
             kind: format!("urn:mcvn:problem:{code}"),
@@ -227,8 +271,8 @@ pub(super) async fn render(request: Request, next: Next) -> Response {
     let id = request.headers().get(REQUEST_ID).and_then(|id| id.to_str().ok()).map(str::to_owned);
     let mut response = next.run(request).await;
     let Some(error) = response.extensions_mut().remove::<ApiError>() else { return response };
-    if let ApiError::InferenceFailed(cause) = &error {
-        tracing::error!(cause, "inference failed");
+    if let ApiError::InferenceFailed(cause) | ApiError::Internal(cause) = &error {
+        tracing::error!(cause, "{}", error.code());
     }
     let (code, _) = error.code_and_title();
     let mut rendered = (error.status(), Json(error.problem(id))).into_response();
@@ -242,6 +286,9 @@ pub(super) async fn render(request: Request, next: Next) -> Response {
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
     if matches!(error, ApiError::Overloaded | ApiError::NotReady) {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER.as_secs()));
+    }
+    if error == ApiError::Unauthorized {
+        headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"mcvn admin\""));
     }
     rendered.extensions_mut().insert(ProblemCode(code));
     rendered

@@ -55,6 +55,25 @@ pub(super) async fn read_body(headers: &HeaderMap, body: Body, limit: usize) -> 
     })
 }
 
+/// Reads a small JSON body of the admin routes. `base` is the pointer to it.
+///
+/// # Errors
+/// 400 where it is not JSON, 422 naming the field that is unknown or ill-typed.
+pub(super) fn typed_json<T: serde::de::DeserializeOwned>(bytes: &[u8], base: &str) -> Result<T, ApiError> {
+    let mut reader = serde_json::Deserializer::from_slice(bytes);
+    let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+        let inner = error.inner();
+        if inner.is_syntax() || inner.is_eof() {
+            return ApiError::MalformedBody(inner.to_string());
+        }
+        let path = error.path().iter().map(|segment| segment.to_string());
+        let pointer = path.filter(|part| part != "?").fold(base.to_owned(), |at, part| Violation::child(&at, &part));
+        ApiError::invalid(pointer, inner.to_string())
+    })?;
+    reader.end().map_err(|error| ApiError::MalformedBody(error.to_string()))?;
+    Ok(value)
+}
+
 /// A request for predictions, well-typed but not yet checked.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -127,7 +127,7 @@ pub(super) async fn metrics(FromState(state): FromState<State>, headers: HeaderM
         models: &in_use.collect::<Vec<_>>(),
         queue_samples: batcher.map_or(0, |batcher| batcher.queued_samples()),
         queue_limit_samples: batcher.map_or(0, |batcher| batcher.config().queue_samples),
-        jobs: &[],
+        jobs: &state.count_jobs(),
     };
     let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
     let format = TextFormat::accepted(accept);

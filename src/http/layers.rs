@@ -1,4 +1,5 @@
-//! What every request passes through: id, log line and metrics, error bodies, panics, deadline.
+//! What every request passes through: id, log line and metrics, error bodies, panics; and the deadline of its
+//! routes.
 //!
 //! Its own so that their order is one list, read from the outside in.
 
@@ -26,9 +27,13 @@ pub(super) fn wrap(router: Router<State>, state: &State) -> Router<State> {
             .layer(from_fn(request_id))
             .layer(from_fn_with_state(Arc::clone(state.metrics()), observe))
             .layer(from_fn(render))
-            .layer(CatchPanicLayer::custom(panicked))
-            .layer(from_fn_with_state(state.http().deadline(), deadline)),
+            .layer(CatchPanicLayer::custom(panicked)),
     )
+}
+
+/// Gives every answer of these routes so long, and no longer. It is the innermost layer.
+pub(super) fn within(router: Router<State>, limit: Duration) -> Router<State> {
+    router.route_layer(from_fn_with_state(limit, deadline))
 }
 
 /// Keeps the client's id where it is harmless, else gives one; answers carry it.

@@ -1,8 +1,9 @@
-//! The HTTP surface: one list of routes, from which the OpenAPI document is made too.
+//! The HTTP surface: the lists of routes, from which the OpenAPI document is made too.
 //!
 //! Its own because here the outside world ends: bytes become raw samples, errors become problem details.
 //! It knows everything below, but neither candle's types nor file paths.
 
+mod admin;
 mod answer;
 mod classify;
 mod error;
@@ -20,7 +21,8 @@ mod traceparent;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use utoipa::OpenApi;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::{Modify, OpenApi};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -35,19 +37,32 @@ use error::ApiError;
         title = "mcvn",
         description = "Alloy property prediction with the Materials Composition Visualization Network.\n\n\
             Every error is an RFC 9457 problem (`application/problem+json`). Every answer carries the request's \
-            `x-request-id` header; send one to choose it. A W3C `traceparent` is accepted and logged.",
+            `x-request-id` header; send one to choose it. A W3C `traceparent` is accepted and logged.\n\n\
+            The admin routes exist only where admin keys are configured, perhaps on an address of their own.",
         license(name = "MIT", identifier = "MIT")
     ),
+    modifiers(&AdminKey),
     tags(
         (name = "prediction", description = "Properties and classes of alloys"),
         (name = "models", description = "What can be asked of which model"),
         (name = "health", description = "For operators and schedulers"),
+        (name = "admin", description = "Retraining, versions, promotion; with an admin key"),
     )
 )]
 struct Document;
 
-/// The only list of routes.
-fn routes() -> OpenApiRouter<State> {
+/// How admin keys are sent.
+struct AdminKey;
+
+impl Modify for AdminKey {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let scheme = SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build());
+        document.components.get_or_insert_with(Default::default).add_security_scheme("admin_key", scheme);
+    }
+}
+
+/// The list of routes that everyone may use; `admin::routes` is the other one.
+fn public_routes() -> OpenApiRouter<State> {
     OpenApiRouter::with_openapi(Document::openapi())
         .routes(routes!(predict::predict_steel))
         .routes(routes!(classify::classify_glass))
@@ -66,12 +81,31 @@ fn routes() -> OpenApiRouter<State> {
 /// # Errors
 /// A failure to write YAML.
 pub fn openapi_document() -> Result<String, String> {
-    routes().into_openapi().to_yaml().map_err(|error| error.to_string())
+    public_routes().merge(admin::routes()).into_openapi().to_yaml().map_err(|error| error.to_string())
 }
 
-/// The whole service.
-pub fn router(state: State) -> Router {
-    let (router, _) = routes().split_for_parts();
+/// Which routes a listener serves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Surface {
+    /// What everyone may use.
+    Public,
+    /// Administration alone.
+    Admin,
+    /// Both.
+    Whole,
+}
+
+/// The service of one listener.
+pub fn router(state: State, surface: Surface) -> Router {
+    let mut router = Router::new();
+    if surface != Surface::Admin {
+        let (routes, _) = public_routes().split_for_parts();
+        router = router.merge(layers::within(routes, state.http().deadline()));
+    }
+    if surface != Surface::Public {
+        let (routes, _) = admin::routes().split_for_parts();
+        router = router.merge(layers::within(routes, state.admin_deadline()));
+    }
     let router = router
         .fallback(|| async { ApiError::NotFound("no such route; see /openapi.yaml".to_owned()) })
         .method_not_allowed_fallback(|| async { ApiError::MethodNotAllowed })

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use super::error::ApiError;
+use crate::admin::Admin;
 use crate::metrics::Metrics;
 use crate::model::Bundle;
 use crate::serving::{Live, Serving};
@@ -44,6 +45,7 @@ struct Shared {
     metrics: Arc<Metrics>,
     started: Instant,
     live: OnceLock<Live>,
+    admin: Option<Arc<Admin>>,
     draining: AtomicBool,
 }
 
@@ -53,9 +55,9 @@ pub struct State(Arc<Shared>);
 
 impl State {
     /// A server that is alive but has nothing loaded yet.
-    pub fn new(http: HttpConfig, metrics: Arc<Metrics>) -> Self {
-        let (live, draining) = (OnceLock::new(), AtomicBool::new(false));
-        Self(Arc::new(Shared { http, metrics, started: Instant::now(), live, draining }))
+    pub fn new(http: HttpConfig, metrics: Arc<Metrics>, admin: Option<Admin>) -> Self {
+        let (live, draining, admin) = (OnceLock::new(), AtomicBool::new(false), admin.map(Arc::new));
+        Self(Arc::new(Shared { http, metrics, started: Instant::now(), live, admin, draining }))
     }
 
     /// Hands over what answers, after a real pass of every model has succeeded.
@@ -91,7 +93,35 @@ impl State {
     /// # Errors
     /// 503 while nothing is loaded.
     pub(super) fn serving(&self) -> Result<Arc<Serving>, ApiError> {
-        self.live().map(Live::current).ok_or(ApiError::NotReady)
+        self.loaded().map(Live::current)
+    }
+
+    /// What answers, as it changes.
+    ///
+    /// # Errors
+    /// 503 while nothing is loaded.
+    pub(super) fn loaded(&self) -> Result<&Live, ApiError> {
+        self.live().ok_or(ApiError::NotReady)
+    }
+
+    /// Administration.
+    ///
+    /// # Errors
+    /// 404 where it is off.
+    pub(super) fn admin(&self) -> Result<Arc<Admin>, ApiError> {
+        let off = || ApiError::NotFound("administration is off: no admin keys are configured".to_owned());
+        self.0.admin.clone().ok_or_else(off)
+    }
+
+    /// How many jobs are in each state; none where administration is off.
+    pub(super) fn count_jobs(&self) -> Vec<(&'static str, u64)> {
+        self.0.admin.as_ref().map_or_else(Vec::new, |admin| admin.jobs.count())
+    }
+
+    /// Longest time for an admin request.
+    pub(super) fn admin_deadline(&self) -> Duration {
+        let seconds = self.0.admin.as_ref().map_or(0.0, |admin| admin.config.deadline_seconds);
+        Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
     }
 
     pub(super) fn is_ready(&self) -> bool {

@@ -24,11 +24,34 @@ pub enum DataError {
     #[error("{0}")]
     Header(String),
     /// Cells that are not what they should be, one line each.
-    #[error("{} bad cell(s):\n{}", .0.len(), .0.join("\n"))]
-    Cells(Vec<String>),
+    #[error("{} bad cell(s):\n{}", .0.len(), .0.iter().map(BadCell::to_string).collect::<Vec<_>>().join("\n"))]
+    Cells(Vec<BadCell>),
     /// Too little to learn from.
     #[error("{0}")]
     TooFew(String),
+}
+
+/// What is wrong with one cell of a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BadCell {
+    /// Line in the file, counted from 1 as an editor does.
+    pub line: u64,
+    /// The complaint; the last part of its pointer is the column.
+    violation: Violation,
+}
+
+impl std::fmt::Display for BadCell {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "line {}, column {}", self.line, self.violation.in_words())
+    }
+}
+
+impl BadCell {
+    /// The complaint about the field `data` of a request: its pointer is `/data/LINE/COLUMN`.
+    pub fn violation(&self) -> Violation {
+        let column = self.violation.pointer.rsplit('/').next().unwrap_or_default();
+        Violation::new(format!("/data/{}/{column}", self.line), self.to_string())
+    }
 }
 
 /// What was measured on one sample.
@@ -79,8 +102,7 @@ impl Dataset {
                     dataset.groups.push(group);
                 }
                 Err(violations) => {
-                    let complaint = |violation: &Violation| format!("line {line}, column {}", violation.in_words());
-                    complaints.extend(violations.iter().map(complaint));
+                    complaints.extend(violations.into_iter().map(|violation| BadCell { line, violation }));
                 }
             }
             if complaints.len() >= MOST_COMPLAINTS {
@@ -186,7 +208,7 @@ impl Columns {
         if let Some(formula) = &recipe.composition.formula {
             place(formula)?;
         }
-        for parameter in &schema.processing {
+        for parameter in schema.processing.iter().filter(|parameter| !places.contains_key(parameter.name.as_str())) {
             place(&parameter.column)?;
         }
         let targets = recipe.targets.iter().map(|target| target.column.as_ref().unwrap_or(&target.name));
@@ -240,5 +262,5 @@ impl Columns {
 fn wanted(header: &str, recipe: &Recipe, schema: &Schema) -> bool {
     recipe.composition.elements.iter().any(|element| element.symbol() == header)
         || recipe.composition.formula.as_deref() == Some(header)
-        || schema.processing.iter().any(|parameter| parameter.column == header)
+        || schema.processing.iter().any(|parameter| parameter.column == header || parameter.name == header)
 }

@@ -29,7 +29,7 @@ pub use active::{Active, LEAST_ROWS, VersionName};
 pub use card::model_card;
 pub use compare::{Basis, Comparison, compare};
 pub use crossval::{Contender, CrossValidation, cross_validate};
-pub use dataset::{DataError, Dataset, Outcome};
+pub use dataset::{BadCell, DataError, Dataset, Outcome};
 pub use digest::row_digest;
 pub use evaluate::{SplitReport, evaluate};
 pub use fit::{FitError, FitOptions, Observer, Progress, Trained, fit};

@@ -262,6 +262,17 @@ impl Recipe {
         }
     }
 
+    /// The columns that a data file must have.
+    pub fn columns(&self) -> Vec<String> {
+        let amounts = self.composition.elements.iter().map(|element| element.symbol().to_owned());
+        let processing = self.processing.iter().map(|parameter| parameter.column.as_ref().unwrap_or(&parameter.name));
+        let targets = self.targets.iter().map(|target| target.column.as_ref().unwrap_or(&target.name));
+        let outcomes = targets.chain(self.class.iter().map(|class| &class.column));
+        let group = Some(&self.group).filter(|group| *group != "chemical_system");
+        let composition = self.composition.formula.iter().cloned().chain(amounts);
+        composition.chain(processing.chain(outcomes).chain(group).cloned()).collect()
+    }
+
     /// Optimizer steps of one whole training, all its networks together.
     pub fn steps(&self) -> usize {
         let parts = if self.training.one_net_per_target { self.targets.len() } else { 1 };

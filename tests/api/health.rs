@@ -1,6 +1,6 @@
 //! What operators look at, and the documents.
 
-use mcvn::http::{HttpConfig, State, router};
+use mcvn::http::{HttpConfig, State, Surface, router};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
@@ -39,7 +39,7 @@ async fn models_say_what_they_take() {
 
 #[tokio::test]
 async fn before_anything_is_loaded_only_liveness_is_granted() {
-    let service = router(State::new(HttpConfig::default(), Default::default()));
+    let service = router(State::new(HttpConfig::default(), Default::default(), None), Surface::Public);
     let status = |method: &'static str, path: &'static str| {
         let request = axum::http::Request::builder().method(method).uri(path).body(axum::body::Body::empty()).unwrap();
         let service = service.clone();

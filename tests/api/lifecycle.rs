@@ -88,7 +88,7 @@ async fn stopping_finishes_what_was_accepted() {
     assert!(client.get(format!("{url}/livez")).send().await.is_err(), "nothing is accepted after the stop");
 }
 
-fn copy(from: &Path, to: &Path) {
+pub(crate) fn copy(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap() {
         let entry = entry.unwrap().path();

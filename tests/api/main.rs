@@ -2,14 +2,19 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod admin_access;
+mod admin_jobs;
+mod admin_versions;
 mod batching;
 mod errors;
 mod health;
 mod healthcheck;
+mod kill;
 mod lifecycle;
 mod mutation;
 mod observe;
 mod predict;
 mod readme;
+mod story;
 mod support;
 mod table;

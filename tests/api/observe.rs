@@ -8,7 +8,7 @@ use std::time::Instant;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::Request;
-use mcvn::http::{HttpConfig, State, router};
+use mcvn::http::{HttpConfig, State, Surface, router};
 use mcvn::metrics::Metrics;
 use mcvn::serving::Live;
 use reqwest::Method;
@@ -189,8 +189,8 @@ fn get(path: &str) -> Request<Body> {
 #[tokio::test]
 async fn health_from_start_to_drain() {
     let metrics = Arc::new(Metrics::new());
-    let state = State::new(HttpConfig::default(), Arc::clone(&metrics));
-    let service = router(state.clone());
+    let state = State::new(HttpConfig::default(), Arc::clone(&metrics), None);
+    let service = router(state.clone(), Surface::Public);
     let health = async || {
         let mut all = Vec::new();
         for path in ["/livez", "/startupz", "/readyz", "/metrics", "/info"] {
@@ -281,7 +281,7 @@ async fn log_lines_carry_ids_and_probes_are_quiet() {
     let format = tracing_subscriber::fmt().json().flatten_event(true).with_span_list(false);
     let subscriber = format.with_max_level(tracing::Level::INFO).with_writer(move || writer.clone()).finish();
     let _guard = tracing::subscriber::set_default(subscriber);
-    let service = router(State::new(HttpConfig::default(), Default::default()));
+    let service = router(State::new(HttpConfig::default(), Default::default(), None), Surface::Public);
     for path in ["/livez", "/readyz", "/startupz", "/metrics"] {
         call(&service, get(path)).await;
     }

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::support::Server;
 
 /// Code blocks of the README that are marked with a language.
-fn blocks(language: &str) -> impl Iterator<Item = &'static str> {
+pub(crate) fn blocks(language: &str) -> impl Iterator<Item = &'static str> {
     let blocks = include_str!("../../README.md").split("```").skip(1).step_by(2);
     blocks.filter_map(move |block| block.strip_prefix(language))
 }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use mcvn::app::{self, AppError};
 use mcvn::config::Config;
+use mcvn::keys::Scope;
 use mcvn::model::DeviceChoice;
 use reqwest::{Client, Response};
 use serde_json::Value;
@@ -13,6 +14,8 @@ use tokio::task::JoinHandle;
 
 pub(crate) struct Server {
     pub(crate) url: String,
+    /// Where administration listens, if not there.
+    pub(crate) admin_url: Option<String>,
     pub(crate) client: Client,
     stop: Option<oneshot::Sender<()>>,
     running: JoinHandle<Result<(), AppError>>,
@@ -34,24 +37,41 @@ impl Server {
 
     pub(crate) async fn start_with(config: Config) -> Self {
         let server = Self::start_loading(config).await;
-        while server.get("/readyz").await.status() != 200 {
-            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-        }
+        server.ready().await;
         server
     }
 
     /// Does not wait for readiness.
     pub(crate) async fn start_loading(config: Config) -> Self {
+        Self::spawn(config, None).await
+    }
+
+    /// With administration on a port of its own.
+    pub(crate) async fn start_apart(config: Config) -> Self {
+        let server = Self::spawn(config, Some(TcpListener::bind("127.0.0.1:0").await.unwrap())).await;
+        server.ready().await;
+        server
+    }
+
+    async fn ready(&self) {
+        while self.get("/readyz").await.status() != 200 {
+            assert!(!self.running.is_finished(), "the server has ended");
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    }
+
+    async fn spawn(config: Config, admin: Option<TcpListener>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
+        let admin_url = admin.as_ref().map(|admin| format!("http://{}", admin.local_addr().unwrap()));
         let (stop, stopped) = oneshot::channel();
         let running = tokio::spawn(async move {
-            app::run(&config, listener, async {
+            app::run(&config, listener, admin, async {
                 let _ = stopped.await;
             })
             .await
         });
-        Self { url, client: Client::new(), stop: Some(stop), running }
+        Self { url, admin_url, client: Client::new(), stop: Some(stop), running }
     }
 
     pub(crate) async fn get(&self, path: &str) -> Response {
@@ -89,6 +109,11 @@ impl Server {
         problem
     }
 
+    /// A request with an admin key.
+    pub(crate) fn admin(&self, method: reqwest::Method, path: &str, key: &str) -> reqwest::RequestBuilder {
+        self.client.request(method, format!("{}{path}", self.url)).bearer_auth(key)
+    }
+
     /// Asks the server to stop.
     pub(crate) fn signal_stop(&mut self) {
         self.stop.take().unwrap().send(()).unwrap();
@@ -98,6 +123,46 @@ impl Server {
     pub(crate) async fn ended(self) -> Result<(), AppError> {
         self.running.await.unwrap()
     }
+}
+
+/// A lab: a folder of its own for keys, models and jobs, beside the shipped models.
+pub(crate) struct Lab {
+    pub(crate) folder: tempfile::TempDir,
+    pub(crate) config: Config,
+    /// A key for everything.
+    pub(crate) key: String,
+}
+
+impl Lab {
+    pub(crate) fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let scopes = [Scope::Read, Scope::Train, Scope::Promote];
+        let key = mcvn::keys::create(&at("keys.toml"), "lab", &scopes).unwrap();
+        let mut config = config();
+        config.models_dirs.push(at("models"));
+        std::fs::create_dir_all(at("models")).unwrap();
+        config.admin.keys_file = Some(at("keys.toml"));
+        config.jobs.state_dir = at("state");
+        config.jobs.threads = 2;
+        config.jobs.program = Some(env!("CARGO_BIN_EXE_mcvn").into());
+        Self { folder, config, key }
+    }
+
+    /// Another key of this lab.
+    pub(crate) fn key_for(&self, name: &str, scopes: &[Scope]) -> String {
+        mcvn::keys::create(&self.folder.path().join("keys.toml"), name, scopes).unwrap()
+    }
+}
+
+/// The example's recipe, quick enough for a test.
+pub(crate) fn lab_recipe() -> String {
+    let text = include_str!("../../examples/steel-lab42/recipe.toml");
+    text.replace("members = 2", "members = 1").replace("steps = 300", "steps = 120")
+}
+
+pub(crate) fn lab_rows() -> String {
+    include_str!("../../examples/steel-lab42/measurements.csv").to_owned()
 }
 
 /// Pointers of a problem's errors.

@@ -1,0 +1,130 @@
+//! What administration needs: who may, what was done, the jobs, and the right to write models.
+//!
+//! Its own because it exists only where keys are configured; a server without them has none of it.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::jobs::{JobError, Jobs, JobsConfig, store_file};
+use crate::keys::{self, KeyError, KeyRecord};
+use crate::registry::{RegistryError, Writer};
+use crate::store::{Store, StoreError};
+
+/// Whether there is administration, and where.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AdminConfig {
+    /// File of the admin keys' hashes; without it there is no administration.
+    pub keys_file: Option<PathBuf>,
+    /// Address and port of a listener of its own; without it the admin routes stand beside the others.
+    pub listen: Option<String>,
+    /// Largest upload, in bytes.
+    pub upload_bytes: u64,
+    /// Longest time for one admin request, uploads included; streams of events are not bound by it.
+    pub deadline_seconds: f64,
+}
+
+impl Default for AdminConfig {
+    fn default() -> Self {
+        Self { keys_file: None, listen: None, upload_bytes: 64_000_000, deadline_seconds: 600.0 }
+    }
+}
+
+/// Why there is no administration although keys are configured.
+#[derive(Debug, thiserror::Error)]
+pub enum AdminError {
+    /// The keys.
+    #[error("admin keys: {0}")]
+    Keys(#[from] KeyError),
+    /// The job table and the audit log.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The models folder that is written to.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    /// The jobs.
+    #[error(transparent)]
+    Jobs(#[from] JobError),
+}
+
+/// One line of the audit log.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct AuditRecord {
+    /// When (RFC 3339, UTC).
+    #[schema(value_type = String, format = DateTime)]
+    pub at: Timestamp,
+    /// Whose key.
+    pub by: String,
+    /// What was asked, such as `version.promote`.
+    #[schema(example = "version.promote")]
+    pub action: String,
+    /// Of what.
+    #[schema(example = "steel-fatigue f4b2669a7d6f")]
+    pub target: String,
+    /// `ok`, or the code of the problem.
+    #[schema(example = "ok")]
+    pub outcome: String,
+    /// Reason given, what was overruled, what was there before.
+    pub detail: String,
+    /// The request's id, as in the log.
+    pub request_id: String,
+}
+
+/// Administration, where it is on.
+#[derive(Debug)]
+pub struct Admin {
+    /// Where and how large.
+    pub config: AdminConfig,
+    /// The jobs.
+    pub jobs: Jobs,
+    /// The right to write models.
+    pub writer: Arc<Writer>,
+    store: Arc<Store>,
+    keys_file: PathBuf,
+}
+
+impl Admin {
+    /// Opens everything, where keys are configured.
+    ///
+    /// # Errors
+    /// [`AdminError`]: what is configured but does not work is not left out silently.
+    pub fn open(config: &AdminConfig, jobs: &JobsConfig, models: &[PathBuf]) -> Result<Option<Self>, AdminError> {
+        let Some(keys_file) = config.keys_file.clone() else { return Ok(None) };
+        keys::list(&keys_file)?;
+        let writer = Arc::new(Writer::open(models)?);
+        std::fs::create_dir_all(&jobs.state_dir).map_err(JobError::Io)?;
+        let store = Arc::new(Store::open(&store_file(&jobs.state_dir))?);
+        let jobs = Jobs::open(jobs.clone(), Arc::clone(&store), Arc::clone(&writer))?;
+        Ok(Some(Self { config: config.clone(), jobs, writer, store, keys_file }))
+    }
+
+    /// Whose key this is.
+    ///
+    /// # Errors
+    /// A file of keys that can no longer be read.
+    pub fn authenticate(&self, key: &str) -> Result<Option<KeyRecord>, KeyError> {
+        keys::authenticate(&self.keys_file, key)
+    }
+
+    /// Adds a line to the audit log. On return it is on disk.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub fn audit(&self, record: &AuditRecord) -> Result<(), StoreError> {
+        let AuditRecord { by, action, target, outcome, detail, request_id, .. } = record;
+        tracing::info!(target: "mcvn::audit", by, action, target, outcome, detail, request_id, "admin");
+        self.store.append_audit(record).map(|_| ())
+    }
+
+    /// The latest lines of the audit log with their numbers, latest first.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub fn audit_log(&self, most: usize) -> Result<Vec<(u64, AuditRecord)>, StoreError> {
+        self.store.audit(most)
+    }
+}

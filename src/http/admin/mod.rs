@@ -1,0 +1,133 @@
+//! Administration: retraining jobs, versions, promotions, the audit log.
+//!
+//! Its own because it is another surface, with keys, for other people; it may even listen elsewhere. Every
+//! action that changes something, or was refused, leaves a line in the audit log.
+
+mod events;
+mod jobs;
+mod keys;
+mod models;
+mod versions;
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State as FromState;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use jiff::Timestamp;
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::error::{ApiError, Problem, REQUEST_ID};
+use super::state::State;
+use crate::admin::{Admin, AuditRecord};
+use crate::keys::Scope;
+use keys::Caller;
+
+/// The admin routes.
+pub(super) fn routes() -> OpenApiRouter<State> {
+    OpenApiRouter::new()
+        .routes(routes!(jobs::create_job, jobs::list_jobs))
+        .routes(routes!(jobs::show_job, jobs::cancel_job))
+        .routes(routes!(events::job_events))
+        .routes(routes!(models::create_model))
+        .routes(routes!(versions::list_versions))
+        .routes(routes!(versions::show_version))
+        .routes(routes!(versions::show_plot))
+        .routes(routes!(versions::promote))
+        .routes(routes!(versions::roll_back))
+        .routes(routes!(audit_log))
+}
+
+/// The errors of an admin route, for the document.
+#[derive(utoipa::IntoResponses)]
+#[allow(dead_code, reason = "describes answers; they are made from ApiError")]
+enum AdminProblems {
+    /// unauthorized: no key, or not one
+    #[response(status = 401, content_type = "application/problem+json")]
+    Unauthorized(Problem),
+    /// forbidden: the key is not for this
+    #[response(status = 403, content_type = "application/problem+json")]
+    Forbidden(Problem),
+    /// not_found: no such model, version or job
+    #[response(status = 404, content_type = "application/problem+json")]
+    NotFound(Problem),
+}
+
+/// A line of the audit log with its number.
+#[derive(Serialize, ToSchema)]
+struct NumberedRecord {
+    number: u64,
+    #[serde(flatten)]
+    record: AuditRecord,
+}
+
+/// The audit log.
+#[derive(Serialize, ToSchema)]
+struct AuditLog {
+    /// Latest first.
+    records: Vec<NumberedRecord>,
+}
+
+/// Lines of the audit log that one answer holds.
+const MOST_RECORDS: usize = 1000;
+
+/// Who did what, latest first (the last 1000 lines). Scope `read`.
+#[utoipa::path(
+    get, path = "/admin/audit", tag = "admin", security(("admin_key" = [])),
+    responses((status = 200, body = AuditLog, description = "Who did what"), AdminProblems)
+)]
+async fn audit_log(FromState(state): FromState<State>, headers: HeaderMap) -> Result<Json<AuditLog>, ApiError> {
+    let caller = Caller::identify(&state, &headers, Scope::Read, "audit.read", "").await?;
+    let records = blocking(move || caller.admin.audit_log(MOST_RECORDS).map_err(ApiError::internal)).await?;
+    let records = records.into_iter().map(|(number, record)| NumberedRecord { number, record }).collect();
+    Ok(Json(AuditLog { records }))
+}
+
+/// An answer that says where what it made can be found.
+fn made<T: Serialize>(status: StatusCode, location: &str, body: T) -> Response {
+    let mut response = (status, Json(body)).into_response();
+    if let Ok(location) = HeaderValue::from_str(location) {
+        response.headers_mut().insert(header::LOCATION, location);
+    }
+    response
+}
+
+/// Work on files, off the threads that answer.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, ApiError> + Send + 'static,
+) -> Result<T, ApiError> {
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| Err(ApiError::internal(error)))
+}
+
+/// Notes an action and its outcome; the outcome stands whatever becomes of the note.
+async fn note<T>(
+    admin: &Arc<Admin>,
+    headers: &HeaderMap,
+    by: &str,
+    action: &str,
+    target: &str,
+    outcome: &Result<(T, String), ApiError>,
+) {
+    let (code, detail) = match outcome {
+        Ok((_, detail)) => ("ok", detail.clone()),
+        Err(error) => (error.code(), error.detail()),
+    };
+    let id = headers.get(REQUEST_ID).and_then(|id| id.to_str().ok()).unwrap_or_default();
+    let record = AuditRecord {
+        at: Timestamp::now(),
+        by: by.to_owned(),
+        action: action.to_owned(),
+        target: target.to_owned(),
+        outcome: code.to_owned(),
+        detail,
+        request_id: id.to_owned(),
+    };
+    let admin = Arc::clone(admin);
+    if let Err(error) = blocking(move || admin.audit(&record).map_err(ApiError::internal)).await {
+        tracing::error!(?error, "a line of the audit log could not be kept");
+    }
+}

@@ -1,0 +1,112 @@
+//! `POST /admin/models`: a new model of a route, from a lab's own columns.
+
+use axum::body::Body;
+use axum::extract::State as FromState;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::Response;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::super::error::{ApiError, Problem};
+use super::super::extract::{read_body, typed_json};
+use super::super::state::State;
+use super::super::{classify, predict};
+use super::keys::Caller;
+use super::{AdminProblems, blocking, made};
+use crate::keys::Scope;
+use crate::registry;
+use crate::train::Recipe;
+
+/// A recipe needs no more.
+const MOST_RECIPE_BYTES: usize = 256_000;
+
+/// A model that has a recipe, and no version yet.
+#[derive(Serialize, ToSchema)]
+pub(super) struct NewModel {
+    /// Its name; jobs name it as `model`.
+    #[schema(example = "steel-lab42")]
+    name: String,
+    /// The route that will answer with it.
+    #[schema(example = "/predict/steel")]
+    route: String,
+    /// Columns that its data must have.
+    columns: Vec<String>,
+}
+
+/// Create a model from a recipe. Scope `train`.
+///
+/// The recipe is TOML (`application/toml`), or the same as JSON. It says which columns of a CSV file are
+/// composition, process parameters (numbers or categories) and targets. The model answers once a job has
+/// trained a version and it was promoted.
+#[utoipa::path(
+    post, path = "/admin/models", tag = "admin", security(("admin_key" = [])),
+    request_body(content((String = "application/toml"), (Object = "application/json"))),
+    responses(
+        (status = 201, body = NewModel, description = "The model"),
+        (status = 409, body = Problem, content_type = "application/problem+json", description = "conflict: the name is taken"),
+        (status = 422, body = Problem, content_type = "application/problem+json", description = "invalid_request: the recipe"),
+        AdminProblems,
+    )
+)]
+pub(super) async fn create_model(
+    FromState(state): FromState<State>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let caller = Caller::identify(&state, &headers, Scope::Train, "model.create", "").await?;
+    let serving = state.serving()?;
+    let bytes = read_body(&headers, body, MOST_RECIPE_BYTES).await?;
+    let (recipe, text) = read_recipe(&headers, &bytes)?;
+    check_route(&recipe)?;
+    let (name, route) = (recipe.name.clone(), recipe.route.clone());
+    let work = async {
+        if recipe.default
+            && let Some(other) = serving.catalogue.default_of(&route).filter(|other| other.manifest().name != name)
+        {
+            let detail = format!("{} is the default of {route}", other.manifest().name);
+            return Err(ApiError::Conflict(detail, Vec::new()));
+        }
+        let (writer, model) = (caller.admin.writer.clone(), name.clone());
+        blocking(move || {
+            let has_versions = !registry::versions(writer.folders(), &model).map_err(ApiError::internal)?.is_empty();
+            let is_there = registry::models(writer.folders()).map_err(ApiError::internal)?.contains(&model);
+            if has_versions || is_there {
+                return Err(ApiError::Conflict(format!("there is a model {model} already"), Vec::new()));
+            }
+            writer.write_recipe(&model, &text).map_err(ApiError::internal)
+        })
+        .await?;
+        Ok(((), String::new()))
+    };
+    caller.act(&headers, "model.create", &name, work).await?;
+    let location = format!("/admin/models/{name}/versions");
+    Ok(made(StatusCode::CREATED, &location, NewModel { columns: recipe.columns(), name, route }))
+}
+
+fn read_recipe(headers: &HeaderMap, bytes: &[u8]) -> Result<(Recipe, String), ApiError> {
+    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let text = match essence.as_str() {
+        "application/json" => {
+            let recipe: Recipe = typed_json(bytes, "")?;
+            toml::to_string(&recipe).map_err(|error| ApiError::invalid("", error.to_string()))?
+        }
+        "application/toml" => {
+            let text = std::str::from_utf8(bytes).map_err(|_| ApiError::MalformedBody("not UTF-8".to_owned()))?;
+            text.to_owned()
+        }
+        _ => return Err(ApiError::UnsupportedMediaType("send application/toml or application/json".to_owned())),
+    };
+    let recipe = Recipe::parse(&text).map_err(|error| ApiError::invalid("", error.to_string()))?;
+    Ok((recipe, text))
+}
+
+/// A model answers in the form of its route.
+fn check_route(recipe: &Recipe) -> Result<(), ApiError> {
+    let fitting = if recipe.class.is_some() { classify::ROUTE } else { predict::ROUTE };
+    if recipe.route == fitting {
+        return Ok(());
+    }
+    let what = if recipe.class.is_some() { "[class]" } else { "[[targets]]" };
+    Err(ApiError::invalid("/route", format!("a recipe with {what} is for {fitting}")))
+}

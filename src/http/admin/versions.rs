@@ -1,0 +1,296 @@
+//! `/admin/models/{name}/versions`: what there is, what speaks for it, and which one answers.
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State as FromState};
+use axum::http::{HeaderMap, header};
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::super::error::{ApiError, Problem};
+use super::super::extract::{read_body, typed_json};
+use super::super::state::State;
+use super::keys::Caller;
+use super::{AdminProblems, blocking};
+use crate::keys::Scope;
+use crate::registry::{self, Version, VersionState};
+use crate::serving::{Swap, SwapError};
+
+/// A promotion's body needs no more.
+const MOST_BYTES: usize = 16_000;
+
+/// One version of a model.
+#[derive(Serialize, ToSchema)]
+pub(super) struct VersionSummary {
+    version: String,
+    /// `active`, `previous` (a rollback may bring it back) or `candidate`.
+    #[schema(value_type = String, example = "candidate")]
+    state: VersionState,
+    /// When it was trained, where that is known.
+    created: Option<String>,
+    /// Rows that it was trained on.
+    rows: usize,
+    /// Groups among them.
+    groups: usize,
+    /// SHA-256 of the data.
+    data_sha256: String,
+    /// Scores by protocol, target or class, and metric.
+    #[schema(value_type = Vec<Object>)]
+    evaluation: Vec<crate::model::Evaluation>,
+}
+
+/// The versions of one model.
+#[derive(Serialize, ToSchema)]
+pub(super) struct VersionList {
+    name: String,
+    versions: Vec<VersionSummary>,
+}
+
+/// One version in full.
+#[derive(Serialize, ToSchema)]
+pub(super) struct VersionDetail {
+    #[serde(flatten)]
+    summary: VersionSummary,
+    /// What would have to be overruled for a promotion.
+    objections: Vec<String>,
+    /// Links to its plots.
+    plots: Vec<String>,
+    /// Its report, where it came of a job: scores on folds of its data beside those of the version in use,
+    /// a ridge regression and a random forest, and warnings.
+    #[schema(value_type = Option<Object>)]
+    report: Option<serde_json::Value>,
+}
+
+/// How to promote.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct PromoteBody {
+    /// Overrule what speaks against it.
+    force: bool,
+    /// Why; required with `force`.
+    #[schema(example = "approved by the steel group")]
+    reason: Option<String>,
+}
+
+/// Why to roll back.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RollbackBody {
+    /// For the audit log.
+    reason: Option<String>,
+}
+
+/// What answers now.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Swapped {
+    name: String,
+    /// The version that answers now.
+    version: String,
+    /// The one that answered before.
+    before: Option<String>,
+    /// What spoke against it, and was overruled.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    overruled: Vec<String>,
+}
+
+/// All versions of a model. Scope `read`.
+#[utoipa::path(
+    get, path = "/admin/models/{name}/versions", tag = "admin", security(("admin_key" = [])),
+    params(("name" = String, Path, description = "Name of the model", example = "steel-fatigue")),
+    responses((status = 200, body = VersionList, description = "Its versions"), AdminProblems)
+)]
+pub(super) async fn list_versions(
+    FromState(state): FromState<State>,
+    headers: HeaderMap,
+    name: Result<Path<String>, PathRejection>,
+) -> Result<Json<VersionList>, ApiError> {
+    let caller = Caller::identify(&state, &headers, Scope::Read, "version.read", "").await?;
+    let Path(name) = name.map_err(|_| no_such_version())?;
+    blocking(move || {
+        let folders = caller.admin.writer.folders();
+        let versions = registry::versions(folders, &name).map_err(ApiError::internal)?;
+        if versions.is_empty() && registry::recipe(folders, &name).map_err(ApiError::internal)?.is_none() {
+            return Err(ApiError::NotFound("no such model; see /models".to_owned()));
+        }
+        let versions = versions.into_iter().map(summary).collect::<Result<_, _>>()?;
+        Ok(Json(VersionList { name, versions }))
+    })
+    .await
+}
+
+/// One version with its report. Scope `read`.
+#[utoipa::path(
+    get, path = "/admin/models/{name}/versions/{version}", tag = "admin", security(("admin_key" = [])),
+    params(
+        ("name" = String, Path, description = "Name of the model", example = "steel-fatigue"),
+        ("version" = String, Path, description = "Its version"),
+    ),
+    responses((status = 200, body = VersionDetail, description = "The version"), AdminProblems)
+)]
+pub(super) async fn show_version(
+    FromState(state): FromState<State>,
+    headers: HeaderMap,
+    place: Result<Path<(String, String)>, PathRejection>,
+) -> Result<Json<VersionDetail>, ApiError> {
+    let caller = Caller::identify(&state, &headers, Scope::Read, "version.read", "").await?;
+    let Path((name, wanted)) = place.map_err(|_| no_such_version())?;
+    blocking(move || {
+        let folders = caller.admin.writer.folders();
+        let versions = registry::versions(folders, &name).map_err(ApiError::internal)?;
+        let version = versions.into_iter().find(|version| version.name == wanted).ok_or_else(no_such_version)?;
+        let folder = version.folder.clone();
+        let objections = match version.state {
+            VersionState::Active => Vec::new(),
+            _ => crate::serving::objections(folders, &name, &folder).map_err(ApiError::internal)?,
+        };
+        let link = |plot: String| format!("/admin/models/{name}/versions/{wanted}/plots/{plot}");
+        let report = registry::report(&folder).map_err(ApiError::internal)?;
+        Ok(Json(VersionDetail {
+            summary: summary(version)?,
+            objections,
+            plots: registry::plots(&folder).into_iter().map(link).collect(),
+            report: report.and_then(|text| serde_json::from_str(&text).ok()),
+        }))
+    })
+    .await
+}
+
+/// One plot of a version's report. Scope `read`.
+#[utoipa::path(
+    get, path = "/admin/models/{name}/versions/{version}/plots/{plot}", tag = "admin", security(("admin_key" = [])),
+    params(
+        ("name" = String, Path, description = "Name of the model", example = "steel-fatigue"),
+        ("version" = String, Path, description = "Its version"),
+        ("plot" = String, Path, description = "As linked in the version", example = "loss.svg"),
+    ),
+    responses((status = 200, body = String, content_type = "image/svg+xml", description = "The plot"), AdminProblems)
+)]
+pub(super) async fn show_plot(
+    FromState(state): FromState<State>,
+    headers: HeaderMap,
+    place: Result<Path<(String, String, String)>, PathRejection>,
+) -> Result<Response, ApiError> {
+    let caller = Caller::identify(&state, &headers, Scope::Read, "version.read", "").await?;
+    let Path((name, version, plot)) = place.map_err(|_| no_such_version())?;
+    blocking(move || {
+        let folder = registry::find(caller.admin.writer.folders(), &name, &version).ok_or_else(no_such_version)?;
+        let text = registry::plot(&folder, &plot).map_err(ApiError::internal)?;
+        let text = text.ok_or_else(|| ApiError::NotFound("the version has no such plot".to_owned()))?;
+        Ok(([(header::CONTENT_TYPE, "image/svg+xml")], text).into_response())
+    })
+    .await
+}
+
+/// Make a version the one that answers. Scope `promote`.
+///
+/// Hashes, schema and real passes are checked first; then it is swapped in between two batches: every
+/// request is answered by one whole version. A version that is worse than the one in use on the same rows,
+/// that cannot be compared, or that changes inputs or outputs is refused, unless `force` is given with a
+/// `reason`.
+#[utoipa::path(
+    post, path = "/admin/models/{name}/versions/{version}/promote", tag = "admin", security(("admin_key" = [])),
+    params(
+        ("name" = String, Path, description = "Name of the model", example = "steel-fatigue"),
+        ("version" = String, Path, description = "Its version"),
+    ),
+    request_body(content = Option<PromoteBody>),
+    responses(
+        (status = 200, body = Swapped, description = "What answers now"),
+        (status = 409, body = Problem, content_type = "application/problem+json",
+            description = "conflict: what speaks against it is in errors; or it answers already, or cannot be served"),
+        (status = 422, body = Problem, content_type = "application/problem+json", description = "invalid_request"),
+        AdminProblems,
+    )
+)]
+pub(super) async fn promote(
+    FromState(state): FromState<State>,
+    headers: HeaderMap,
+    place: Result<Path<(String, String)>, PathRejection>,
+    body: Body,
+) -> Result<Json<Swapped>, ApiError> {
+    let caller = Caller::identify(&state, &headers, Scope::Promote, "version.promote", "").await?;
+    let Path((name, version)) = place.map_err(|_| no_such_version())?;
+    let PromoteBody { force, reason } = optional(&headers, body).await?;
+    let reason = reason.unwrap_or_default();
+    if force && reason.trim().is_empty() {
+        return Err(ApiError::invalid("/reason", "say why, with force"));
+    }
+    let target = format!("{name} {version}");
+    let work = async {
+        let swap = state.loaded()?.promote(&caller.admin.writer, &name, &version, force).await?;
+        let before = swap.before.clone().unwrap_or_else(|| "none".to_owned());
+        let overruled = if swap.overruled.is_empty() { "nothing".to_owned() } else { swap.overruled.join("; ") };
+        Ok((swap, format!("before: {before}; overruled: {overruled}; reason: {reason}")))
+    };
+    let swap = caller.act(&headers, "version.promote", &target, work).await?;
+    Ok(Json(swapped(name, swap)))
+}
+
+/// Make the version before the one in use the one that answers. Scope `promote`.
+#[utoipa::path(
+    post, path = "/admin/models/{name}/rollback", tag = "admin", security(("admin_key" = [])),
+    params(("name" = String, Path, description = "Name of the model", example = "steel-fatigue")),
+    request_body(content = Option<RollbackBody>),
+    responses((status = 200, body = Swapped, description = "What answers now"), AdminProblems)
+)]
+pub(super) async fn roll_back(
+    FromState(state): FromState<State>,
+    headers: HeaderMap,
+    name: Result<Path<String>, PathRejection>,
+    body: Body,
+) -> Result<Json<Swapped>, ApiError> {
+    let caller = Caller::identify(&state, &headers, Scope::Promote, "version.rollback", "").await?;
+    let Path(name) = name.map_err(|_| no_such_version())?;
+    let RollbackBody { reason } = optional(&headers, body).await?;
+    let work = async {
+        let swap = state.loaded()?.roll_back(&caller.admin.writer, &name).await?;
+        let before = swap.before.clone().unwrap_or_default();
+        let detail = format!("now: {}; before: {before}; reason: {}", swap.version, reason.unwrap_or_default());
+        Ok((swap, detail))
+    };
+    let swap = caller.act(&headers, "version.rollback", &name, work).await?;
+    Ok(Json(swapped(name, swap)))
+}
+
+/// A JSON body that may be left out.
+async fn optional<T: Default + for<'de> Deserialize<'de>>(headers: &HeaderMap, body: Body) -> Result<T, ApiError> {
+    let bytes = read_body(headers, body, MOST_BYTES).await?;
+    if bytes.is_empty() { Ok(T::default()) } else { typed_json(&bytes, "") }
+}
+
+fn summary(version: Version) -> Result<VersionSummary, ApiError> {
+    let manifest = registry::read_manifest(&version.folder).map_err(ApiError::internal)?;
+    Ok(VersionSummary {
+        version: version.name,
+        state: version.state,
+        created: manifest.created,
+        rows: manifest.data.rows,
+        groups: manifest.data.groups,
+        data_sha256: manifest.data.sha256,
+        evaluation: manifest.evaluation,
+    })
+}
+
+fn swapped(name: String, swap: Swap) -> Swapped {
+    let Swap { version, before, overruled } = swap;
+    Swapped { name, version, before, overruled }
+}
+
+fn no_such_version() -> ApiError {
+    ApiError::NotFound("no such version; see /admin/models/{name}/versions".to_owned())
+}
+
+impl From<SwapError> for ApiError {
+    fn from(error: SwapError) -> Self {
+        match error {
+            SwapError::Missing(detail) => Self::NotFound(detail),
+            SwapError::InUse(_) | SwapError::Unfit(_) => Self::Conflict(error.to_string(), Vec::new()),
+            SwapError::Objections(objections) => {
+                Self::Conflict("refused; force with a reason overrules".to_owned(), objections)
+            }
+            SwapError::Registry(_) | SwapError::Join(_) => Self::internal(error),
+        }
+    }
+}

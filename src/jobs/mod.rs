@@ -1,0 +1,383 @@
+//! Retraining: jobs that wait, run one at a time in child processes, and leave candidates.
+//!
+//! Its own because a job outlives requests, and must survive the server: everything it needs lies in its
+//! folder, its record in the store. It knows the registry and the `train` command; neither routes nor the
+//! models in use. A job never changes what answers: that is a promotion.
+
+mod child;
+mod record;
+mod runner;
+mod upload;
+
+pub use record::{Job, JobData, JobOptions, JobProgress, JobState, LossPoint};
+pub use upload::{DataSource, Upload};
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+
+use crate::domain::Violation;
+use crate::registry::{self, RegistryError, Writer};
+use crate::store::{Store, StoreError};
+use crate::train::{DataError, Dataset, Recipe, RecipeError};
+use record::StoredJob;
+
+pub(crate) const DATA_FILE: &str = "data.csv";
+const RECIPE_FILE: &str = "recipe.toml";
+const LOG_FILE: &str = "log.txt";
+const BUNDLE_FOLDER: &str = "bundle";
+/// Of a log, this much of its end is shown.
+const LOG_TAIL_BYTES: usize = 4_000;
+/// A cancelled job is gone within this, or something is badly wrong.
+const CANCEL_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Where jobs live, and how they run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct JobsConfig {
+    /// Folder of the job table, the audit log, and the jobs' data.
+    pub state_dir: PathBuf,
+    /// Folder whose CSV files a job may name instead of uploading.
+    pub data_dir: Option<PathBuf>,
+    /// Jobs that may wait.
+    pub queue: usize,
+    /// Threads of a training on a CPU; 0 for half of the cores.
+    pub threads: usize,
+    /// The program whose `train` is run; this one where it is not given.
+    #[serde(skip)]
+    pub program: Option<PathBuf>,
+}
+
+impl Default for JobsConfig {
+    fn default() -> Self {
+        Self { state_dir: PathBuf::from("mcvn-state"), data_dir: None, queue: 8, threads: 0, program: None }
+    }
+}
+
+/// Why a job was not accepted, or cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum JobError {
+    /// The request asks for something impossible; fields by JSON pointer.
+    #[error("invalid: {0:?}")]
+    Invalid(Vec<Violation>),
+    /// Larger than an upload may be, in bytes.
+    #[error("over {0} bytes")]
+    TooLarge(u64),
+    /// As many jobs wait as may.
+    #[error("{0} jobs are waiting already")]
+    Full(usize),
+    /// The idempotency key was used for another request.
+    #[error("the idempotency key was used for another request (job {0})")]
+    KeyReused(u64),
+    /// No such job.
+    #[error("there is no job {0}")]
+    NotFound(u64),
+    /// The job has ended.
+    #[error("job {0} has ended: it {1}")]
+    Ended(u64, &'static str),
+    /// The server is stopping.
+    #[error("the server is stopping")]
+    Stopping,
+    /// The file system said no.
+    #[error("jobs: {0}")]
+    Io(io::Error),
+    /// The store said no.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The models folder said no.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    /// A task died.
+    #[error("jobs: {0}")]
+    Join(#[from] tokio::task::JoinError),
+}
+
+impl JobError {
+    fn invalid(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self::Invalid(vec![Violation::new(pointer, detail)])
+    }
+}
+
+/// A request for a job.
+#[derive(Debug)]
+pub struct JobRequest {
+    /// The model to retrain.
+    pub model: String,
+    /// The rows.
+    pub data: DataSource,
+    /// The options.
+    pub options: JobOptions,
+    /// Whose key asks.
+    pub by: String,
+    /// The client's key for this very request.
+    pub idempotency_key: Option<String>,
+}
+
+/// All jobs of a server; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Jobs(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    config: JobsConfig,
+    store: Arc<Store>,
+    writer: Arc<Writer>,
+    jobs: Mutex<BTreeMap<u64, StoredJob>>,
+    /// Counts changes; everything that waits for a job waits for this.
+    changed: watch::Sender<u64>,
+    /// The job that is to end now.
+    cancelled: watch::Sender<Option<u64>>,
+    stopping: watch::Sender<bool>,
+}
+
+impl Jobs {
+    /// Reads the job table. Jobs that a server's end had cut off become `interrupted`; those that waited
+    /// wait on.
+    ///
+    /// # Errors
+    /// [`JobError`] where folder or store cannot be used.
+    pub fn open(config: JobsConfig, store: Arc<Store>, writer: Arc<Writer>) -> Result<Self, JobError> {
+        std::fs::create_dir_all(config.state_dir.join("jobs")).map_err(JobError::Io)?;
+        let mut jobs: BTreeMap<u64, StoredJob> = store.jobs()?.into_iter().collect();
+        for (id, stored) in jobs.iter_mut().filter(|(_, stored)| stored.job.state == JobState::Running) {
+            stored.job.finish(JobState::Interrupted, Some("the server ended while it ran".to_owned()));
+            store.put_job(*id, stored)?;
+        }
+        let shared = Shared {
+            config,
+            store,
+            writer,
+            jobs: Mutex::new(jobs),
+            changed: watch::Sender::new(0),
+            cancelled: watch::Sender::new(None),
+            stopping: watch::Sender::new(false),
+        };
+        Ok(Self(Arc::new(shared)))
+    }
+
+    /// Begins to receive a file.
+    ///
+    /// # Errors
+    /// What the file system said.
+    pub fn receive(&self, name: &str, most_bytes: u64) -> Result<Upload, JobError> {
+        Upload::begin(&self.0.config.state_dir, name, most_bytes).map_err(JobError::Io)
+    }
+
+    /// Checks every row of the data, and queues the job. The same idempotency key with the same request
+    /// gives the job that is there already (`false`: nothing new).
+    ///
+    /// # Errors
+    /// [`JobError`]; nothing is queued then.
+    pub async fn submit(&self, request: JobRequest) -> Result<(Job, bool), JobError> {
+        let jobs = self.clone();
+        tokio::task::spawn_blocking(move || jobs.submit_blocking(request)).await?
+    }
+
+    fn submit_blocking(&self, request: JobRequest) -> Result<(Job, bool), JobError> {
+        if *self.0.stopping.borrow() {
+            return Err(JobError::Stopping);
+        }
+        let JobRequest { model, data, options, by, idempotency_key } = request;
+        let recipe_text = registry::recipe(self.0.writer.folders(), &model)?;
+        let recipe_text =
+            recipe_text.ok_or_else(|| JobError::invalid("/model", format!("there is no model {model}")))?;
+        let damaged = |error: RecipeError| JobError::invalid("/model", format!("its recipe: {error}"));
+        let recipe = Recipe::parse(&recipe_text).map_err(damaged)?;
+        if !(2..=10).contains(&options.folds) {
+            return Err(JobError::invalid("/folds", "must be from 2 to 10"));
+        }
+        let found = data.find(self.0.config.data_dir.as_deref(), |id| self.folder(id))?;
+        let bytes = std::fs::read(&found.path).map_err(JobError::Io)?;
+        let rows = Dataset::read(&bytes, &recipe).map_err(complaints)?;
+        let all: Vec<usize> = (0..rows.samples.len()).collect();
+        let data = JobData {
+            file: found.name.clone(),
+            sha256: rows.sha256.clone(),
+            rows: all.len(),
+            groups: rows.count_groups(&all),
+        };
+
+        let mut jobs = self.lock();
+        let idempotency_key = idempotency_key.map(|key| format!("{by}\n{key}"));
+        let earlier =
+            jobs.values().find(|stored| idempotency_key.is_some() && stored.idempotency_key == idempotency_key);
+        if let Some(StoredJob { job, .. }) = earlier {
+            let same = job.model == model && job.data.sha256 == data.sha256 && job.options == options;
+            return if same { Ok((job.clone(), false)) } else { Err(JobError::KeyReused(job.id)) };
+        }
+        let waiting = jobs.values().filter(|stored| stored.job.state == JobState::Queued).count();
+        if waiting >= self.0.config.queue {
+            return Err(JobError::Full(waiting));
+        }
+        let id = jobs.last_key_value().map_or(1, |(last, _)| last + 1);
+        self.keep_files(id, &bytes, &recipe_text).map_err(JobError::Io)?;
+        let job = Job {
+            id,
+            state: JobState::Queued,
+            model,
+            by,
+            created: Timestamp::now(),
+            started: None,
+            finished: None,
+            data,
+            options,
+            progress: None,
+            losses: Vec::new(),
+            version: None,
+            warnings: Vec::new(),
+            error: None,
+        };
+        let stored = StoredJob { job: job.clone(), idempotency_key };
+        self.0.store.put_job(id, &stored)?;
+        jobs.insert(id, stored);
+        drop(jobs);
+        self.tell();
+        Ok((job, true))
+    }
+
+    /// The job's folder holds all it needs before its record says that it is there.
+    fn keep_files(&self, id: u64, data: &[u8], recipe: &str) -> io::Result<()> {
+        let folder = self.folder(id);
+        // Left by a server that was killed between the two.
+        if folder.exists() {
+            std::fs::remove_dir_all(&folder)?;
+        }
+        std::fs::create_dir_all(&folder)?;
+        for (name, bytes) in [(DATA_FILE, data), (RECIPE_FILE, recipe.as_bytes())] {
+            let mut file = std::fs::File::create(folder.join(name))?;
+            io::Write::write_all(&mut file, bytes)?;
+            file.sync_all()?;
+        }
+        std::fs::File::open(&folder)?.sync_all()
+    }
+
+    /// All jobs, latest first.
+    pub fn list(&self) -> Vec<Job> {
+        self.lock().values().rev().map(|stored| stored.job.clone()).collect()
+    }
+
+    /// One job.
+    ///
+    /// # Errors
+    /// [`JobError::NotFound`]
+    pub fn get(&self, id: u64) -> Result<Job, JobError> {
+        self.lock().get(&id).map(|stored| stored.job.clone()).ok_or(JobError::NotFound(id))
+    }
+
+    /// How many jobs are in each state.
+    pub fn count(&self) -> Vec<(&'static str, u64)> {
+        let jobs = self.lock();
+        let count = |state| jobs.values().filter(|stored| stored.job.state == state).count() as u64;
+        JobState::ALL.into_iter().map(|state| (state.name(), count(state))).collect()
+    }
+
+    /// The end of what a job has written to its log.
+    pub fn log_tail(&self, id: u64) -> String {
+        let bytes = std::fs::read(self.folder(id).join(LOG_FILE)).unwrap_or_default();
+        let tail = &bytes[bytes.len().saturating_sub(LOG_TAIL_BYTES)..];
+        String::from_utf8_lossy(tail).into_owned()
+    }
+
+    /// Ends a job: a waiting one at once, a running one within a second.
+    ///
+    /// # Errors
+    /// [`JobError::NotFound`], or [`JobError::Ended`] where it has ended by itself.
+    pub async fn cancel(&self, id: u64) -> Result<Job, JobError> {
+        {
+            let mut jobs = self.lock();
+            let stored = jobs.get_mut(&id).ok_or(JobError::NotFound(id))?;
+            match stored.job.state {
+                JobState::Queued => {
+                    stored.job.finish(JobState::Cancelled, None);
+                    self.0.store.put_job(id, stored)?;
+                    let job = stored.job.clone();
+                    drop(jobs);
+                    self.tell();
+                    return Ok(job);
+                }
+                JobState::Running => {
+                    self.0.cancelled.send_replace(Some(id));
+                }
+                ended => return Err(JobError::Ended(id, ended.name())),
+            }
+        }
+        let ended = async {
+            let mut changes = self.changes();
+            loop {
+                let job = self.get(id)?;
+                if job.state.is_final() || changes.changed().await.is_err() {
+                    return Ok(job);
+                }
+            }
+        };
+        tokio::time::timeout(CANCEL_PATIENCE, ended).await.unwrap_or_else(|_| self.get(id))
+    }
+
+    /// Resolves whenever any job has changed.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.0.changed.subscribe()
+    }
+
+    /// Whether the server is stopping: then nothing changes any more.
+    pub fn is_stopping(&self) -> bool {
+        *self.0.stopping.borrow()
+    }
+
+    /// Runs jobs on a device, one after the other, until [`Jobs::stop`].
+    pub async fn run(self, device: String) {
+        runner::run(&self, &device).await;
+    }
+
+    /// Ends the running job as `interrupted`, and whoever waits for changes.
+    pub fn stop(&self) {
+        self.0.stopping.send_replace(true);
+        self.tell();
+    }
+
+    fn folder(&self, id: u64) -> PathBuf {
+        self.0.config.state_dir.join("jobs").join(id.to_string())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, StoredJob>> {
+        self.0.jobs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tell(&self) {
+        self.0.changed.send_modify(|count| *count += 1);
+    }
+
+    /// Changes a job in memory, and on disk where its state changes.
+    fn update(&self, id: u64, change: impl FnOnce(&mut Job)) {
+        let mut jobs = self.lock();
+        if let Some(stored) = jobs.get_mut(&id) {
+            let before = stored.job.state;
+            change(&mut stored.job);
+            if stored.job.state != before
+                && let Err(error) = self.0.store.put_job(id, stored)
+            {
+                // The job goes on; after a restart it will be listed as it was before.
+                tracing::error!(job = id, %error, "the job's record could not be kept");
+            }
+        }
+        drop(jobs);
+        self.tell();
+    }
+}
+
+fn complaints(error: DataError) -> JobError {
+    match error {
+        DataError::Cells(cells) => JobError::Invalid(cells.into_iter().map(|cell| cell.violation()).collect()),
+        other => JobError::invalid("/data", other.to_string()),
+    }
+}
+
+/// The file that jobs and the audit log of a folder are kept in.
+pub fn store_file(state_dir: &Path) -> PathBuf {
+    state_dir.join("mcvn.redb")
+}

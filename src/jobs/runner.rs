@@ -1,0 +1,127 @@
+//! The one who runs jobs: the oldest that waits, one at a time, until the server stops.
+//!
+//! Its own because here time passes: lines come, people cancel, the server stops, and whichever is first
+//! decides what becomes of the job.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use tracing::{info, warn};
+
+use super::child::{Event, Training};
+use super::record::{Job, JobState};
+use super::{BUNDLE_FOLDER, Jobs};
+use crate::registry;
+
+/// How a job ended.
+enum End {
+    /// With a bundle of this version in its folder.
+    Bundle(String),
+    Failed(String),
+    Cancelled,
+    Interrupted,
+}
+
+/// What happens next to a running job.
+enum Next {
+    Line(Option<Event>),
+    End(End),
+}
+
+pub(super) async fn run(jobs: &Jobs, device: &str) {
+    let (mut changes, mut stopping) = (jobs.changes(), jobs.0.stopping.subscribe());
+    while !jobs.is_stopping() {
+        let next = jobs.list().into_iter().rfind(|job| job.state == JobState::Queued);
+        match next {
+            Some(job) => run_one(jobs, job, device).await,
+            None => tokio::select! {
+                _ = changes.changed() => {}
+                _ = stopping.changed() => {}
+            },
+        }
+    }
+}
+
+async fn run_one(jobs: &Jobs, job: Job, device: &str) {
+    let id = job.id;
+    info!(job = id, model = job.model, rows = job.data.rows, "job begins");
+    jobs.update(id, |job| {
+        job.state = JobState::Running;
+        job.started = Some(Timestamp::now());
+    });
+    let mut end = train(jobs, &job, device).await.unwrap_or_else(|error| End::Failed(error.to_string()));
+    let folder = jobs.folder(id).join(BUNDLE_FOLDER);
+    if let End::Bundle(version) = &end {
+        let (writer, model, version) = (Arc::clone(&jobs.0.writer), job.model.clone(), version.clone());
+        let from = folder.clone();
+        let installed = tokio::task::spawn_blocking(move || writer.install(&from, &model, &version)).await;
+        match installed {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => end = End::Failed(error.to_string()),
+            Err(error) => end = End::Failed(error.to_string()),
+        }
+    }
+    // What is worth keeping of a bundle stands among the versions now.
+    let _ = tokio::fs::remove_dir_all(&folder).await;
+    jobs.update(id, |job| match end {
+        End::Bundle(version) => {
+            job.version = Some(version);
+            job.finish(JobState::Succeeded, None);
+        }
+        End::Failed(error) => job.finish(JobState::Failed, Some(error)),
+        End::Cancelled => job.finish(JobState::Cancelled, None),
+        End::Interrupted => job.finish(JobState::Interrupted, Some("the server ended while it ran".to_owned())),
+    });
+    if let Ok(job) = jobs.get(id) {
+        match &job.error {
+            Some(error) => warn!(job = id, state = job.state.name(), error, "job ended"),
+            None => info!(job = id, state = job.state.name(), version = job.version, "job ended"),
+        }
+    }
+}
+
+async fn train(jobs: &Jobs, job: &Job, device: &str) -> std::io::Result<End> {
+    let config = &jobs.0.config;
+    let program = match &config.program {
+        Some(program) => program.clone(),
+        None => std::env::current_exe()?,
+    };
+    let active: Option<PathBuf> =
+        registry::active_bundles(jobs.0.writer.folders()).map_err(std::io::Error::other)?.remove(&job.model);
+    let half = || std::thread::available_parallelism().map_or(1, |cores| cores.get() / 2);
+    let threads = if config.threads == 0 { half() } else { config.threads }.max(1);
+    let folder = jobs.folder(job.id);
+    let training = Training { program: &program, folder: &folder, job, device, threads, active };
+    let (mut cancelled, mut stopping) = (jobs.0.cancelled.subscribe(), jobs.0.stopping.subscribe());
+    let mut running = training.start()?;
+    let mut version = None;
+    loop {
+        let next = tokio::select! {
+            event = running.event() => Next::Line(event?),
+            _ = cancelled.wait_for(|cancelled| *cancelled == Some(job.id)) => Next::End(End::Cancelled),
+            _ = stopping.wait_for(|stopping| *stopping) => Next::End(End::Interrupted),
+        };
+        match next {
+            Next::Line(Some(Event::Progress(progress))) => jobs.update(job.id, |job| job.advance(progress)),
+            Next::Line(Some(Event::Warning { text })) => jobs.update(job.id, |job| job.warnings.push(text)),
+            Next::Line(Some(Event::Done { version: done })) => version = Some(done),
+            Next::Line(Some(Event::Other)) => {}
+            Next::Line(None) => break,
+            Next::End(end) => {
+                // Nothing of it is lost but time: it writes nowhere but into its own folder.
+                running.child.kill().await?;
+                return Ok(end);
+            }
+        }
+    }
+    let status = running.child.wait().await?;
+    Ok(match version {
+        Some(version) if status.success() => End::Bundle(version),
+        _ => {
+            let log = jobs.log_tail(job.id);
+            let last = log.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
+            End::Failed(format!("the training ended with {status}: {last}"))
+        }
+    })
+}
