@@ -28,7 +28,9 @@ use crate::store::{Store, StoreError};
 use crate::train::{DataError, Dataset, Recipe, RecipeError};
 use record::StoredJob;
 
-pub(crate) const DATA_FILE: &str = "data.csv";
+const JOBS_FOLDER: &str = "jobs";
+const UPLOADS_FOLDER: &str = "uploads";
+const DATA_FILE: &str = "data.csv";
 const RECIPE_FILE: &str = "recipe.toml";
 const LOG_FILE: &str = "log.txt";
 const BUNDLE_FOLDER: &str = "bundle";
@@ -143,7 +145,13 @@ impl Jobs {
     /// # Errors
     /// [`JobError`] where folder or store cannot be used.
     pub fn open(config: JobsConfig, store: Arc<Store>, writer: Arc<Writer>) -> Result<Self, JobError> {
-        std::fs::create_dir_all(config.state_dir.join("jobs")).map_err(JobError::Io)?;
+        std::fs::create_dir_all(config.state_dir.join(JOBS_FOLDER)).map_err(JobError::Io)?;
+        // What a server that was killed had received of an upload is of no use.
+        let uploads = config.state_dir.join(UPLOADS_FOLDER);
+        if uploads.exists() {
+            std::fs::remove_dir_all(&uploads).map_err(JobError::Io)?;
+        }
+        std::fs::create_dir_all(&uploads).map_err(JobError::Io)?;
         let mut jobs: BTreeMap<u64, StoredJob> = store.jobs()?.into_iter().collect();
         for (id, stored) in jobs.iter_mut().filter(|(_, stored)| stored.job.state == JobState::Running) {
             stored.job.finish(JobState::Interrupted, Some("the server ended while it ran".to_owned()));
@@ -166,7 +174,7 @@ impl Jobs {
     /// # Errors
     /// What the file system said.
     pub fn receive(&self, name: &str, most_bytes: u64) -> Result<Upload, JobError> {
-        Upload::begin(&self.0.config.state_dir, name, most_bytes).map_err(JobError::Io)
+        Upload::begin(&self.0.config.state_dir.join(UPLOADS_FOLDER), name, most_bytes).map_err(JobError::Io)
     }
 
     /// Checks every row of the data, and queues the job. The same idempotency key with the same request
@@ -341,7 +349,7 @@ impl Jobs {
     }
 
     fn folder(&self, id: u64) -> PathBuf {
-        self.0.config.state_dir.join("jobs").join(id.to_string())
+        self.0.config.state_dir.join(JOBS_FOLDER).join(id.to_string())
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, StoredJob>> {

@@ -87,6 +87,8 @@ async fn bad_requests_name_what_is_wrong() {
     }
     assert_eq!(pointers(&problem(post().multipart(Form::new().text("data", "x"))).await), ["/options"]);
     assert_eq!(pointers(&problem(post().multipart(Form::new().text("rows", "x"))).await), ["/rows"]);
+    let twice = form(&model, &lab_rows()).text("data", "x");
+    assert_eq!(pointers(&problem(post().multipart(twice)).await), ["/data"]);
     // Too large, wrong types, files that are not there.
     assert_eq!(problem(post().multipart(form(&model, &"x".repeat(200_000)))).await["code"], "body_too_large");
     assert_eq!(problem(post().body("x")).await["code"], "unsupported_media_type");
@@ -100,8 +102,9 @@ async fn bad_requests_name_what_is_wrong() {
     // None of it has left a job, or a file.
     let list: Value = server.admin(Method::GET, "/admin/jobs", &lab.key).send().await.unwrap().json().await.unwrap();
     assert_eq!(list, json!({"jobs": []}));
-    let left: Vec<_> = std::fs::read_dir(lab.config.jobs.state_dir).unwrap().map(|e| e.unwrap().file_name()).collect();
-    assert_eq!(left.len(), 2, "the store and the folder of jobs: {left:?}");
+    for folder in ["jobs", "uploads"] {
+        assert_eq!(std::fs::read_dir(lab.config.jobs.state_dir.join(folder)).unwrap().count(), 0, "{folder}");
+    }
 }
 
 #[tokio::test]
@@ -223,4 +226,41 @@ async fn a_stop_interrupts_the_job_and_keeps_its_data() {
     assert_eq!(again.status(), 202);
     let again: Value = again.json().await.unwrap();
     assert_eq!(again["data"]["sha256"], first["data"]["sha256"]);
+}
+
+#[tokio::test]
+async fn a_training_that_fails_says_why() {
+    let lab = Lab::new();
+    let server = Server::start_with(lab.config.clone()).await;
+    let recipe = lab_recipe().replace("learning_rate = 5e-3", "learning_rate = 1e30");
+    create_model(&server, &lab.key, recipe.replace("clip_norm = 5.0", "clip_norm = 1e30")).await;
+    let job = start(&server, &lab.key, json!({"model": "steel-lab42"}), &lab_rows()).await;
+    let failed = until(&server, &lab.key, &job["id"], "failed").await;
+    assert!(failed["error"].as_str().unwrap().contains("diverged"), "{failed:#}");
+    assert!(failed["log_tail"].as_str().unwrap().contains("diverged"));
+    let counts = server.get("/metrics").await.text().await.unwrap();
+    assert!(counts.contains("mcvn_jobs{state=\"failed\"} 1"), "{counts}");
+}
+
+#[tokio::test]
+async fn a_job_may_name_a_file_of_the_configured_folder() {
+    let mut lab = Lab::new();
+    let folder = lab.folder.path().join("data");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("rows.csv"), lab_rows()).unwrap();
+    std::os::unix::fs::symlink(lab.folder.path().join("keys.toml"), folder.join("link.csv")).unwrap();
+    lab.config.jobs.data_dir = Some(folder);
+    let server = Server::start_with(lab.config.clone()).await;
+    create_model(&server, &lab.key, lab_recipe()).await;
+    let post = async |data: &str| {
+        let body = json!({"model": "steel-lab42", "data": data, "folds": 2});
+        server.admin(Method::POST, "/admin/jobs", &lab.key).json(&body).send().await.unwrap()
+    };
+    for outside in ["link.csv", "../keys.toml", "no-such.csv", ""] {
+        assert_eq!(pointers(&Server::problem(post(outside).await).await), ["/data"], "{outside}");
+    }
+    let accepted = post("rows.csv").await;
+    assert_eq!(accepted.status(), 202);
+    let job: Value = accepted.json().await.unwrap();
+    until(&server, &lab.key, &job["id"], "succeeded").await;
 }

@@ -11,6 +11,7 @@ mod health;
 mod healthcheck;
 mod kill;
 mod lifecycle;
+mod models_cli;
 mod mutation;
 mod observe;
 mod predict;

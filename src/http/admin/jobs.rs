@@ -166,6 +166,8 @@ async fn read_form(jobs: &Jobs, mut form: Multipart, most_bytes: u64) -> Result<
     let (mut body, mut upload) = (None, None);
     while let Some(mut field) = form.next_field().await.map_err(malformed)? {
         match field.name() {
+            Some("options") if body.is_some() => return Err(ApiError::invalid("/options", "given twice")),
+            Some("data") if upload.is_some() => return Err(ApiError::invalid("/data", "given twice")),
             Some("options") => {
                 let mut bytes = Vec::new();
                 while let Some(chunk) = field.chunk().await.map_err(malformed)? {
