@@ -34,7 +34,7 @@ pub(super) struct Arguments {
 enum Command {
     /// All versions of all models.
     List,
-    /// What a version says of itself: its manifest, without scalers.
+    /// What a version says of itself: its manifest, without scalers and fingerprints of rows.
     Show(Named),
     /// Make a version the one in use.
     Promote {
@@ -83,7 +83,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
     match &arguments.command {
         Command::List => list(folders, &mut out)?,
         Command::Show(named) => {
-            let manifest = registry::read_manifest(&named.find(folders)?)?;
+            let mut manifest = registry::read_manifest(&named.find(folders)?)?;
+            manifest.data.row_digests.clear();
             let mut shown = serde_json::to_value(&manifest)?;
             if let Some(fields) = shown.as_object_mut() {
                 fields.remove("scaling");

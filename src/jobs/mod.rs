@@ -9,7 +9,7 @@ mod record;
 mod runner;
 mod upload;
 
-pub use record::{Job, JobData, JobOptions, JobProgress, JobState, LossPoint};
+pub use record::{Job, JobData, JobOptions, JobProgress, JobState, LossPoint, now};
 pub use upload::{DataSource, Upload};
 
 use std::collections::BTreeMap;
@@ -18,7 +18,6 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
@@ -230,7 +229,7 @@ impl Jobs {
             state: JobState::Queued,
             model,
             by,
-            created: Timestamp::now(),
+            created: now(),
             started: None,
             finished: None,
             data,

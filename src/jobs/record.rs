@@ -141,6 +141,11 @@ pub struct Job {
     pub error: Option<String>,
 }
 
+/// This moment, to the millisecond: more digits would only be harder to read.
+pub fn now() -> Timestamp {
+    Timestamp::from_millisecond(Timestamp::now().as_millisecond()).unwrap_or_default()
+}
+
 /// Points of the loss curve that are kept; past them every other one is dropped.
 const MOST_LOSSES: usize = 200;
 
@@ -164,7 +169,7 @@ impl Job {
     pub(super) fn finish(&mut self, state: JobState, error: Option<String>) {
         self.state = state;
         self.error = error;
-        self.finished = Some(Timestamp::now());
+        self.finished = Some(now());
         if let Some(progress) = &mut self.progress {
             progress.eta_seconds = 0.0;
         }

@@ -6,11 +6,10 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use jiff::Timestamp;
 use tracing::{info, warn};
 
 use super::child::{Event, Training};
-use super::record::{Job, JobState};
+use super::record::{Job, JobState, now};
 use super::{BUNDLE_FOLDER, Jobs};
 use crate::registry;
 
@@ -48,7 +47,7 @@ async fn run_one(jobs: &Jobs, job: Job, device: &str) {
     info!(job = id, model = job.model, rows = job.data.rows, "job begins");
     jobs.update(id, |job| {
         job.state = JobState::Running;
-        job.started = Some(Timestamp::now());
+        job.started = Some(now());
     });
     let mut end = train(jobs, &job, device).await.unwrap_or_else(|error| End::Failed(error.to_string()));
     let folder = jobs.folder(id).join(BUNDLE_FOLDER);

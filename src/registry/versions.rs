@@ -27,7 +27,7 @@ pub enum VersionState {
     Active,
     /// It answered before, and a rollback may bring it back.
     Previous,
-    /// It has never answered.
+    /// It waits to be promoted, for the first time or again.
     Candidate,
 }
 

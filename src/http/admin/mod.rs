@@ -15,7 +15,6 @@ use axum::Json;
 use axum::extract::State as FromState;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -24,6 +23,7 @@ use utoipa_axum::routes;
 use super::error::{ApiError, Problem, REQUEST_ID};
 use super::state::State;
 use crate::admin::{Admin, AuditRecord};
+use crate::jobs::now;
 use crate::keys::Scope;
 use keys::Caller;
 
@@ -118,7 +118,7 @@ async fn note<T>(
     };
     let id = headers.get(REQUEST_ID).and_then(|id| id.to_str().ok()).unwrap_or_default();
     let record = AuditRecord {
-        at: Timestamp::now(),
+        at: now(),
         by: by.to_owned(),
         action: action.to_owned(),
         target: target.to_owned(),
