@@ -12,7 +12,8 @@ pub(super) const ENDED_WITH_STDIN: i32 = 3;
 
 #[derive(Args)]
 pub(super) struct ChildFlags {
-    /// Lower the own priority by so much (0 to 19), so that a server beside it stays quick.
+    /// Lower the own priority by so much (0 to 19), so that a server beside it stays quick, and be the first to go
+    /// where memory runs out.
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(i32).range(0..=19))]
     nice: i32,
     /// End with exit code 3 when standard input ends: held open by whoever started this, it ends with them,
@@ -26,6 +27,9 @@ impl ChildFlags {
     pub(super) fn apply(&self) -> Result<()> {
         if self.nice > 0 {
             rustix::process::nice(self.nice).context("--nice")?;
+            // Where memory runs out, this process is to go, not the server beside it. Elsewhere than on Linux
+            // there is no such file.
+            let _ = std::fs::write("/proc/self/oom_score_adj", "1000");
         }
         if self.end_with_stdin {
             std::thread::spawn(|| {

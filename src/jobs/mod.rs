@@ -130,6 +130,8 @@ struct Shared {
     store: Arc<Store>,
     writer: Arc<Writer>,
     jobs: Mutex<BTreeMap<u64, StoredJob>>,
+    /// Held while a job is made: one at a time, without keeping others from looking.
+    making: Mutex<()>,
     /// Counts changes; everything that waits for a job waits for this.
     changed: watch::Sender<u64>,
     /// The job that is to end now.
@@ -161,6 +163,7 @@ impl Jobs {
             store,
             writer,
             jobs: Mutex::new(jobs),
+            making: Mutex::new(()),
             changed: watch::Sender::new(0),
             cancelled: watch::Sender::new(None),
             stopping: watch::Sender::new(false),
@@ -210,19 +213,21 @@ impl Jobs {
             groups: rows.count_groups(&all),
         };
 
-        let mut jobs = self.lock();
+        let _alone = self.0.making.lock().unwrap_or_else(PoisonError::into_inner);
         let idempotency_key = idempotency_key.map(|key| format!("{by}\n{key}"));
-        let earlier =
-            jobs.values().find(|stored| idempotency_key.is_some() && stored.idempotency_key == idempotency_key);
-        if let Some(StoredJob { job, .. }) = earlier {
-            let same = job.model == model && job.data.sha256 == data.sha256 && job.options == options;
-            return if same { Ok((job.clone(), false)) } else { Err(JobError::KeyReused(job.id)) };
-        }
-        let waiting = jobs.values().filter(|stored| stored.job.state == JobState::Queued).count();
-        if waiting >= self.0.config.queue {
-            return Err(JobError::Full(waiting));
-        }
-        let id = jobs.last_key_value().map_or(1, |(last, _)| last + 1);
+        let id = {
+            let jobs = self.lock();
+            let mut known = jobs.values().filter(|stored| stored.idempotency_key.is_some());
+            if let Some(StoredJob { job, .. }) = known.find(|stored| stored.idempotency_key == idempotency_key) {
+                let same = job.model == model && job.data.sha256 == data.sha256 && job.options == options;
+                return if same { Ok((job.clone(), false)) } else { Err(JobError::KeyReused(job.id)) };
+            }
+            let waiting = jobs.values().filter(|stored| stored.job.state == JobState::Queued).count();
+            if waiting >= self.0.config.queue {
+                return Err(JobError::Full(waiting));
+            }
+            jobs.last_key_value().map_or(1, |(last, _)| last + 1)
+        };
         self.keep_files(id, &bytes, &recipe_text).map_err(JobError::Io)?;
         let job = Job {
             id,
@@ -242,8 +247,7 @@ impl Jobs {
         };
         let stored = StoredJob { job: job.clone(), idempotency_key };
         self.0.store.put_job(id, &stored)?;
-        jobs.insert(id, stored);
-        drop(jobs);
+        self.lock().insert(id, stored);
         self.tell();
         Ok((job, true))
     }
@@ -294,7 +298,7 @@ impl Jobs {
     /// Ends a job: a waiting one at once, a running one within a second.
     ///
     /// # Errors
-    /// [`JobError::NotFound`], or [`JobError::Ended`] where it has ended by itself.
+    /// [`JobError::NotFound`], or [`JobError::Ended`] where it has ended otherwise.
     pub async fn cancel(&self, id: u64) -> Result<Job, JobError> {
         {
             let mut jobs = self.lock();
@@ -323,7 +327,13 @@ impl Jobs {
                 }
             }
         };
-        tokio::time::timeout(CANCEL_PATIENCE, ended).await.unwrap_or_else(|_| self.get(id))
+        let job = tokio::time::timeout(CANCEL_PATIENCE, ended).await.unwrap_or_else(|_| self.get(id))?;
+        match job.state {
+            JobState::Succeeded | JobState::Failed | JobState::Interrupted => {
+                Err(JobError::Ended(id, job.state.name()))
+            }
+            _ => Ok(job),
+        }
     }
 
     /// Resolves whenever any job has changed.
@@ -353,6 +363,18 @@ impl Jobs {
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, StoredJob>> {
         self.0.jobs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes a job that waits; `false` where it waits no more.
+    fn begin(&self, id: u64) -> bool {
+        let mut begun = false;
+        self.update(id, |job| {
+            begun = job.state == JobState::Queued;
+            if begun {
+                (job.state, job.started) = (JobState::Running, Some(now()));
+            }
+        });
+        begun
     }
 
     fn tell(&self) {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use tracing::{info, warn};
 
 use super::child::{Event, Training};
-use super::record::{Job, JobState, now};
+use super::record::{Job, JobState};
 use super::{BUNDLE_FOLDER, Jobs};
 use crate::registry;
 
@@ -44,11 +44,10 @@ pub(super) async fn run(jobs: &Jobs, device: &str) {
 
 async fn run_one(jobs: &Jobs, job: Job, device: &str) {
     let id = job.id;
+    if !jobs.begin(id) {
+        return;
+    }
     info!(job = id, model = job.model, rows = job.data.rows, "job begins");
-    jobs.update(id, |job| {
-        job.state = JobState::Running;
-        job.started = Some(now());
-    });
     let mut end = train(jobs, &job, device).await.unwrap_or_else(|error| End::Failed(error.to_string()));
     let folder = jobs.folder(id).join(BUNDLE_FOLDER);
     if let End::Bundle(version) = &end {

@@ -4,7 +4,7 @@
 //! the comparison with the version in use, real passes on the device. Then one atomic rename on storage, then
 //! one atomic swap in memory. Killed at any point, a server finds a whole version at its next start.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::{Live, Serving, self_test};
@@ -66,14 +66,9 @@ impl Live {
         force: bool,
     ) -> Result<Swap, SwapError> {
         let _alone = self.swapping.lock().await;
-        let folders = writer.folders();
-        let missing = || SwapError::Missing(format!("{model} has no version {version}"));
-        let folder = registry::find(folders, model, version).ok_or_else(missing)?;
-        let before = registry::history(folders, model)?.into_iter().next();
-        if before.as_deref() == Some(version) {
-            return Err(SwapError::InUse(format!("{model} {version}")));
-        }
-        let objections = objections(folders, model, &folder)?;
+        let (owned, name, wanted) = (Arc::clone(writer), model.to_owned(), version.to_owned());
+        let looked_up = move || look_up(owned.folders(), &name, &wanted);
+        let Found { folder, before, objections } = tokio::task::spawn_blocking(looked_up).await??;
         if !force && !objections.is_empty() {
             return Err(SwapError::Objections(objections));
         }
@@ -117,11 +112,29 @@ impl Live {
     }
 }
 
+/// A version that could be promoted.
+struct Found {
+    folder: PathBuf,
+    before: Option<String>,
+    objections: Vec<String>,
+}
+
+fn look_up(folders: &[PathBuf], model: &str, version: &str) -> Result<Found, SwapError> {
+    let missing = || SwapError::Missing(format!("{model} has no version {version}"));
+    let folder = registry::find(folders, model, version).ok_or_else(missing)?;
+    let before = registry::history(folders, model)?.into_iter().next();
+    if before.as_deref() == Some(version) {
+        return Err(SwapError::InUse(format!("{model} {version}")));
+    }
+    let objections = objections(folders, model, &folder)?;
+    Ok(Found { folder, before, objections })
+}
+
 /// What speaks against a version that is whole and answers. Nothing does where none is in use yet.
 ///
 /// # Errors
 /// Files that cannot be read.
-pub fn objections(folders: &[std::path::PathBuf], model: &str, folder: &Path) -> Result<Vec<String>, RegistryError> {
+pub fn objections(folders: &[PathBuf], model: &str, folder: &Path) -> Result<Vec<String>, RegistryError> {
     let Some(active) = registry::active_bundles(folders)?.remove(model) else { return Ok(Vec::new()) };
     let (active, candidate) = (registry::read_manifest(&active)?, registry::read_manifest(folder)?);
     let mut objections = contract_changes(&active, &candidate);

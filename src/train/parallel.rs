@@ -35,5 +35,31 @@ pub(super) fn run_all<T: Send>(
         }
         work();
     });
-    results.into_inner().unwrap_or_else(PoisonError::into_inner).into_values().collect()
+    let mut results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
+    // A job that was stopped for another's failure says "cancelled": the failure is what people must hear of.
+    let cause = |result: &Result<T, FitError>| matches!(result, Err(error) if !matches!(error, FitError::Cancelled));
+    if let Some(index) = results.iter().find(|(_, result)| cause(result)).map(|(index, _)| *index) {
+        return results.remove(&index).into_iter().collect();
+    }
+    results.into_values().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results_are_in_order_and_a_failure_is_told_by_its_cause() {
+        assert_eq!(run_all(5, 2, |index, _| Ok(index * 10)).unwrap(), [0, 10, 20, 30, 40]);
+        let outcome = run_all(2, 2, |index, stop| {
+            if index == 1 {
+                return Err(FitError::Diverged(7));
+            }
+            while !stop.load(Ordering::Relaxed) {
+                std::thread::yield_now();
+            }
+            Err::<usize, _>(FitError::Cancelled)
+        });
+        assert!(matches!(outcome, Err(FitError::Diverged(7))), "{outcome:?}");
+    }
 }

@@ -291,13 +291,13 @@ impl Recipe {
     }
 
     fn contradiction(&self) -> Option<&'static str> {
-        let name =
-            |text: &str| !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
+        let in_name = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+        let name = |text: &str| (1..=64).contains(&text.len()) && text.chars().all(in_name);
         let training = &self.training;
         let reference = self.network.architecture().attention == AttentionMode::Reference;
         let names: Vec<&str> = self.processing.iter().map(|parameter| parameter.name.as_str()).collect();
         if !name(&self.name) {
-            Some("name: use letters, digits, - and _")
+            Some("name: use up to 64 letters, digits, - and _")
         } else if !self.route.starts_with('/') {
             Some("route: must start with /")
         } else if self.composition.elements.is_empty() == self.composition.formula.is_none() {
