@@ -77,6 +77,7 @@ cat >"$inner" <<'INNER'
 set -euo pipefail
 root=$1 user=$2
 shift 2
+log=$0.log
 ip link set lo up
 mount --bind "$root" "$root"
 mount -o remount,ro,bind "$root"
@@ -102,6 +103,28 @@ grep -E 'VmHWM|Threads' "/proc/$server/status"
 kill -TERM $server
 wait $server
 echo "stopped with exit status 0"
+
+# With keys, the volume and /tmp: rows become a promoted model.
+mount --rbind /proc "$root/proc" # as every container engine does: a job is started by way of /proc/self/exe
+mount -t tmpfs -o mode=1777 none "$root/tmp"
+mount -t tmpfs -o "mode=755,uid=${user%:*},gid=${user#*:}" none "$root/var/lib/mcvn"
+inside mkdir /var/lib/mcvn/models /var/lib/mcvn/state
+keys=/var/lib/mcvn/keys.toml
+key=$(inside mcvn admin-key create --keys-file $keys --name proof --scopes read,train,promote)
+environment+=(MCVN_ADMIN_KEYS_FILE=$keys MCVN_ADMIN_LISTEN=0.0.0.0:9090)
+enter mcvn serve 2>"$log" &
+server=$!
+until inside mcvn healthcheck >/dev/null 2>&1; do kill -0 $server; sleep 0.1; done
+admin() { curl -sf "http://127.0.0.1:9090/admin/$1" -H "Authorization: Bearer $key" "${@:2}"; }
+admin models -H 'content-type: application/toml' --data-binary @examples/steel-lab42/recipe.toml >/dev/null
+admin jobs -F 'options={"model":"steel-lab42"}' -F data=@examples/steel-lab42/measurements.csv >/dev/null
+admin jobs/1/events -N | grep -oE '^event: .*' | uniq -c
+version=$(admin jobs/1 | grep -oE '"version":"[0-9a-f]+"' | head -1 | cut -d'"' -f4)
+admin "models/steel-lab42/versions/$version/promote" -X POST
+echo
+kill -TERM $server
+wait $server
+echo "a job's candidate was promoted in the container"
 INNER
 unshare --mount --net --propagation private bash "$inner" "$root" "$user" "${environment[@]}"
-rm -f "$inner"
+rm -f "$inner" "$inner.log"
