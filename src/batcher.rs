@@ -87,7 +87,16 @@ struct Job {
     submitted: Instant,
     reply: oneshot::Sender<Result<Answers, String>>,
     /// Room in the queue, given back when the job is done or dropped.
-    _room: OwnedSemaphorePermit,
+    room: OwnedSemaphorePermit,
+}
+
+impl Job {
+    /// Gives the room back first: whoever has an answer may ask again at once.
+    fn finish(self, answer: Result<Answers, String>) {
+        drop(self.room);
+        // A closed reply means that the client has gone meanwhile.
+        let _ = self.reply.send(answer);
+    }
 }
 
 /// A handle for submitting; cheap to clone. The device thread ends when the last one is dropped.
@@ -164,7 +173,7 @@ impl Batcher {
             let rest = samples.split_off(samples.len().min(self.config.max_batch));
             let part = room.split(samples.len()).ok_or(SubmitError::Overloaded)?;
             let (reply, answer) = oneshot::channel();
-            let job = Job { model: Arc::clone(&model), samples, submitted, reply, _room: part };
+            let job = Job { model: Arc::clone(&model), samples, submitted, reply, room: part };
             self.sender.send(job).map_err(|_| SubmitError::Closed)?;
             replies.push(answer);
             samples = rest;
@@ -223,13 +232,10 @@ fn answer(model: &dyn Predict, jobs: Vec<Job>, metrics: &Metrics) {
             for job in jobs {
                 let values = values.by_ref().take(job.samples.len()).collect();
                 let queue = start.saturating_duration_since(job.submitted);
-                // A closed reply means that the client has gone meanwhile.
-                let _ = job.reply.send(Ok(Answers { values, queue, pass: took }));
+                job.finish(Ok(Answers { values, queue, pass: took }));
             }
         }
-        Err(error) if jobs.len() == 1 => jobs.into_iter().for_each(|job| {
-            let _ = job.reply.send(Err(error.clone()));
-        }),
+        Err(error) if jobs.len() == 1 => jobs.into_iter().for_each(|job| job.finish(Err(error.clone()))),
         Err(_) => jobs.into_iter().for_each(|job| answer(model, vec![job], metrics)),
     }
 }
