@@ -94,6 +94,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
     if let Some(out) = arguments.out.as_ref().filter(|out| out.exists()) {
         bail!("{} exists already", out.display());
     }
+    // Before the work: a folder that a running server writes to would refuse what comes of it.
+    let writer = arguments.install.as_ref().map(|models| Writer::open(std::slice::from_ref(models))).transpose()?;
     if let Some(version) = arguments.version.as_ref().filter(|version| !registry::is_name(version)) {
         bail!("--version {version}: use letters, digits, dots, - and _");
     }
@@ -131,7 +133,6 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
         (None, Some(models)) => models.join(&recipe.name).join(&trained.manifest.version),
         (None, None) => bail!("give --out or --install"),
     };
-    let writer = arguments.install.as_ref().map(|models| Writer::open(std::slice::from_ref(models))).transpose()?;
     registry::write_bundle(&folder, &bundle, &card, &extras)?;
     if let Some(writer) = writer {
         writer.promote(&recipe.name, &trained.manifest.version)?;
