@@ -4,8 +4,8 @@
 #   scripts/ship_models.sh DATA [MODEL ...]      DATA: folder with nims_steel.csv, low_alloy_steel.csv,
 #                                                glass.csv and splits/; default: all three models
 #
-# Scores go to out/<model>.<protocol>.json, bundles to models/<model>/<version>, which becomes active. About
-# half an hour for all three on two cores. Remove an older version's folder by hand when it is not to be kept.
+# Scores go to out/<model>.<protocol>.json, bundles to models/<model>/<version>, which becomes active. About an
+# hour for all three on two cores. Remove an older version's folder by hand when it is not to be kept.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 data=$1

@@ -17,17 +17,18 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use crate::featurize::Features;
 use crate::metrics::Metrics;
+use crate::model::Predicted;
 
 /// Something that answers samples in one pass.
 pub trait Predict: Send + Sync {
     /// What operators know it by.
     fn name(&self) -> &str;
 
-    /// One row of numbers for each sample, in order.
+    /// What it says of each sample, in order.
     ///
     /// # Errors
     /// The cause, for the log.
-    fn predict(&self, samples: &[&Features]) -> Result<Vec<Vec<f64>>, String>;
+    fn predict(&self, samples: &[&Features]) -> Result<Vec<Predicted>, String>;
 }
 
 impl Predict for crate::model::Bundle {
@@ -35,7 +36,7 @@ impl Predict for crate::model::Bundle {
         &self.manifest().name
     }
 
-    fn predict(&self, samples: &[&Features]) -> Result<Vec<Vec<f64>>, String> {
+    fn predict(&self, samples: &[&Features]) -> Result<Vec<Predicted>, String> {
         crate::model::Bundle::predict(self, samples).map_err(|error| error.to_string())
     }
 }
@@ -73,8 +74,8 @@ pub enum SubmitError {
 /// What samples submitted together got, and where their time went.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Answers {
-    /// One row of numbers for each sample, in order.
-    pub values: Vec<Vec<f64>>,
+    /// What the model says of each sample, in order.
+    pub values: Vec<Predicted>,
     /// Time in which none of their passes ran.
     pub queue: Duration,
     /// Time of their passes, which they may have shared with others.
@@ -240,7 +241,7 @@ fn answer(model: &dyn Predict, jobs: Vec<Job>, metrics: &Metrics) {
     }
 }
 
-fn pass(model: &dyn Predict, samples: &[&Features]) -> Result<Vec<Vec<f64>>, String> {
+fn pass(model: &dyn Predict, samples: &[&Features]) -> Result<Vec<Predicted>, String> {
     let answers = catch_unwind(AssertUnwindSafe(|| model.predict(samples)))
         .unwrap_or_else(|_| Err("a panic in the pass".to_owned()))?;
     if answers.len() == samples.len() {
@@ -270,15 +271,19 @@ mod tests {
             "echo"
         }
 
-        fn predict(&self, samples: &[&Features]) -> Result<Vec<Vec<f64>>, String> {
+        fn predict(&self, samples: &[&Features]) -> Result<Vec<Predicted>, String> {
             self.entered.fetch_add(1, Ordering::SeqCst);
             while self.hold.load(Ordering::SeqCst) {
                 std::thread::sleep(Duration::from_millis(1));
             }
             self.batches.lock().unwrap().push(samples.len());
             assert!(samples.iter().all(|sample| !sample.row[0].is_nan()), "NaN");
-            Ok(samples.iter().map(|sample| vec![sample.row[0]]).collect())
+            Ok(samples.iter().map(|sample| said(sample.row[0])).collect())
         }
+    }
+
+    fn said(value: f64) -> Predicted {
+        Predicted { values: vec![value], novelty: None }
     }
 
     fn sample(value: f64) -> Features {
@@ -308,7 +313,7 @@ mod tests {
         assert_eq!(first.await.unwrap().unwrap().values.len(), 2);
         for (index, other) in others.into_iter().enumerate() {
             let value = index as f64 + 1.0;
-            assert_eq!(other.await.unwrap().unwrap().values, [[value], [-value]]);
+            assert_eq!(other.await.unwrap().unwrap().values, [said(value), said(-value)]);
         }
         assert_eq!(*echo.batches.lock().unwrap(), [2, 40]);
         drop(batcher);
@@ -353,7 +358,7 @@ mod tests {
         echo.hold.store(false, Ordering::SeqCst);
         assert!(first.await.unwrap().is_ok());
         assert!(matches!(bad.await.unwrap(), Err(SubmitError::Failed(_))));
-        assert_eq!(good.await.unwrap().unwrap().values, [[5.0]]);
+        assert_eq!(good.await.unwrap().unwrap().values, [said(5.0)]);
     }
 
     #[tokio::test]

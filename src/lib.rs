@@ -24,7 +24,8 @@
 //! 5. [`featurize::featurize`] makes numbers, on the worker that read the request.
 //! 6. [`batcher::Batcher::submit`] takes room in the bounded queue, or refuses.
 //! 7. The device thread takes what waits, scales, passes it through [`model::Bundle::predict`], and replies.
-//! 8. `http::answer` puts the numbers into words: units, domain, what was assumed.
+//! 8. [`model::Manifest::trust`] says how far they can be trusted: intervals, and whether the sample is in domain.
+//! 9. `http::reply` puts the numbers into words: units, intervals, domain, what was assumed.
 
 pub mod admin;
 pub mod app;

@@ -124,7 +124,7 @@ fn r2_on_new_rows(bundle: &Bundle, recipe: &Recipe) -> f64 {
     let mean = actual.iter().sum::<f64>() / actual.len() as f64;
     for (sample, actual) in data.samples[80..].iter().zip(&actual) {
         let features = featurize(sample, &manifest.schema, &manifest.features);
-        squares += (bundle.predict(&[&features]).unwrap()[0][0] - actual).powi(2);
+        squares += (bundle.predict(&[&features]).unwrap()[0].values[0] - actual).powi(2);
         spread += (actual - mean).powi(2);
     }
     1.0 - squares / spread
@@ -151,7 +151,7 @@ fn a_labs_own_columns_become_its_inputs() {
         let layout = mcvn::domain::TableLayout::new(["C", "Cr", "TT", "melt"], schema).unwrap();
         let raw = layout.sample(["0.4", "1.0", "600", melt]).unwrap();
         let sample = Sample::parse(&raw, schema, "").unwrap();
-        bundle.predict(&[&featurize(&sample, schema, &bundle.manifest().features)]).unwrap()[0][0]
+        bundle.predict(&[&featurize(&sample, schema, &bundle.manifest().features)]).unwrap()[0].values[0]
     };
     // 15 HV lie between the two ways of melting; the default is the electric furnace.
     let gap = predict("electric") - predict("converter");
@@ -352,6 +352,6 @@ fn shipped_recipes_fit_the_public_data() {
         assert_eq!(manifest.data.rows, dataset.samples.len());
         let rows: Vec<usize> = (0..dataset.samples.len()).collect();
         assert_eq!(manifest.schema, dataset.schema(&recipe, &rows), "{model} was trained with this recipe");
-        assert_eq!(manifest.training, serde_json::to_value(&recipe.training).unwrap());
+        assert_eq!(manifest.training["networks"], serde_json::to_value(&recipe.training).unwrap());
     }
 }

@@ -1,11 +1,11 @@
-//! `mcvn evaluate`: the scores of a recipe over the splits of a file.
+//! `mcvn evaluate`: the scores of a recipe over splits, of a file or drawn here, and of its ablations.
 
 use std::io::Write;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
@@ -13,24 +13,33 @@ use super::progress::{Reporter, cancel_flag};
 use super::train::FitFlags;
 use super::{read, write_whole};
 use crate::model::Evaluation;
-use crate::train::{Progress, Recipe, evaluate, read_splits, summarise};
+use crate::train::{
+    Dataset, Progress, Protocol, Recipe, Split, SplitReport, draw_splits, evaluate, read_splits, split_plots,
+    summarise, variants,
+};
 
 #[derive(Args)]
 pub(super) struct Arguments {
     #[command(flatten)]
     fit: FitFlags,
-    /// Test rows of each split: `split,row,part`, rows counted from 0.
+    /// Test rows of each split: `split,row,part`, rows counted from 0. Without it splits are drawn, 2 : 1.
     #[arg(long)]
-    splits_file: PathBuf,
-    /// How the splits were drawn, for the record: random or grouped.
+    splits_file: Option<PathBuf>,
+    /// How the splits are drawn, or were for the file: random or grouped.
     #[arg(long)]
     protocol: String,
-    /// Only the first so many splits.
+    /// So many splits: the first of the file (all by default), or so many drawn (10 by default).
     #[arg(long)]
     splits: Option<usize>,
+    /// Instead of the recipe itself: its network alone, with parts taken out or exchanged, and the paper's.
+    #[arg(long, conflicts_with = "plots")]
+    ablation: bool,
     /// Where to write scores and predictions.
     #[arg(long)]
     json: Option<PathBuf>,
+    /// Folder for pictures (SVG): parity with intervals, relative errors; reliability and confusion of classes.
+    #[arg(long)]
+    plots: Option<PathBuf>,
 }
 
 /// What `--json` writes.
@@ -46,34 +55,126 @@ pub(super) struct Report {
     splits: serde_json::Value,
 }
 
+/// What `--ablation --json` writes: an evaluation of each variant, by name.
+#[derive(Serialize)]
+struct Ablation {
+    model: String,
+    data_sha256: String,
+    variants: Vec<AblationEntry>,
+}
+
+#[derive(Serialize)]
+struct AblationEntry {
+    name: String,
+    evaluation: Evaluation,
+    /// For attention over the batch: the mean change of an answer when its row is asked alone, by output in its unit.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    batch_effect: Vec<f64>,
+    /// Scores of each split.
+    splits: Vec<crate::train::Scores>,
+}
+
 pub(super) fn run(arguments: &Arguments) -> Result<()> {
     let (recipe, data) = arguments.fit.read()?;
-    let place = || arguments.splits_file.display().to_string();
-    let mut splits = read_splits(read(&arguments.splits_file)?.as_slice(), data.samples.len()).with_context(place)?;
-    splits.truncate(arguments.splits.unwrap_or(splits.len()).max(1));
-    let options = arguments.fit.options(None)?;
-    let reporter = Reporter::new(arguments.fit.progress, recipe.steps() * splits.len())?;
-    reporter.phase("splits", recipe.steps() * splits.len());
-    let cancelled = cancel_flag()?;
-    let observe = |progress: Progress| {
-        reporter.step(progress.loss);
-        if cancelled.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    let splits = arguments.read_or_draw(&data)?;
+    let runs = if arguments.ablation {
+        variants(&recipe).into_iter().map(|variant| (variant.name, variant.recipe)).collect()
+    } else {
+        vec![(recipe.name.as_str(), recipe.clone())]
     };
-    let reports = evaluate(&recipe, &data, &splits, &options, &observe)?;
+    let steps: usize = runs.iter().map(|(_, recipe)| recipe.steps() * splits.len()).sum();
+    let reporter = Reporter::new(arguments.fit.progress, steps)?;
+    reporter.phase("splits", steps);
+    let cancelled = cancel_flag()?;
+    let mut entries = Vec::new();
+    for (name, recipe) in runs {
+        let reports = arguments.measure(&recipe, &data, &splits, &reporter, &cancelled)?;
+        let scores: Vec<_> = reports.iter().map(|report| report.scores.clone()).collect();
+        let evaluation =
+            Evaluation { protocol: arguments.protocol.clone(), splits: splits.len(), scores: summarise(&scores) };
+        if !arguments.ablation {
+            reporter.finish();
+            print(name, &evaluation)?;
+            return arguments.write(recipe, &data, evaluation, &reports);
+        }
+        let batch_effect = mean_batch_effect(&reports);
+        entries.push(AblationEntry { name: name.to_owned(), evaluation, batch_effect, splits: scores });
+    }
     reporter.finish();
-    let scores: Vec<_> = reports.iter().map(|report| report.scores.clone()).collect();
-    let evaluation =
-        Evaluation { protocol: arguments.protocol.clone(), splits: splits.len(), scores: summarise(&scores) };
+    for entry in &entries {
+        print(&entry.name, &entry.evaluation)?;
+    }
+    if let Some(path) = &arguments.json {
+        let ablation = Ablation { model: recipe.name, data_sha256: data.sha256.clone(), variants: entries };
+        write_whole(path, |file| Ok(serde_json::to_writer(file, &ablation)?))?;
+    }
+    Ok(())
+}
+
+impl Arguments {
+    fn read_or_draw(&self, data: &Dataset) -> Result<Vec<Split>> {
+        let Some(file) = &self.splits_file else {
+            let protocol = match self.protocol.as_str() {
+                "random" => Protocol::Random,
+                "grouped" => Protocol::Grouped,
+                other => bail!("--protocol {other}: without --splits-file it must be random or grouped"),
+            };
+            let count = self.splits.unwrap_or(10).max(1);
+            let drawn = draw_splits(&data.groups, protocol, count, self.fit.seed());
+            return drawn.context("the data have too few groups for splits of 2 : 1");
+        };
+        let place = || file.display().to_string();
+        let mut splits = read_splits(read(file)?.as_slice(), data.samples.len()).with_context(place)?;
+        splits.truncate(self.splits.unwrap_or(splits.len()).max(1));
+        Ok(splits)
+    }
+
+    fn measure(
+        &self,
+        recipe: &Recipe,
+        data: &Dataset,
+        splits: &[Split],
+        reporter: &Reporter,
+        cancelled: &AtomicBool,
+    ) -> Result<Vec<SplitReport>> {
+        let observe = |progress: Progress| {
+            reporter.step(progress.loss);
+            if cancelled.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        };
+        Ok(evaluate(recipe, data, splits, &self.fit.options(None)?, &observe)?)
+    }
+
+    fn write(&self, recipe: Recipe, data: &Dataset, evaluation: Evaluation, reports: &[SplitReport]) -> Result<()> {
+        if let Some(folder) = &self.plots {
+            std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+            for (name, svg) in split_plots(&recipe, data, reports)? {
+                write_whole(&folder.join(name), |file| Ok(file.write_all(svg.as_bytes())?))?;
+            }
+        }
+        if let Some(path) = &self.json {
+            let splits = serde_json::to_value(reports)?;
+            let report = Report { recipe, data_sha256: data.sha256.clone(), evaluation, splits };
+            write_whole(path, |file| Ok(serde_json::to_writer(file, &report)?))?;
+        }
+        Ok(())
+    }
+}
+
+fn print(name: &str, evaluation: &Evaluation) -> Result<()> {
     let mut out = std::io::stdout().lock();
-    writeln!(out, "{} {} ({} splits, mean ± std)", recipe.name, evaluation.protocol, evaluation.splits)?;
+    writeln!(out, "{name}, {} ({} splits, mean ± std)", evaluation.protocol, evaluation.splits)?;
     for (name, metrics) in &evaluation.scores {
         let cells = metrics.iter().map(|(metric, spread)| format!("{metric} {:.4} ± {:.4}", spread.mean, spread.std));
         writeln!(out, "  {name:<20} {}", cells.collect::<Vec<_>>().join("   "))?;
     }
-    if let Some(path) = &arguments.json {
-        let splits = serde_json::to_value(&reports)?;
-        let report = Report { recipe, data_sha256: data.sha256.clone(), evaluation, splits };
-        write_whole(path, |file| Ok(serde_json::to_writer(file, &report)?))?;
-    }
     Ok(())
+}
+
+/// By output, over all splits that measured it.
+fn mean_batch_effect(reports: &[SplitReport]) -> Vec<f64> {
+    let width = reports.first().map_or(0, |report| report.batch_effect.len());
+    let mean = |output: usize| {
+        reports.iter().map(|report| report.batch_effect[output]).sum::<f64>() / reports.len().max(1) as f64
+    };
+    (0..width).map(mean).collect()
 }

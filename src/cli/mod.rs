@@ -13,6 +13,7 @@ mod openapi;
 mod predict;
 mod progress;
 mod report;
+mod sanity;
 mod selftest;
 mod serve;
 mod train;
@@ -47,6 +48,8 @@ enum Command {
     Featurize(featurize::Arguments),
     /// Check every bundle on a device against the CPU.
     Selftest(selftest::Arguments),
+    /// Show as Markdown how the steel models' answers move with one input, beside what metallurgy says.
+    Sanity(sanity::Arguments),
     /// Versions in models folders: list, show, promote, roll back, verify, export, import.
     Models(models::Arguments),
     /// Keys of the admin routes: create, list, revoke.
@@ -67,6 +70,7 @@ pub fn run() -> ExitCode {
         Some(Command::Predict(arguments)) => predict::run(&arguments),
         Some(Command::Featurize(arguments)) => featurize::run(&arguments),
         Some(Command::Selftest(arguments)) => selftest::run(&arguments),
+        Some(Command::Sanity(arguments)) => sanity::run(&arguments),
         Some(Command::Models(arguments)) => models::run(&arguments),
         Some(Command::AdminKey(arguments)) => admin_key::run(&arguments),
         Some(Command::Healthcheck(arguments)) => healthcheck::run(&arguments),
@@ -101,8 +105,15 @@ fn file_name(path: &Path) -> String {
     path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned())
 }
 
-/// Writes a file through a temporary one beside it: whole, or not at all.
+/// Writes a file through a temporary one beside it: whole, or not at all. What is no plain file (a terminal, a pipe,
+/// `/dev/stdout`) is written to as it is: a rename would replace it.
 fn write_whole(path: &Path, write: impl FnOnce(&mut dyn std::io::Write) -> Result<()>) -> Result<()> {
+    let place = || path.display().to_string();
+    if std::fs::metadata(path).is_ok_and(|known| !known.is_file()) {
+        let mut file = std::fs::OpenOptions::new().write(true).open(path).with_context(place)?;
+        write(&mut file)?;
+        return std::io::Write::flush(&mut file).with_context(place);
+    }
     let parent = match path.parent() {
         Some(parent) if parent != Path::new("") => parent.to_owned(),
         _ => PathBuf::from("."),
@@ -113,7 +124,7 @@ fn write_whole(path: &Path, write: impl FnOnce(&mut dyn std::io::Write) -> Resul
         write(&mut buffered)?;
         std::io::Write::flush(&mut buffered)?;
     }
-    let file = file.persist(path).with_context(|| path.display().to_string())?;
+    let file = file.persist(path).with_context(place)?;
     use std::os::unix::fs::PermissionsExt;
     file.set_permissions(std::fs::Permissions::from_mode(0o644))?;
     Ok(())

@@ -8,7 +8,7 @@ use clap::Args;
 use super::{device, read, write_whole};
 use crate::domain::{Outputs, Sample, TableLayout, Violation};
 use crate::featurize::{Features, featurize};
-use crate::model::{Bundle, DeviceChoice};
+use crate::model::{Bundle, Confidence, ConfidenceError, DeviceChoice, Manifest, Trust};
 use crate::registry::load_bundle;
 
 /// Rows in one pass.
@@ -25,6 +25,9 @@ pub(super) struct Arguments {
     /// The input's columns with the predictions behind them.
     #[arg(long)]
     output: PathBuf,
+    /// How often intervals should hold what is measured, as a share from 0.5 to 0.99; 0.9 where none is given.
+    #[arg(long, value_parser = confidence)]
+    confidence: Option<Confidence>,
     /// auto, cpu or cuda:N.
     #[arg(long, default_value = "auto", value_parser = device)]
     device: DeviceChoice,
@@ -39,7 +42,12 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
     let bytes = read(&arguments.input)?;
     let mut reader = csv::ReaderBuilder::new().from_reader(bytes.as_slice());
     let headers = reader.headers().with_context(place)?.clone();
-    let schema = &bundle.manifest().schema;
+    let manifest = bundle.manifest();
+    let schema = &manifest.schema;
+    if arguments.confidence.is_some() && !manifest.has_intervals() {
+        bail!("--confidence: {} gives no intervals", manifest.name);
+    }
+    let confidence = arguments.confidence.unwrap_or_default();
     let layout = match TableLayout::new(&headers, schema) {
         Ok(layout) => layout,
         Err(violations) => bail!("{}: {}", place(), in_words(&violations)),
@@ -48,11 +56,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
     let mut bad_rows = 0;
     write_whole(&arguments.output, |out| {
         let mut writer = csv::Writer::from_writer(out);
-        let outputs = output_columns(&schema.outputs);
-        let added = outputs.iter().map(String::as_str).chain(["in_domain", "reasons", "error"]);
-        writer.write_record(headers.iter().chain(added))?;
+        let added = added_columns(manifest);
+        writer.write_record(headers.iter().chain(added.iter().map(String::as_str)))?;
         for chunk in records.chunks(BATCH) {
-            for (record, cells) in chunk.iter().zip(predict(&bundle, &layout, chunk)?) {
+            for (record, cells) in chunk.iter().zip(predict(&bundle, &layout, chunk, confidence)?) {
                 bad_rows += usize::from(cells.last().is_some_and(|error| !error.is_empty()));
                 writer.write_record(record.iter().chain(cells.iter().map(String::as_str)))?;
             }
@@ -66,23 +73,33 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
 }
 
 /// The added cells of some rows.
-fn predict(bundle: &Bundle, layout: &TableLayout, records: &[csv::StringRecord]) -> Result<Vec<Vec<String>>> {
+fn predict(
+    bundle: &Bundle,
+    layout: &TableLayout,
+    records: &[csv::StringRecord],
+    confidence: Confidence,
+) -> Result<Vec<Vec<String>>> {
     let manifest = bundle.manifest();
     let parse = |record| layout.sample(record).and_then(|raw| Sample::parse(&raw, &manifest.schema, ""));
     let samples: Vec<Result<Sample, Vec<Violation>>> = records.iter().map(parse).collect();
     let features: Vec<Features> =
         samples.iter().flatten().map(|sample| featurize(sample, &manifest.schema, &manifest.features)).collect();
-    let mut values = bundle.predict(&features.iter().collect::<Vec<_>>())?.into_iter();
-    let width = output_columns(&manifest.schema.outputs).len();
+    let mut answers = bundle.predict(&features.iter().collect::<Vec<_>>())?.into_iter();
+    let width = added_columns(manifest).len();
     let row = |sample: Result<Sample, Vec<Violation>>| match sample {
         Ok(sample) => {
-            let mut cells = output_cells(&manifest.schema.outputs, &values.next().unwrap_or_default());
-            let reasons = sample.out_of_domain().join("; ");
-            cells.extend([reasons.is_empty().to_string(), reasons, String::new()]);
+            let predicted = answers.next().unwrap_or_default();
+            let trust = manifest.trust(&sample, &predicted, confidence);
+            let mut cells = output_cells(&manifest.schema.outputs, &predicted.values, &trust);
+            cells.extend(manifest.has_intervals().then(|| confidence.level().to_string()));
+            cells.extend([trust.in_domain().to_string(), trust.reasons.join("; ")]);
+            let percentile = || trust.novelty_percentile.map_or_else(String::new, |percentile| percentile.to_string());
+            cells.extend(manifest.has_novelty().then(percentile));
+            cells.push(String::new());
             cells
         }
         Err(violations) => {
-            let mut cells = vec![String::new(); width + 2];
+            let mut cells = vec![String::new(); width - 1];
             cells.push(in_words(&violations));
             cells
         }
@@ -90,26 +107,49 @@ fn predict(bundle: &Bundle, layout: &TableLayout, records: &[csv::StringRecord])
     Ok(samples.into_iter().map(row).collect())
 }
 
-/// Predicted columns stand beside measured ones of the same name, so they say what they are.
-fn output_columns(outputs: &Outputs) -> Vec<String> {
-    match outputs {
-        Outputs::Regression { targets } => targets.iter().map(|target| format!("predicted_{}", target.name)).collect(),
+/// Columns behind those of the input. Predicted ones stand beside measured ones of the same name, so they say what
+/// they are. The last is the error.
+fn added_columns(manifest: &Manifest) -> Vec<String> {
+    let mut columns = Vec::new();
+    match &manifest.schema.outputs {
+        Outputs::Regression { targets } => {
+            for target in targets {
+                columns.push(format!("predicted_{}", target.name));
+                if manifest.has_intervals() {
+                    columns.extend(["low", "high"].map(|end| format!("predicted_{}_{end}", target.name)));
+                }
+            }
+        }
         Outputs::Classification { classes } => {
-            let class = "predicted_class".to_owned();
-            [class].into_iter().chain(classes.iter().map(|class| format!("probability_{class}"))).collect()
+            columns.push("predicted_class".to_owned());
+            columns.extend(classes.iter().map(|class| format!("probability_{class}")));
+        }
+    }
+    columns.extend(manifest.has_intervals().then(|| "confidence".to_owned()));
+    columns.extend(["in_domain", "reasons"].map(str::to_owned));
+    columns.extend(manifest.has_novelty().then(|| "novelty_percentile".to_owned()));
+    columns.push("error".to_owned());
+    columns
+}
+
+fn output_cells(outputs: &Outputs, values: &[f64], trust: &Trust) -> Vec<String> {
+    match outputs {
+        Outputs::Regression { .. } => {
+            let cells = values.iter().enumerate().flat_map(|(index, value)| {
+                let ends = trust.intervals.get(index).copied();
+                [*value].into_iter().chain(ends.into_iter().flatten())
+            });
+            cells.map(|number| number.to_string()).collect()
+        }
+        Outputs::Classification { classes } => {
+            let best = crate::domain::most_probable(values);
+            classes.get(best).cloned().into_iter().chain(values.iter().map(f64::to_string)).collect()
         }
     }
 }
 
-fn output_cells(outputs: &Outputs, values: &[f64]) -> Vec<String> {
-    let numbers = values.iter().map(f64::to_string);
-    match outputs {
-        Outputs::Regression { .. } => numbers.collect(),
-        Outputs::Classification { classes } => {
-            let best = crate::domain::most_probable(values);
-            classes.get(best).cloned().into_iter().chain(numbers).collect()
-        }
-    }
+fn confidence(text: &str) -> Result<Confidence, ConfidenceError> {
+    text.parse()
 }
 
 fn in_words(violations: &[Violation]) -> String {

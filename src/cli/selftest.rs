@@ -9,7 +9,7 @@ use clap::Args;
 
 use super::device;
 use crate::featurize::Features;
-use crate::model::{Bundle, DeviceChoice, probe_features};
+use crate::model::{Bundle, DeviceChoice, Predicted, probe_features};
 use crate::registry::{active_bundles, load_bundle};
 
 /// Largest difference between a device and the CPU, relative to the largest answer of a column: single
@@ -78,11 +78,12 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
 }
 
 /// By column, relative to the column's largest value.
-fn largest_difference(left: &[Vec<f64>], right: &[Vec<f64>]) -> f64 {
-    let width = left.first().map_or(0, Vec::len);
+fn largest_difference(left: &[Predicted], right: &[Predicted]) -> f64 {
+    let width = left.first().map_or(0, |predicted| predicted.values.len());
     let column = |column: usize| {
-        let scale = right.iter().map(|row| row[column].abs()).fold(f64::MIN_POSITIVE, f64::max);
-        let differences = left.iter().zip(right).map(|(left, right)| (left[column] - right[column]).abs());
+        let scale = right.iter().map(|row| row.values[column].abs()).fold(f64::MIN_POSITIVE, f64::max);
+        let differences =
+            left.iter().zip(right).map(|(left, right)| (left.values[column] - right.values[column]).abs());
         differences.fold(0.0, f64::max) / scale
     };
     (0..width).map(column).fold(0.0, f64::max)

@@ -64,6 +64,11 @@ pub(super) struct FitFlags {
 }
 
 impl FitFlags {
+    /// Seed of everything random.
+    pub(super) fn seed(&self) -> u64 {
+        self.seed
+    }
+
     /// The recipe, and the data read with it.
     pub(super) fn read(&self) -> Result<(Recipe, Dataset)> {
         let place = || self.recipe.display().to_string();

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ABSOLUTE_ZERO_CELSIUS, Basis, Element};
+use super::{ABSOLUTE_ZERO_CELSIUS, Basis, Composition, Element};
 
 /// Inputs and outputs of one model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -30,6 +30,13 @@ pub struct CompositionSchema {
     pub formula_column: Option<String>,
     /// Elements seen in training with the range of their amounts, normalised to 100.
     pub elements: Vec<ElementRange>,
+}
+
+impl CompositionSchema {
+    /// Whether every element of a composition was seen in training.
+    pub fn knows(&self, composition: &Composition) -> bool {
+        composition.amounts().iter().all(|(element, _)| self.elements.iter().any(|range| range.element == *element))
+    }
 }
 
 /// The amounts of one element over the training rows.
@@ -152,6 +159,17 @@ pub struct Target {
     pub name: String,
     /// Unit, such as `MPa`.
     pub unit: String,
+}
+
+impl Target {
+    /// Physical limits that follow from the unit: strengths, hardnesses and energies are not negative; else those of
+    /// [`Parameter::physical_limits`]. (A process parameter in MPa may be negative: a stress.)
+    pub fn physical_limits(&self) -> (Option<f64>, Option<f64>) {
+        match self.unit.as_str() {
+            "MPa" | "GPa" | "HV" | "HB" | "J" => (Some(0.0), None),
+            unit => Parameter::physical_limits(unit),
+        }
+    }
 }
 
 impl Schema {

@@ -11,132 +11,48 @@ use axum::body::Body;
 use axum::extract::Query;
 use axum::http::{HeaderMap, Uri};
 use axum::response::{IntoResponse, Response};
-use serde::{Deserialize, Serialize, Serializer};
-use utoipa::ToSchema;
+use serde::Deserialize;
 
 use super::error::ApiError;
 use super::extract::{BodyKind, Parsed, body_kind, parse, read_body};
+use super::reply::{Many, Prediction, Single, model_ref, prediction};
 use super::state::{State, choose};
 use super::table;
 use super::timing::Stopwatch;
-use crate::domain::{Outputs, RawSample, RawValue, Sample, Violation, most_probable};
+use crate::domain::{Outputs, RawSample, Sample, Violation};
 use crate::featurize::{Features, featurize};
-use crate::model::Bundle;
+use crate::model::{Bundle, Confidence};
 use crate::serving::Serving;
 
 /// Bodies over this size are read on a thread of their own: they would keep others waiting.
 const LARGE_BODY_BYTES: usize = 32 * 1024;
 
-/// The model that gave an answer.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-pub(super) struct ModelRef {
-    #[schema(example = "steel-fatigue")]
-    name: String,
-    #[schema(example = "3f9a1c2b7d10")]
-    version: String,
-}
-
-/// A number with its unit.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-pub(super) struct Quantity {
-    #[schema(example = 512.3)]
-    value: f64,
-    #[schema(example = "MPa")]
-    unit: String,
-}
-
-/// How an input was read, and how far the answer can be trusted.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-pub(super) struct Reading {
-    /// Whether the input lies within what the model was trained on.
-    in_domain: bool,
-    /// Why it does not.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    reasons: Vec<String>,
-    /// Process parameters that were not given, with the defaults taken.
-    #[serde(serialize_with = "as_map")]
-    #[schema(value_type = std::collections::HashMap<String, Scalar>)]
-    assumed: Vec<(String, Scalar)>,
-    /// What the user should know about how the input was read.
-    warnings: Vec<String>,
-}
-
-/// A number or a level.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-#[serde(untagged)]
-pub(super) enum Scalar {
-    Number(f64),
-    Text(String),
-}
-
-/// Predicted properties of one sample.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-pub(super) struct PropertyPrediction {
-    /// The properties of the model, by name.
-    #[serde(serialize_with = "as_map")]
-    #[schema(value_type = std::collections::HashMap<String, Quantity>)]
-    properties: Vec<(String, Quantity)>,
-    #[serde(flatten)]
-    reading: Reading,
-}
-
-/// Predicted class of one sample.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-pub(super) struct ClassPrediction {
-    /// The most probable class.
-    #[schema(example = "BMG")]
-    class: String,
-    /// The probability of each class; they sum to 1.
-    #[serde(serialize_with = "as_map")]
-    #[schema(value_type = std::collections::HashMap<String, f64>)]
-    probabilities: Vec<(String, f64)>,
-    #[serde(flatten)]
-    reading: Reading,
-}
-
-/// What a model says of one sample.
-#[derive(Clone, Debug, Serialize)]
-#[serde(untagged)]
-pub(super) enum Prediction {
-    Properties(PropertyPrediction),
-    Class(ClassPrediction),
-}
-
-/// The answer to a single sample.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-pub(super) struct Single<P> {
-    model: ModelRef,
-    #[serde(flatten)]
-    prediction: P,
-    /// There and true for a model whose answers depend on what else is asked at the same time.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    batch_dependent: bool,
-}
-
-/// The answer to a list of samples, in their order.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-pub(super) struct Many<P> {
-    model: ModelRef,
-    predictions: Vec<P>,
-    /// There and true for a model whose answers depend on what else is asked at the same time.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    batch_dependent: bool,
-}
-
-/// A single sample or a list: the two forms of an answer, for the document.
-#[derive(Serialize, ToSchema)]
-#[serde(untagged)]
-#[allow(dead_code, reason = "describes answers; they are built as Single or Many")]
-pub(super) enum Answer<P> {
-    Single(Single<P>),
-    Many(Many<P>),
-}
-
 /// The query string of a prediction request.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct PredictQuery {
-    model: Option<String>,
+pub(super) struct PredictQuery {
+    pub(super) model: Option<String>,
+    /// As text: what is no number is a complaint like others, not a query that cannot be read.
+    pub(super) confidence: Option<String>,
+}
+
+impl PredictQuery {
+    /// The confidence of a request to a model: of the body, else of the query, else the usual one. Complaints are
+    /// added to the others.
+    pub(super) fn confidence(&self, body: Option<f64>, bundle: &Bundle, violations: &mut Vec<Violation>) -> Confidence {
+        let asked = match (body, &self.confidence) {
+            (Some(level), _) => Confidence::new(level),
+            (None, Some(text)) => text.parse(),
+            (None, None) => return Confidence::default(),
+        };
+        let complaint = match (&bundle.manifest().schema.outputs, asked) {
+            (Outputs::Classification { .. }, _) => "a classifier gives probabilities, not intervals".to_owned(),
+            (Outputs::Regression { .. }, Ok(confidence)) => return confidence,
+            (Outputs::Regression { .. }, Err(error)) => error.to_string(),
+        };
+        violations.push(Violation::new("/confidence", complaint));
+        Confidence::default()
+    }
 }
 
 /// Answers a request of a route.
@@ -164,21 +80,24 @@ pub(super) async fn answer(
     watch.lap("read");
     let max_samples = limits.max_samples;
     match kind {
-        BodyKind::Csv => table::answer(state, serving, route, asked.model, bytes, watch).await,
+        BodyKind::Csv => table::answer(state, serving, route, asked, bytes, watch).await,
         BodyKind::Json => {
             let reading = Arc::clone(&serving);
             let prepared = off_thread_if_large(bytes, move |bytes| {
-                Prepared::from_json(&reading, route, asked.model, &bytes, max_samples, watch)
+                Prepared::from_json(&reading, route, &asked, &bytes, max_samples, watch)
             })
             .await?;
-            let Prepared { bundle, samples, features, listed, mut watch } = prepared;
+            let Prepared { bundle, samples, features, confidence, listed, mut watch } = prepared;
             let answers = serving.batcher.submit(Arc::clone(&bundle) as _, features).await?;
             watch.submitted(&answers);
             watch.lap_device();
-            count(state, &bundle, samples.iter());
-            let predictions = samples.iter().zip(answers.values);
-            let mut predictions: Vec<Prediction> =
-                predictions.map(|(sample, values)| prediction(&bundle, sample, &values)).collect();
+            let (mut predictions, mut in_domain) = (Vec::<Prediction>::with_capacity(samples.len()), 0);
+            for (sample, predicted) in samples.iter().zip(&answers.values) {
+                let trust = bundle.manifest().trust(sample, predicted, confidence);
+                in_domain += usize::from(trust.in_domain());
+                predictions.push(prediction(&bundle, sample, predicted, &trust, confidence));
+            }
+            state.metrics().predicted(&bundle.manifest().name, predictions.len(), in_domain);
             let (model, batch_dependent) = (model_ref(&bundle), bundle.manifest().batch_dependent());
             let mut response = if listed {
                 Json(Many { model, predictions, batch_dependent }).into_response()
@@ -190,16 +109,6 @@ pub(super) async fn answer(
             Ok(response)
         }
     }
-}
-
-/// Counts samples that a model has predicted.
-pub(super) fn count<'a>(state: &State, bundle: &Bundle, samples: impl Iterator<Item = &'a Sample>) {
-    let (mut all, mut in_domain) = (0, 0);
-    for sample in samples {
-        all += 1;
-        in_domain += usize::from(sample.out_of_domain().is_empty());
-    }
-    state.metrics().predicted(&bundle.manifest().name, all, in_domain);
 }
 
 /// Runs `work` here, or on a thread for blocking work where the body is large.
@@ -219,6 +128,7 @@ struct Prepared {
     bundle: Arc<Bundle>,
     samples: Vec<Sample>,
     features: Vec<Features>,
+    confidence: Confidence,
     listed: bool,
     watch: Stopwatch,
 }
@@ -227,13 +137,14 @@ impl Prepared {
     fn from_json(
         serving: &Serving,
         route: &str,
-        asked: Option<String>,
+        asked: &PredictQuery,
         bytes: &[u8],
         max_samples: usize,
         mut watch: Stopwatch,
     ) -> Result<Self, ApiError> {
-        let Parsed { model, samples: raw, listed, mut violations } = parse(bytes)?;
-        let bundle = choose(serving, route, model.or(asked).as_deref())?;
+        let Parsed { model, confidence, samples: raw, listed, mut violations } = parse(bytes)?;
+        let bundle = choose(serving, route, model.as_deref().or(asked.model.as_deref()))?;
+        let confidence = asked.confidence(confidence, bundle, &mut violations);
         if raw.is_empty() && violations.is_empty() {
             violations.push(Violation::new("/samples", "the list is empty"));
         }
@@ -264,7 +175,7 @@ impl Prepared {
         watch.lap("parse");
         let features = samples.iter().map(|sample| featurize(sample, schema, &bundle.manifest().features)).collect();
         watch.lap("featurize");
-        Ok(Self { bundle: Arc::clone(bundle), samples, features, listed, watch })
+        Ok(Self { bundle: Arc::clone(bundle), samples, features, confidence, listed, watch })
     }
 }
 
@@ -285,49 +196,4 @@ fn models_that_take(serving: &Serving, bundle: &Bundle, violations: &[Violation]
     let others = serving.catalogue.of_route(&manifest.route).map(|bundle| bundle.manifest());
     let others = others.filter(|other| other.name != manifest.name && other.schema.takes(&names));
     others.map(|other| other.name.clone()).collect()
-}
-
-pub(super) fn model_ref(bundle: &Bundle) -> ModelRef {
-    let manifest = bundle.manifest();
-    ModelRef { name: manifest.name.clone(), version: manifest.version.clone() }
-}
-
-/// Puts a model's numbers into words.
-pub(super) fn prediction(bundle: &Bundle, sample: &Sample, values: &[f64]) -> Prediction {
-    let reading = Reading {
-        in_domain: sample.out_of_domain().is_empty(),
-        reasons: sample.out_of_domain().to_vec(),
-        assumed: sample.assumed().iter().map(|(name, value)| (name.clone(), value_of(value))).collect(),
-        warnings: sample.warnings().to_vec(),
-    };
-    match &bundle.manifest().schema.outputs {
-        Outputs::Regression { targets } => {
-            let quantity = |value: f64, unit: &str| Quantity { value: rounded(value, 3), unit: unit.to_owned() };
-            let properties = targets.iter().zip(values);
-            let properties = properties.map(|(target, value)| (target.name.clone(), quantity(*value, &target.unit)));
-            Prediction::Properties(PropertyPrediction { properties: properties.collect(), reading })
-        }
-        Outputs::Classification { classes } => Prediction::Class(ClassPrediction {
-            class: classes[most_probable(values)].clone(),
-            probabilities: classes.iter().cloned().zip(values.iter().map(|value| rounded(*value, 6))).collect(),
-            reading,
-        }),
-    }
-}
-
-/// More digits than any measurement has would only look like accuracy.
-pub(super) fn rounded(value: f64, decimals: i32) -> f64 {
-    let factor = 10f64.powi(decimals);
-    (value * factor).round() / factor
-}
-
-fn value_of(value: &RawValue) -> Scalar {
-    match value {
-        RawValue::Number(number) => Scalar::Number(*number),
-        RawValue::Text(text) => Scalar::Text(text.clone()),
-    }
-}
-
-fn as_map<T: Serialize, S: Serializer>(entries: &[(String, T)], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_map(entries.iter().map(|(name, value)| (name, value)))
 }

@@ -7,9 +7,10 @@ use axum::response::Response;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::answer::{Answer, ClassPrediction, answer};
+use super::answer::answer;
 use super::error::{ApiError, Problems};
 use super::predict::Composition;
+use super::reply::{Answer, ClassPrediction};
 use super::state::State;
 
 /// One alloy, or a list of them: give `composition`, or `samples`.

@@ -81,6 +81,8 @@ pub(super) struct PredictRequest {
     #[serde(default)]
     pub(super) model: Option<String>,
     #[serde(default)]
+    confidence: Option<f64>,
+    #[serde(default)]
     pub(super) samples: Option<Vec<SampleInput>>,
     #[serde(default)]
     composition: Option<CompositionInput>,
@@ -121,6 +123,8 @@ enum ValueInput {
 pub(super) struct Parsed {
     /// The model asked for.
     pub(super) model: Option<String>,
+    /// The confidence of intervals asked for.
+    pub(super) confidence: Option<f64>,
     /// The samples; one where the body is a single sample.
     pub(super) samples: Vec<RawSample>,
     /// Whether they came as a list.
@@ -142,11 +146,11 @@ pub(super) fn parse(body: &[u8]) -> Result<Parsed, ApiError> {
 
 impl PredictRequest {
     fn into_parsed(self) -> Parsed {
-        let Self { model, samples, composition, basis, processing } = self;
+        let Self { model, confidence, samples, composition, basis, processing } = self;
         match samples {
             None => {
                 let only = SampleInput { composition, basis, processing };
-                Parsed { model, samples: vec![only.into_raw()], ..Parsed::default() }
+                Parsed { model, confidence, samples: vec![only.into_raw()], ..Parsed::default() }
             }
             Some(samples) => {
                 let both = [
@@ -157,7 +161,7 @@ impl PredictRequest {
                 let stray = both.into_iter().filter(|(_, given)| *given);
                 let violations = stray.map(|(pointer, _)| Violation::new(pointer, STRAY)).collect();
                 let samples = samples.into_iter().map(SampleInput::into_raw).collect();
-                Parsed { model, samples, listed: true, violations }
+                Parsed { model, confidence, samples, listed: true, violations }
             }
         }
     }
@@ -186,14 +190,20 @@ fn reread(body: &[u8]) -> Result<Parsed, ApiError> {
     let whole: &RawJson = serde_json::from_slice(body).map_err(malformed)?;
     let mut reader = Reader::default();
     let mut parsed = Parsed::default();
-    if let Some(fields) = reader.fields(whole, "", &["model", "samples", "composition", "basis", "processing"]) {
-        let given = |name: &str| fields.iter().find(|(known, _)| known == name).map(|(_, value)| *value);
-        parsed.model = given("model").filter(|value| !is_null(value)).and_then(|value| reader.text(value, "/model"));
-        match given("samples").filter(|value| !is_null(value)) {
+    let known = ["model", "confidence", "samples", "composition", "basis", "processing"];
+    if let Some(fields) = reader.fields(whole, "", &known) {
+        let given = |name: &str| {
+            let field = fields.iter().find(|(known, _)| known == name).map(|(_, value)| *value);
+            field.filter(|value| !is_null(value))
+        };
+        parsed.model = given("model").and_then(|value| reader.text(value, "/model"));
+        // What is not a number is out of range, as NaN is: one complaint, made where the range is known.
+        parsed.confidence = given("confidence").map(|value| number(value).unwrap_or(f64::NAN));
+        match given("samples") {
             Some(list) => {
                 parsed.listed = true;
                 for (name, value) in &fields {
-                    if name != "model" && name != "samples" && !is_null(value) {
+                    if !["model", "confidence", "samples"].contains(&name.as_str()) && !is_null(value) {
                         reader.complain(Violation::child("", name), STRAY);
                     }
                 }

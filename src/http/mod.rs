@@ -14,6 +14,7 @@ mod layers;
 mod models;
 mod observe;
 mod predict;
+mod reply;
 mod state;
 mod table;
 mod timing;

@@ -1,5 +1,7 @@
 //! `GET /models`: what can be asked of which model.
 
+use std::collections::BTreeMap;
+
 use axum::Json;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State as FromState};
@@ -7,9 +9,10 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::error::{ApiError, Problem};
+use super::reply::rounded;
 use super::state::State;
-use crate::domain::{Outputs, Parameter, ParameterKind};
-use crate::model::{Bundle, Evaluation};
+use crate::domain::{Outputs, Parameter, ParameterKind, Target};
+use crate::model::{Bundle, Calibration, DEFAULT_CONFIDENCE, Evaluation};
 
 /// One model of the list.
 #[derive(Serialize, ToSchema)]
@@ -49,6 +52,9 @@ pub(super) struct ModelDetail {
     /// Scores over splits, by protocol, target or class, and metric.
     #[schema(value_type = Vec<Object>)]
     evaluation: Vec<Evaluation>,
+    /// How far its answers can be trusted; left out where that was not measured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    calibration: Option<CalibrationDetail>,
     /// True for a model whose answers depend on what else is asked at the same time.
     batch_dependent: bool,
 }
@@ -99,7 +105,7 @@ struct ParameterInput {
     levels: Option<Vec<String>>,
     /// What is taken where none is given.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<super::answer::Scalar>)]
+    #[schema(value_type = Option<super::reply::Scalar>)]
     default: Option<serde_json::Value>,
 }
 
@@ -120,6 +126,54 @@ struct DataSource {
     groups: usize,
     citation: String,
     sha256: String,
+}
+
+/// What was measured on training rows that were held out, each answered by a model that had not seen its group.
+#[derive(Serialize, ToSchema)]
+struct CalibrationDetail {
+    /// How rows were held out: `grouped`, or `random` where there were too few groups.
+    #[schema(example = "grouped")]
+    protocol: String,
+    /// Parts in which they were held out, one after the other.
+    #[schema(example = 5)]
+    folds: usize,
+    /// Of a model with targets: how wide its intervals are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    intervals: Option<IntervalDetail>,
+    /// Of a model with classes: how its probabilities were made to fit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    probabilities: Option<ProbabilityDetail>,
+}
+
+/// Half widths of intervals, in the targets' units, at the confidence where a request names none.
+#[derive(Serialize, ToSchema)]
+struct IntervalDetail {
+    #[schema(example = 0.9)]
+    confidence: f64,
+    /// By target.
+    #[schema(example = json!({"fatigue_strength": 33.4, "hardness": 12.9}))]
+    half_widths: BTreeMap<String, f64>,
+}
+
+/// The calibration of class probabilities.
+#[derive(Serialize, ToSchema)]
+struct ProbabilityDetail {
+    /// Probabilities were raised to one over this and made to sum to 1.
+    #[schema(example = 0.9)]
+    temperature: f64,
+    /// Mean −ln of the probability of what was measured.
+    log_loss: Improvement,
+    /// Expected calibration error in ten bins: how far probabilities are from the share of cases that come true.
+    expected_calibration_error: Improvement,
+}
+
+/// A score of held-out rows before and after calibration.
+#[derive(Serialize, ToSchema)]
+struct Improvement {
+    #[schema(example = 0.07)]
+    before: f64,
+    #[schema(example = 0.02)]
+    after: f64,
 }
 
 /// All models.
@@ -165,8 +219,7 @@ fn detail(bundle: &Bundle) -> ModelDetail {
     let composition = &manifest.schema.composition;
     let (targets, classes) = match &manifest.schema.outputs {
         Outputs::Regression { targets } => {
-            let target =
-                |target: &crate::domain::Target| TargetOutput { name: target.name.clone(), unit: target.unit.clone() };
+            let target = |target: &Target| TargetOutput { name: target.name.clone(), unit: target.unit.clone() };
             (targets.iter().map(target).collect(), Vec::new())
         }
         Outputs::Classification { classes } => (Vec::new(), classes.clone()),
@@ -192,8 +245,30 @@ fn detail(bundle: &Bundle) -> ModelDetail {
             sha256: manifest.data.sha256.clone(),
         },
         evaluation: manifest.evaluation.clone(),
+        calibration: manifest.calibration.as_ref().map(|own| calibration(own, &manifest.schema.outputs)),
         batch_dependent: manifest.batch_dependent(),
     }
+}
+
+fn calibration(calibration: &Calibration, outputs: &Outputs) -> CalibrationDetail {
+    let intervals = match outputs {
+        Outputs::Regression { targets } if !calibration.half_widths.is_empty() => {
+            let half_width = |(index, target): (usize, &Target)| {
+                let half_width = calibration.half_width(index, DEFAULT_CONFIDENCE)?;
+                Some((target.name.clone(), rounded(half_width, 3)))
+            };
+            let half_widths = targets.iter().enumerate().filter_map(half_width).collect();
+            Some(IntervalDetail { confidence: DEFAULT_CONFIDENCE, half_widths })
+        }
+        Outputs::Regression { .. } | Outputs::Classification { .. } => None,
+    };
+    let measured = calibration.temperature.zip(calibration.probabilities);
+    let probabilities = measured.map(|(temperature, scores)| ProbabilityDetail {
+        temperature,
+        log_loss: Improvement { before: scores.log_loss_before, after: scores.log_loss_after },
+        expected_calibration_error: Improvement { before: scores.ece_before, after: scores.ece_after },
+    });
+    CalibrationDetail { protocol: calibration.protocol.clone(), folds: calibration.folds, intervals, probabilities }
 }
 
 fn parameter(parameter: &Parameter) -> ParameterInput {

@@ -7,8 +7,9 @@ use axum::response::Response;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::answer::{Answer, PropertyPrediction, Scalar, answer};
+use super::answer::answer;
 use super::error::{ApiError, Problems};
+use super::reply::{Answer, PropertyPrediction, Scalar};
 use super::state::State;
 
 /// One steel, or a list of them: give `composition` and `processing`, or `samples`.
@@ -18,6 +19,9 @@ pub(super) struct SteelRequest {
     /// Which model of the route answers; its default where none is named. For CSV: `?model=`.
     #[schema(example = "steel-fatigue")]
     model: Option<String>,
+    /// How often intervals should hold what is measured, as a share; 0.9 where none is given. For CSV: `?confidence=`.
+    #[schema(minimum = 0.5, maximum = 0.99, example = 0.8)]
+    confidence: Option<f64>,
     /// Several steels instead of one.
     samples: Option<Vec<SteelSample>>,
     #[serde(flatten)]
@@ -59,15 +63,20 @@ pub(super) const ROUTE: &str = "/predict/steel";
 /// Mechanical properties of steels.
 ///
 /// Takes JSON or a CSV table (header row = names as in the API, one row a sample, an `id` column is given back)
-/// and answers in kind. A bad row of a table gets its message in the `error` column.
+/// and answers in kind. A bad row of a table gets its message in the `error` column. In a table the ends of an interval
+/// stand in `<property>_low` and `<property>_high`.
 #[utoipa::path(
     post,
     path = "/predict/steel",
     tag = "prediction",
-    params(("model" = Option<String>, Query, description = "Which model answers")),
+    params(
+        ("model" = Option<String>, Query, description = "Which model answers"),
+        ("confidence" = Option<f64>, Query, minimum = 0.5, maximum = 0.99,
+            description = "How often intervals should hold what is measured, as a share; 0.9 where none is given"),
+    ),
     request_body(content((SteelRequest = "application/json"), (String = "text/csv"))),
     responses(
-        (status = 200, description = "Properties with units",
+        (status = 200, description = "Properties with units and intervals",
             headers(("server-timing" = String, description = "Where the time went, in milliseconds: read, parse, featurize, queue, pass, render")),
             content((Answer<PropertyPrediction> = "application/json"), (String = "text/csv"))),
         Problems,

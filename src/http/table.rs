@@ -8,13 +8,14 @@ use std::sync::Arc;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 
-use super::answer::{count, off_thread_if_large, rounded};
+use super::answer::{PredictQuery, off_thread_if_large};
 use super::error::ApiError;
+use super::reply::rounded;
 use super::state::{State, choose};
 use super::timing::Stopwatch;
-use crate::domain::{Outputs, RawValue, Sample, TableLayout, Violation, most_probable};
+use crate::domain::{Outputs, RawValue, Sample, TableLayout, Target, Violation, most_probable};
 use crate::featurize::{Features, featurize};
-use crate::model::Bundle;
+use crate::model::{Bundle, Confidence, Predicted, Trust};
 use crate::serving::Serving;
 
 /// A bulk request takes the queue in parts of this many rows, so that others get their turn.
@@ -27,12 +28,17 @@ pub(super) async fn answer(
     state: &State,
     serving: Arc<Serving>,
     route: &'static str,
-    asked: Option<String>,
+    asked: PredictQuery,
     bytes: Vec<u8>,
     mut watch: Stopwatch,
 ) -> Result<Response, ApiError> {
     let max_rows = state.http().max_samples;
-    let bundle = Arc::clone(choose(&serving, route, asked.as_deref())?);
+    let bundle = Arc::clone(choose(&serving, route, asked.model.as_deref())?);
+    let mut complaints = Vec::new();
+    let confidence = asked.confidence(None, &bundle, &mut complaints);
+    if !complaints.is_empty() {
+        return Err(complaints.into());
+    }
     let reading = Arc::clone(&bundle);
     let prepare = move |bytes: Vec<u8>| {
         let rows = read(&reading, &bytes, max_rows)?;
@@ -45,22 +51,29 @@ pub(super) async fn answer(
         Ok((rows, features, watch))
     };
     let (rows, features, mut watch) = off_thread_if_large(bytes, prepare).await?;
-    let mut values = Vec::with_capacity(features.len());
+    let mut predicted = Vec::with_capacity(features.len());
     let mut features = features.into_iter().peekable();
     while features.peek().is_some() {
         let part: Vec<Features> = features.by_ref().take(PART_ROWS).collect();
         let model = Arc::clone(&bundle) as _;
         // Only the first part may be refused: what was accepted is finished.
-        let answers = match values.is_empty() {
+        let answers = match predicted.is_empty() {
             true => serving.batcher.submit(model, part).await?,
             false => serving.batcher.submit_waiting(model, part).await?,
         };
         watch.submitted(&answers);
-        values.extend(answers.values);
+        predicted.extend(answers.values);
     }
     watch.lap_device();
-    count(state, &bundle, rows.iter().filter_map(|row| row.sample.as_ref().ok()));
-    let text = write(&bundle, &rows, values).map_err(|error| ApiError::InferenceFailed(error.to_string()))?;
+    let samples = rows.iter().filter_map(|row| row.sample.as_ref().ok()).zip(predicted);
+    let trust = |(sample, predicted): (&Sample, Predicted)| {
+        (bundle.manifest().trust(sample, &predicted, confidence), predicted.values)
+    };
+    let answers: Vec<(Trust, Vec<f64>)> = samples.map(trust).collect();
+    let in_domain = answers.iter().filter(|(trust, _)| trust.in_domain()).count();
+    state.metrics().predicted(&bundle.manifest().name, answers.len(), in_domain);
+    let text =
+        write(&bundle, &rows, answers, confidence).map_err(|error| ApiError::InferenceFailed(error.to_string()))?;
     let mut response = ([(header::CONTENT_TYPE, "text/csv; charset=utf-8")], text).into_response();
     watch.finish(&mut response);
     Ok(response)
@@ -116,25 +129,44 @@ fn in_words(violations: &[Violation]) -> String {
     violations.iter().map(Violation::in_words).collect::<Vec<_>>().join("; ")
 }
 
-fn write(bundle: &Bundle, rows: &[Row], values: Vec<Vec<f64>>) -> Result<Vec<u8>, csv::Error> {
+/// The table of answers. Every row has the same columns: ends of intervals, their confidence and the percentile of
+/// novelty are there where the model can give them.
+fn write(
+    bundle: &Bundle,
+    rows: &[Row],
+    answers: Vec<(Trust, Vec<f64>)>,
+    confidence: Confidence,
+) -> Result<Vec<u8>, csv::Error> {
     let manifest = bundle.manifest();
     let with_id = rows.iter().any(|row| row.id.is_some());
     let mut writer = csv::Writer::from_writer(Vec::new());
-    let mut header: Vec<&str> = with_id.then_some(ID_COLUMN).into_iter().collect();
+    let mut header: Vec<String> = with_id.then(|| ID_COLUMN.to_owned()).into_iter().collect();
     match &manifest.schema.outputs {
-        Outputs::Regression { targets } => header.extend(targets.iter().map(|target| target.name.as_str())),
+        Outputs::Regression { targets } => {
+            for Target { name, .. } in targets {
+                header.push(name.clone());
+                if manifest.has_intervals() {
+                    header.extend([format!("{name}_low"), format!("{name}_high")]);
+                }
+            }
+        }
         Outputs::Classification { classes } => {
-            header.push("class");
-            header.extend(classes.iter().map(String::as_str));
+            header.push("class".to_owned());
+            header.extend_from_slice(classes);
         }
     }
-    let outputs = header.len() - usize::from(with_id);
-    header.extend(["in_domain", "reasons", "assumed", "warnings", "model", "version", "error"]);
+    let confidence = manifest.has_intervals().then(|| confidence.level().to_string());
+    header.extend(confidence.as_ref().map(|_| "confidence".to_owned()));
+    header.extend(["in_domain", "reasons"].map(str::to_owned));
+    header.extend(manifest.has_novelty().then(|| "novelty_percentile".to_owned()));
+    header.extend(["assumed", "warnings"].map(str::to_owned));
+    let said = header.len() - usize::from(with_id);
+    header.extend(["model", "version", "error"].map(str::to_owned));
     // As in JSON: there for a model whose answers depend on what else is asked at the same time.
     let batch_dependent = manifest.batch_dependent().then_some("true");
-    header.extend(batch_dependent.map(|_| "batch_dependent"));
+    header.extend(batch_dependent.map(|_| "batch_dependent".to_owned()));
     writer.write_record(&header)?;
-    let mut values = values.into_iter();
+    let mut answers = answers.into_iter();
     for row in rows {
         let mut cells: Vec<String> = Vec::with_capacity(header.len());
         if with_id {
@@ -142,15 +174,19 @@ fn write(bundle: &Bundle, rows: &[Row], values: Vec<Vec<f64>>) -> Result<Vec<u8>
         }
         match &row.sample {
             Ok(sample) => {
-                cells.extend(output_cells(&manifest.schema.outputs, &values.next().unwrap_or_default()));
-                cells.push(sample.out_of_domain().is_empty().to_string());
-                cells.push(sample.out_of_domain().join("; "));
+                let (trust, values) = answers.next().unwrap_or_default();
+                cells.extend(output_cells(&manifest.schema.outputs, &values, &trust));
+                cells.extend(confidence.clone());
+                cells.extend([trust.in_domain().to_string(), trust.reasons.join("; ")]);
+                let percentile =
+                    || trust.novelty_percentile.map_or_else(String::new, |percentile| percentile.to_string());
+                cells.extend(manifest.has_novelty().then(percentile));
                 cells.push(sample.assumed().iter().map(assumed_cell).collect::<Vec<_>>().join("; "));
                 cells.push(sample.warnings().join("; "));
                 cells.extend([manifest.name.clone(), manifest.version.clone(), String::new()]);
             }
             Err(message) => {
-                cells.extend(std::iter::repeat_n(String::new(), outputs + 4));
+                cells.extend(std::iter::repeat_n(String::new(), said));
                 cells.extend([manifest.name.clone(), manifest.version.clone(), message.clone()]);
             }
         }
@@ -159,9 +195,15 @@ fn write(bundle: &Bundle, rows: &[Row], values: Vec<Vec<f64>>) -> Result<Vec<u8>
     writer.into_inner().map_err(|error| error.into_error().into())
 }
 
-fn output_cells(outputs: &Outputs, values: &[f64]) -> Vec<String> {
+fn output_cells(outputs: &Outputs, values: &[f64], trust: &Trust) -> Vec<String> {
     match outputs {
-        Outputs::Regression { .. } => values.iter().map(|value| rounded(*value, 3).to_string()).collect(),
+        Outputs::Regression { .. } => {
+            let cells = values.iter().enumerate().flat_map(|(index, value)| {
+                let ends = trust.intervals.get(index).copied();
+                [*value].into_iter().chain(ends.into_iter().flatten())
+            });
+            cells.map(|number| rounded(number, 3).to_string()).collect()
+        }
         Outputs::Classification { classes } => {
             let class = classes.get(most_probable(values)).cloned().unwrap_or_default();
             [class].into_iter().chain(values.iter().map(|value| rounded(*value, 6).to_string())).collect()

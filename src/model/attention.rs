@@ -5,9 +5,11 @@
 //! every pass several samples to compare with, and the same answer alone, in any batch, at any load.
 
 use candle_core::{D, Result, Tensor};
-use candle_nn::{VarBuilder, ops};
+use candle_nn::VarBuilder;
 use serde::{Deserialize, Serialize};
 
+use super::config::Activation;
+use super::fused;
 use super::mcvn::Linear;
 
 /// Whom the samples of a model attend to.
@@ -21,6 +23,8 @@ pub enum AttentionMode {
     Itself,
     /// All samples of the batch: the paper's text to the letter. Answers depend on the batch.
     Cohort,
+    /// Nobody: the network has no attention layers.
+    None,
 }
 
 /// Projected keys and values of several samples for one attention layer.
@@ -72,24 +76,32 @@ pub(super) struct Attention {
     key: Linear,
     value: Linear,
     output: Linear,
+    /// Query, key and value as one layer, for serving.
+    joined: Option<Linear>,
     heads: usize,
 }
 
 impl Attention {
     pub(super) fn new(width: usize, heads: usize, vb: VarBuilder) -> Result<Self> {
-        Ok(Self {
-            query: Linear::new(width, width, vb.pp("query"))?,
-            key: Linear::new(width, width, vb.pp("key"))?,
-            value: Linear::new(width, width, vb.pp("value"))?,
-            output: Linear::new(width, width, vb.pp("output"))?,
-            heads,
-        })
+        let layer = |name| Linear::new(width, width, vb.pp(name));
+        let (query, key, value) = (layer("query")?, layer("key")?, layer("value")?);
+        let joined = Linear::side_by_side(&[&query, &key, &value])?;
+        Ok(Self { query, key, value, output: layer("output")?, joined, heads })
     }
 
     /// x: (rows, width) → (rows, width), and what the rows attended to where that was the last of them.
     pub(super) fn forward(&self, x: &Tensor, memory: &Memory) -> Result<(Tensor, Option<KeysValues>)> {
         let (rows, width) = x.dims2()?;
-        let (keys, values) = (self.split(&self.key.forward(x)?)?, self.split(&self.value.forward(x)?)?);
+        if let (Some(joined), Memory::Stored(stored)) = (&self.joined, memory) {
+            let qkv = joined.forward(x, Activation::Identity)?;
+            if let Some(attended) = fused::attend(&qkv, &stored.keys, &stored.values)? {
+                return Ok((self.output.forward(&attended, Activation::Identity)?, None));
+            }
+        }
+        let (keys, values) = (
+            self.split(&self.key.forward(x, Activation::Identity)?)?,
+            self.split(&self.value.forward(x, Activation::Identity)?)?,
+        );
         let mut kept = None;
         let mixed = match memory {
             Memory::Itself => values, // the softmax over one key is 1
@@ -102,7 +114,7 @@ impl Attention {
             }
         };
         let joined = mixed.transpose(0, 1)?.reshape((rows, width))?;
-        Ok((self.output.forward(&joined)?, kept))
+        Ok((self.output.forward(&joined, Activation::Identity)?, kept))
     }
 
     /// (rows, width) → (heads, rows, head width)
@@ -113,14 +125,14 @@ impl Attention {
 
     /// Queries, scaled by 1/√(head width): (heads, rows, head width)
     fn queries(&self, x: &Tensor) -> Result<Tensor> {
-        let queries = self.split(&self.query.forward(x)?)?;
+        let queries = self.split(&self.query.forward(x, Activation::Identity)?)?;
         let scale = 1.0 / (queries.dim(D::Minus1)? as f64).sqrt();
         queries * scale
     }
 
     fn over_all(&self, x: &Tensor, all: &KeysValues) -> Result<Tensor> {
         let scores = self.queries(x)?.matmul(&all.keys)?; // (heads, rows, rows)
-        ops::softmax(&scores, D::Minus1)?.matmul(&all.values)
+        fused::softmax(&scores)?.matmul(&all.values)
     }
 
     fn over_others_and_itself(
@@ -134,7 +146,7 @@ impl Attention {
         let count = others.keys.dim(2)?;
         let to_others = queries.matmul(&others.keys)?; // (heads, rows, others)
         let to_itself = (queries * keys)?.sum_keepdim(D::Minus1)?; // (heads, rows, 1)
-        let weights = ops::softmax(&Tensor::cat(&[&to_others, &to_itself], 2)?, D::Minus1)?;
+        let weights = fused::softmax(&Tensor::cat(&[&to_others, &to_itself], 2)?)?;
         let of_others = weights.narrow(2, 0, count)?.contiguous()?.matmul(&others.values)?;
         let of_itself = values.broadcast_mul(&weights.narrow(2, count, 1)?)?;
         of_others + of_itself

@@ -10,9 +10,14 @@ use candle_nn::{VarBuilder, ops};
 use sha2::{Digest, Sha256};
 
 use super::attention::{AttentionMode, Cohort, KeysValues};
+use super::calibration::apply_temperature;
+use super::committee::{Committee, Seat, Verdict};
 use super::config::ConfigError;
-use super::manifest::{MANIFEST_FORMAT, Manifest};
+use super::forest::Forest;
+use super::kernel::Kernel;
+use super::manifest::{MANIFEST_FORMAT, Manifest, MemberSpec, Share};
 use super::mcvn::{Attend, Mcvn, Pass};
+use super::member::{Inputs, Member, MemberKind, Said};
 use crate::domain::{Outputs, Parameter, ParameterKind};
 use crate::featurize::{Features, PIXELS, featurizer_version, row_width};
 
@@ -36,17 +41,19 @@ pub enum BundleError {
     NotFinite,
 }
 
-/// One network of the committee, ready to answer.
-pub struct Member {
-    network: Mcvn,
-    cohort: Option<Cohort>,
-    outputs: Vec<usize>,
+/// What a model says of one sample.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Predicted {
+    /// Targets in their units, or class probabilities.
+    pub values: Vec<f64>,
+    /// How new the sample is to the model, from 0 (like its training rows) to 1; `None` where it cannot tell.
+    pub novelty: Option<f64>,
 }
 
 /// A model that answers: features in, properties in their units or class probabilities out.
 pub struct Bundle {
     manifest: Manifest,
-    members: Vec<Member>,
+    committee: Committee,
     device: Device,
 }
 
@@ -73,9 +80,14 @@ impl Bundle {
             )));
         }
         let tensors = candle_core::safetensors::load_buffer(weights, device)?;
-        let members = (0..manifest.members.len()).map(|index| load_member(&manifest, index, &tensors, device));
-        let members = members.collect::<Result<_, _>>()?;
-        Ok(Self { members, device: device.clone(), manifest })
+        let seats = (0..manifest.members.len()).map(|index| load_member(&manifest, index, &tensors, device));
+        let committee = Committee {
+            seats: seats.collect::<Result<_, _>>()?,
+            families: manifest.families.clone(),
+            gate: manifest.gate,
+            width: manifest.schema.outputs.width(),
+        };
+        Ok(Self { committee, device: device.clone(), manifest })
     }
 
     /// What the bundle says of itself.
@@ -88,67 +100,36 @@ impl Bundle {
     ///
     /// # Errors
     /// A failure of the device, or a number that is not finite.
-    pub fn predict(&self, samples: &[&Features]) -> Result<Vec<Vec<f64>>, BundleError> {
+    pub fn predict(&self, samples: &[&Features]) -> Result<Vec<Predicted>, BundleError> {
         if samples.is_empty() {
             return Ok(Vec::new());
         }
-        let (row, pixels) = self.inputs(samples)?;
-        let width = self.manifest.schema.outputs.width();
-        let mut sums = vec![vec![0.0; width]; samples.len()];
-        let mut votes = vec![0u32; width];
-        for member in &self.members {
-            let outputs = self.member_outputs(member, &row, pixels.as_ref())?;
-            member.outputs.iter().for_each(|output| votes[*output] += 1);
-            for (sum, values) in sums.iter_mut().zip(outputs) {
-                member.outputs.iter().zip(values).for_each(|(output, value)| sum[*output] += f64::from(value));
-            }
-        }
-        for sum in &mut sums {
-            for (output, value) in sum.iter_mut().enumerate() {
-                *value /= f64::from(votes[output]);
-                if let Some(targets) = &self.manifest.scaling.targets {
-                    *value = targets.unscale(output, *value);
-                }
-                if !value.is_finite() {
-                    return Err(BundleError::NotFinite);
-                }
-            }
-        }
-        Ok(sums)
+        let predicted = |verdict: Verdict| {
+            let values = self.in_units(verdict.mixed);
+            let finite = values.iter().all(|value| value.is_finite());
+            finite.then_some(Predicted { values, novelty: verdict.novelty }).ok_or(BundleError::NotFinite)
+        };
+        self.verdicts(samples)?.into_iter().map(predicted).collect()
     }
 
-    /// Standardised targets, or probabilities, of one member: one row per sample.
-    fn member_outputs(
-        &self,
-        member: &Member,
-        row: &Tensor,
-        pixels: Option<&Tensor>,
-    ) -> Result<Vec<Vec<f32>>, BundleError> {
-        let attend = match (&member.cohort, member.network.config().architecture.attention) {
-            (Some(cohort), _) => Attend::Cohort(cohort),
-            (None, AttentionMode::Cohort) => Attend::Batch,
-            (None, _) => Attend::Itself,
-        };
-        let outputs = member.network.forward(row, pixels, &mut Pass { attend, training: None })?;
-        let outputs = match self.manifest.schema.outputs {
-            Outputs::Regression { .. } => outputs,
-            Outputs::Classification { .. } => ops::softmax(&outputs, 1)?,
-        };
-        Ok(outputs.to_vec2()?)
+    /// What the committee says of samples, and each of its families, before units and calibration.
+    ///
+    /// # Errors
+    /// A failure of the device.
+    pub fn verdicts(&self, samples: &[&Features]) -> Result<Vec<Verdict>, BundleError> {
+        let inputs = Inputs::new(&self.manifest.scaling, samples, &self.device)?;
+        self.committee.answer(&inputs)
     }
 
-    /// Scaled inputs on the device: (B, N) and (B, 504).
-    fn inputs(&self, samples: &[&Features]) -> Result<(Tensor, Option<Tensor>), BundleError> {
-        let scaling = &self.manifest.scaling;
-        let mut row = Vec::with_capacity(samples.len() * scaling.row.width());
-        samples.iter().for_each(|sample| scaling.row.extend(&sample.row, &mut row));
-        let row = Tensor::from_vec(row, (samples.len(), scaling.row.width()), &self.device)?;
-        let Some(scaler) = &scaling.pixels else { return Ok((row, None)) };
-        let mut pixels = Vec::with_capacity(samples.len() * PIXELS);
-        for image in samples.iter().filter_map(|sample| sample.pixels.as_ref()) {
-            scaler.extend(image.as_slice(), &mut pixels);
+    /// Standardised targets in their units, or class probabilities after calibration.
+    pub fn in_units(&self, mut values: Vec<f64>) -> Vec<f64> {
+        if let Some(targets) = &self.manifest.scaling.targets {
+            values.iter_mut().enumerate().for_each(|(output, value)| *value = targets.unscale(output, *value));
         }
-        Ok((row, Some(Tensor::from_vec(pixels, (samples.len(), PIXELS), &self.device)?)))
+        if let Some(temperature) = self.manifest.calibration.as_ref().and_then(|own| own.temperature) {
+            apply_temperature(&mut values, temperature);
+        }
+        values
     }
 }
 
@@ -196,18 +177,55 @@ fn check(manifest: &Manifest) -> Result<(), BundleError> {
             return wrong(format!("no member gives output {output}"));
         }
     }
+    let shares = manifest.families.iter().flat_map(|share| [share.near, share.far]);
+    let positive = |pick: fn(&Share) -> f64| manifest.families.iter().map(pick).sum::<f64>() > 0.0;
+    if !shares.clone().all(|share| share.is_finite() && share >= 0.0)
+        || !positive(|share| share.near)
+        || !positive(|share| share.far)
+    {
+        return wrong("the families' shares are not positive numbers".to_owned());
+    }
+    let targets = manifest.scaling.targets.as_ref().map_or(0, |targets| targets.mean.len());
+    if manifest.calibration.as_ref().is_some_and(|calibration| !calibration.is_sound(targets)) {
+        return wrong("the calibration does not fit".to_owned());
+    }
     for (index, member) in manifest.members.iter().enumerate() {
-        member.network.check()?;
-        let fits = member.network.row_features == width
-            && member.network.outputs == member.outputs.len()
-            && member.network.architecture.image.is_some() == manifest.features.image.is_some()
-            && member.outputs.iter().all(|output| *output < outputs);
-        let whole = matches!(manifest.schema.outputs, Outputs::Regression { .. }) || member.outputs.len() == outputs;
-        if !fits || !whole {
-            return wrong(format!("member {index} does not fit the schema"));
-        }
+        check_member(manifest, member, width)
+            .map_err(|what| BundleError::Manifest(format!("member {index} {what}")))?;
     }
     Ok(())
+}
+
+fn check_member(manifest: &Manifest, member: &MemberSpec, width: usize) -> Result<(), String> {
+    let outputs = manifest.schema.outputs.width();
+    let classes = matches!(manifest.schema.outputs, Outputs::Classification { .. });
+    let image = manifest.features.image.is_some();
+    let of_all = member.outputs.len() == outputs || !classes;
+    let own = member.outputs.len();
+    if member.family >= manifest.families.len() || !of_all || member.outputs.iter().any(|output| *output >= outputs) {
+        return Err("does not fit the schema".to_owned());
+    }
+    let fits = match &member.model {
+        MemberKind::Network(network) => {
+            network.check().map_err(|error| error.to_string())?;
+            network.row_features == width && network.outputs == own && (network.architecture.image.is_none() || image)
+        }
+        MemberKind::Kernel(kernel) => {
+            kernel.blocks.iter().flatten().all(|column| *column < width)
+                && kernel.first() > 0
+                && kernel.outputs == own
+                && kernel.probabilities == classes
+                && (kernel.components == 0 || image)
+        }
+        MemberKind::Forest(forest) => {
+            forest.row_features == width
+                && forest.outputs == own
+                && forest.probabilities == classes
+                && forest.trees > 0
+                && (!forest.image || image)
+        }
+    };
+    if fits { Ok(()) } else { Err("does not fit the features".to_owned()) }
 }
 
 fn load_member(
@@ -215,16 +233,44 @@ fn load_member(
     index: usize,
     tensors: &HashMap<String, Tensor>,
     device: &Device,
-) -> Result<Member, BundleError> {
+) -> Result<Seat, BundleError> {
     let spec = &manifest.members[index];
     let prefix = member_prefix(index);
-    let vb = VarBuilder::from_tensors(tensors.clone(), DType::F32, device).pp(&prefix);
-    let network = Mcvn::new(spec.network.clone(), vb)?;
-    let cohort = match spec.network.architecture.attention {
-        AttentionMode::Reference => Some(load_cohort(&prefix, tensors)?),
-        AttentionMode::Itself | AttentionMode::Cohort => None,
+    let member: Box<dyn Member> = match &spec.model {
+        MemberKind::Network(network) => {
+            let vb = VarBuilder::from_tensors(tensors.clone(), DType::F32, device).pp(&prefix);
+            let cohort = match network.architecture.attention {
+                AttentionMode::Reference => Some(load_cohort(&prefix, tensors)?),
+                AttentionMode::Itself | AttentionMode::Cohort | AttentionMode::None => None,
+            };
+            let classes = matches!(manifest.schema.outputs, Outputs::Classification { .. });
+            Box::new(Network { network: Mcvn::new(network.clone(), vb)?, cohort, probabilities: classes })
+        }
+        MemberKind::Kernel(kernel) => Box::new(Kernel::load(kernel, &prefix, tensors, device)?),
+        MemberKind::Forest(forest) => Box::new(Forest::load(forest, &prefix, tensors)?),
     };
-    Ok(Member { network, cohort, outputs: spec.outputs.clone() })
+    Ok(Seat { family: spec.family, outputs: spec.outputs.clone(), member })
+}
+
+/// The paper's network as a member.
+struct Network {
+    network: Mcvn,
+    cohort: Option<Cohort>,
+    probabilities: bool,
+}
+
+impl Member for Network {
+    fn answer(&self, inputs: &Inputs) -> Result<Said, BundleError> {
+        let attend = match (&self.cohort, self.network.config().architecture.attention) {
+            (Some(cohort), _) => Attend::Cohort(cohort),
+            (None, AttentionMode::Cohort) => Attend::Batch,
+            (None, _) => Attend::Itself,
+        };
+        let mut pass = Pass { attend, training: None };
+        let outputs = self.network.forward(&inputs.row, inputs.pixels.as_ref(), &mut pass)?;
+        let outputs = if self.probabilities { ops::softmax_last_dim(&outputs)? } else { outputs };
+        Ok(Said { values: outputs.flatten_all()?.to_vec1()?, novelty: None })
+    }
 }
 
 fn load_cohort(prefix: &str, tensors: &HashMap<String, Tensor>) -> Result<Cohort, BundleError> {
@@ -246,20 +292,26 @@ fn member_prefix(index: usize) -> String {
     format!("members.{index}")
 }
 
-/// The bytes of `weights.safetensors`: parameters and cohorts of all members, in a fixed order.
+/// The tensors of one trained member, by their names within it.
+pub type MemberTensors = BTreeMap<String, Tensor>;
+
+/// The tensors that a reference cohort adds to a network's own.
+pub fn cohort_tensors(cohort: &Cohort) -> impl Iterator<Item = (String, Tensor)> {
+    [("row", &cohort.row), ("fusion", &cohort.fusion)].into_iter().flat_map(|(layer, kv)| {
+        [("keys", &kv.keys), ("values", &kv.values)]
+            .map(|(name, tensor)| (format!("cohort.{layer}.{name}"), tensor.clone()))
+    })
+}
+
+/// The bytes of `weights.safetensors`: the tensors of all members, in a fixed order.
 ///
 /// # Errors
 /// A failure to read tensors back from their device or to encode them.
-pub fn encode_weights(members: &[(BTreeMap<String, Tensor>, Option<Cohort>)]) -> Result<Vec<u8>, BundleError> {
+pub fn encode_weights(members: &[MemberTensors]) -> Result<Vec<u8>, BundleError> {
     let mut tensors = BTreeMap::new();
-    for (index, (parameters, cohort)) in members.iter().enumerate() {
-        let prefix = member_prefix(index);
-        for (name, tensor) in parameters {
-            tensors.insert(format!("{prefix}.{name}"), tensor.to_device(&Device::Cpu)?);
-        }
-        for (layer, kv) in cohort.iter().flat_map(|cohort| [("row", &cohort.row), ("fusion", &cohort.fusion)]) {
-            tensors.insert(format!("{prefix}.cohort.{layer}.keys"), kv.keys.to_device(&Device::Cpu)?);
-            tensors.insert(format!("{prefix}.cohort.{layer}.values"), kv.values.to_device(&Device::Cpu)?);
+    for (index, member) in members.iter().enumerate() {
+        for (name, tensor) in member {
+            tensors.insert(format!("{}.{name}", member_prefix(index)), tensor.to_device(&Device::Cpu)?);
         }
     }
     safetensors::serialize(&tensors, None).map_err(|error| BundleError::Weights(error.to_string()))

@@ -30,16 +30,20 @@ pub enum Norm {
     Post,
 }
 
-/// The image channel: four convolutions, then one linear layer.
+/// The image channel: up to four convolutions, then one linear layer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ImageChannel {
-    /// Output channels of the convolutions with kernels 3, 3, 3, 2 and strides 3, 1, 1, 1.
-    pub channels: [usize; 4],
+    /// Output channels of the convolutions with kernels 3, 3, 3, 2 and strides 3, 1, 1, 1; with fewer channels
+    /// only the first convolutions.
+    pub channels: Vec<usize>,
     /// After each convolution.
     pub activation: Activation,
     /// Width of the linear layer that ends the channel.
     pub width: usize,
+    /// In place of convolutions so many principal components of the image (for comparison; the paper's Table 8).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub components: Option<usize>,
 }
 
 /// The shape of a network, whatever it reads and gives: the `[network]` section of a recipe.
@@ -57,6 +61,12 @@ pub struct Architecture {
     /// The image channel, if there is one.
     #[serde(default)]
     pub image: Option<ImageChannel>,
+    /// Shows the network nothing of the row (for comparison; the paper's Table 8).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub image_only: bool,
+    /// Quantile bins of a piecewise-linear encoding of each feature, which joins the features.
+    #[serde(default)]
+    pub bins: Option<usize>,
     /// A linear layer that widens the row before its attention; `None` attends over the features themselves.
     #[serde(default)]
     pub stem: Option<usize>,
@@ -81,7 +91,14 @@ impl Architecture {
             heads: 2,
             norm: Norm::Post,
             activation: Activation::Relu,
-            image: Some(ImageChannel { channels: [3, 8, 4, 1], activation: Activation::Identity, width: 4 }),
+            image: Some(ImageChannel {
+                channels: vec![3, 8, 4, 1],
+                activation: Activation::Identity,
+                width: 4,
+                components: None,
+            }),
+            image_only: false,
+            bins: None,
             stem: None,
             row: vec![8],
             batch_norm: true,
@@ -116,14 +133,19 @@ impl McvnConfig {
     pub fn check(&self) -> std::result::Result<(), ConfigError> {
         const LARGEST: usize = 65_536;
         let shape = &self.architecture;
-        let image = shape.image.iter().flat_map(|image| image.channels.into_iter().chain([image.width]));
-        let sizes = [self.row_features, self.outputs, shape.heads].into_iter().chain(image);
+        let image = shape.image.iter().flat_map(|image| image.channels.iter().copied().chain([image.width]));
+        let convolutions = |image: &ImageChannel| if image.components.is_some() { 0..=0 } else { 1..=4 };
+        if shape.image.as_ref().is_some_and(|image| !convolutions(image).contains(&image.channels.len())) {
+            return Err(ConfigError("an image channel has one to four convolutions, or components".to_owned()));
+        }
+        let sizes = [self.row_features, self.outputs, shape.heads].into_iter().chain(shape.bins).chain(image);
         let mut sizes = sizes.chain(shape.stem).chain(shape.row.iter().copied()).chain(shape.head.iter().copied());
         if let Some(size) = sizes.find(|size| !(1..=LARGEST).contains(size)) {
             return Err(ConfigError(format!("a size of {size} is not within 1 to {LARGEST}")));
         }
         let widths = [self.attended_width(), self.fused_width()];
-        if let Some(width) = widths.into_iter().find(|width| width % shape.heads != 0) {
+        let attends = shape.attention != AttentionMode::None;
+        if let Some(width) = widths.into_iter().find(|width| attends && width % shape.heads != 0) {
             return Err(ConfigError(format!("{} heads do not divide a width of {width}", shape.heads)));
         }
         if !(0.0..1.0).contains(&shape.dropout) {
@@ -132,9 +154,15 @@ impl McvnConfig {
         Ok(())
     }
 
-    /// Width at the row's attention: the stem's, or N padded with zero columns until the heads divide it.
+    /// Width of the features with their encoding.
+    pub(super) fn encoded_width(&self) -> usize {
+        self.row_features * (1 + self.architecture.bins.unwrap_or(0))
+    }
+
+    /// Width at the row's attention: the stem's, or that of the features padded with zero columns until the
+    /// heads divide it.
     pub(super) fn attended_width(&self) -> usize {
-        self.architecture.stem.unwrap_or_else(|| self.row_features.next_multiple_of(self.architecture.heads))
+        self.architecture.stem.unwrap_or_else(|| self.encoded_width().next_multiple_of(self.architecture.heads))
     }
 
     pub(super) fn fused_width(&self) -> usize {

@@ -10,10 +10,11 @@ use crate::domain::Schema;
 use crate::featurize::{FeatureSpec, Scaler, StandardScaler};
 
 use super::attention::AttentionMode;
-use super::config::McvnConfig;
+use super::calibration::Calibration;
+use super::member::MemberKind;
 
 /// Version of the file format that this program reads and writes.
-pub const MANIFEST_FORMAT: u32 = 1;
+pub const MANIFEST_FORMAT: u32 = 2;
 
 /// The manifest of one bundle.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -42,8 +43,16 @@ pub struct Manifest {
     pub features: FeatureSpec,
     /// How they are scaled.
     pub scaling: Scaling,
-    /// The networks whose outputs are averaged.
+    /// Families of members: the members of each are averaged, the families mixed by their shares.
+    pub families: Vec<Share>,
+    /// The committee.
     pub members: Vec<MemberSpec>,
+    /// Between which novelties the shares go over from `near` to `far`, where a member measures novelty.
+    #[serde(default)]
+    pub gate: Option<Gate>,
+    /// How far answers can be trusted, measured on rows held out while training.
+    #[serde(default)]
+    pub calibration: Option<Calibration>,
     /// How it was trained: the recipe's section as written.
     pub training: serde_json::Value,
     /// What it was trained on.
@@ -58,7 +67,11 @@ pub struct Manifest {
 impl Manifest {
     /// Whether answers depend on what else is in the batch.
     pub fn batch_dependent(&self) -> bool {
-        self.members.iter().any(|member| member.network.architecture.attention == AttentionMode::Cohort)
+        let cohort = |member: &MemberSpec| match &member.model {
+            MemberKind::Network(network) => network.architecture.attention == AttentionMode::Cohort,
+            MemberKind::Kernel(_) | MemberKind::Forest(_) => false,
+        };
+        self.members.iter().any(cohort)
     }
 }
 
@@ -75,15 +88,49 @@ pub struct Scaling {
     pub targets: Option<StandardScaler>,
 }
 
-/// One network of the committee.
+/// The weight of a family in the answer for samples near to the training rows, and far from them.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Share {
+    /// For samples like the training rows.
+    pub near: f64,
+    /// For samples unlike them.
+    pub far: f64,
+}
+
+impl Default for Share {
+    fn default() -> Self {
+        Self { near: 1.0, far: 1.0 }
+    }
+}
+
+/// Where near ends and far begins.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Gate {
+    /// Up to this novelty a sample is near.
+    pub near: f64,
+    /// From this novelty on it is far.
+    pub far: f64,
+}
+
+impl Gate {
+    /// 0 for near, 1 for far, linear between.
+    pub fn farness(&self, novelty: f64) -> f64 {
+        if self.far > self.near { ((novelty - self.near) / (self.far - self.near)).clamp(0.0, 1.0) } else { 1.0 }
+    }
+}
+
+/// One of the committee.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MemberSpec {
-    /// Its sizes.
-    pub network: McvnConfig,
+    /// Which family it belongs to.
+    pub family: usize,
     /// Which of the schema's outputs its own outputs are, in order.
     pub outputs: Vec<usize>,
     /// The seed it was trained with.
     pub seed: u64,
+    /// What it is.
+    pub model: MemberKind,
 }
 
 /// What a bundle was trained on.

@@ -5,18 +5,33 @@
 
 mod attention;
 mod bundle;
+mod calibration;
+mod committee;
 mod config;
 mod device;
+mod forest;
+mod fused;
 mod init;
+mod kernel;
 mod manifest;
 mod mcvn;
+mod member;
 mod probe;
+mod trust;
 
 pub use attention::{AttentionMode, Cohort, KeysValues};
-pub use bundle::{Bundle, BundleError, Member, encode_weights, sha256_hex};
+pub use bundle::{Bundle, BundleError, MemberTensors, Predicted, cohort_tensors, encode_weights, sha256_hex};
+pub use calibration::{
+    BeforeAfter, CONFIDENCE_PERCENT, Calibration, DEFAULT_CONFIDENCE, apply_temperature, half_widths, percentiles,
+};
+pub use committee::{Verdict, mix_families};
 pub use config::{Activation, Architecture, ConfigError, ImageChannel, McvnConfig, Norm};
 pub use device::{DeviceChoice, DeviceError, OpenDevice};
+pub use forest::{ForestConfig, MOST_FEATURES, Node, forest_tensors};
 pub use init::{Dropout, SeededParameters, rng, shuffled};
-pub use manifest::{DataRecord, Evaluation, MANIFEST_FORMAT, Manifest, MemberSpec, Scaling, Spread};
-pub use mcvn::{Attend, Mcvn, Pass};
+pub use kernel::{KernelConfig, KernelTensors, combine, matern};
+pub use manifest::{DataRecord, Evaluation, Gate, MANIFEST_FORMAT, Manifest, MemberSpec, Scaling, Share, Spread};
+pub use mcvn::{Attend, Mcvn, Pass, component_buffer, encoding_buffers};
+pub use member::{Inputs, MemberKind, Said};
 pub use probe::{probe_features, probe_samples};
+pub use trust::{Confidence, ConfidenceError, Trust};

@@ -64,6 +64,14 @@ pub fn draw_folds(groups: &[String], protocol: Protocol, folds: usize, seed: u64
     Some((0..folds).map(split).collect())
 }
 
+/// Splits of 2 : 1 under a protocol, each drawn anew. `None` where there are fewer than three groups (or rows).
+pub fn draw_splits(groups: &[String], protocol: Protocol, count: usize, seed: u64) -> Option<Vec<Split>> {
+    // Groups of one size only are dealt at random: which of the three folds tests changes, too.
+    let split =
+        |index: usize| draw_folds(groups, protocol, 3, seed.wrapping_add(index as u64))?.into_iter().nth(index % 3);
+    (0..count).map(split).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -96,6 +104,8 @@ mod tests {
         }
         assert_eq!(draw_folds(&groups, Protocol::Grouped, 10, 7), None);
         assert!(draw_folds(&groups, Protocol::Random, 10, 7).is_some());
+        let splits = draw_splits(&groups, Protocol::Grouped, 4, 7).unwrap();
+        assert!(splits.len() == 4 && splits[0] != splits[1] && (14..=16).contains(&splits[0].test.len()));
     }
 
     #[test]

@@ -3,10 +3,14 @@
 //! Its own because none of it is needed to answer a request. Plain functions with an observer that can stop
 //! them; it knows `model` and below, and neither the registry nor the server.
 
+mod ablation;
 mod active;
 mod baselines;
+mod bound;
+mod calibrate;
 mod card;
 mod cohort;
+mod committee;
 mod compare;
 mod crossval;
 mod dataset;
@@ -16,15 +20,21 @@ mod fit;
 #[cfg(test)]
 mod fixture;
 mod folds;
+mod forest;
+mod kernel;
+mod material;
 mod metrics;
+mod network;
 mod optimizer;
 mod parallel;
 mod plots;
 mod recipe;
 mod report;
 mod split;
+mod split_plots;
 mod warnings;
 
+pub use ablation::{Variant, variants};
 pub use active::{Active, LEAST_ROWS, VersionName};
 pub use card::model_card;
 pub use compare::{Basis, Comparison, compare};
@@ -33,9 +43,10 @@ pub use dataset::{BadCell, DataError, Dataset, Outcome};
 pub use digest::row_digest;
 pub use evaluate::{SplitReport, evaluate};
 pub use fit::{FitError, FitOptions, Observer, Progress, Trained, fit};
-pub use folds::{Protocol, draw_folds};
+pub use folds::{Protocol, draw_folds, draw_splits};
 pub use metrics::{Scores, classification_scores, regression_scores, summarise};
 pub use plots::{LossCurves, PlotError, plots};
 pub use recipe::{Recipe, RecipeError};
 pub use report::{Actual, FoldScores, InUse, Predictions, ProtocolReport, REPORT_FORMAT, Report, ReportData};
 pub use split::{Split, SplitError, read_splits};
+pub use split_plots::split_plots;

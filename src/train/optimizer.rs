@@ -8,7 +8,7 @@ use std::f64::consts::PI;
 use candle_core::backprop::GradStore;
 use candle_core::{Result, Tensor, Var};
 
-use super::recipe::Training;
+use super::committee::Training;
 
 const BETAS: (f64, f64) = (0.9, 0.999);
 const EPSILON: f64 = 1e-8;

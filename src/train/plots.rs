@@ -14,8 +14,8 @@ use super::report::{Actual, Report};
 use crate::domain::most_probable;
 
 /// Blue and orange that differ for every eye (Okabe and Ito).
-const GROUPED: RGBColor = RGBColor(0, 114, 178);
-const RANDOM: RGBColor = RGBColor(213, 94, 0);
+pub(super) const GROUPED: RGBColor = RGBColor(0, 114, 178);
+pub(super) const RANDOM: RGBColor = RGBColor(213, 94, 0);
 /// Points kept of each loss curve.
 const LOSS_POINTS: usize = 200;
 
@@ -30,7 +30,7 @@ impl<E: std::error::Error + Send + Sync> From<DrawingAreaErrorKind<E>> for PlotE
     }
 }
 
-type Canvas<'a> = DrawingArea<SVGBackend<'a>, Shift>;
+pub(super) type Canvas<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
 /// The losses of a training, thinned while they come.
 #[derive(Debug, Default)]
@@ -39,13 +39,14 @@ pub struct LossCurves(Mutex<Vec<Vec<(usize, f64)>>>);
 impl LossCurves {
     /// Notes one step of one member.
     pub fn record(&self, progress: Progress) {
+        let Some(member) = progress.member else { return };
         let stride = progress.steps.div_ceil(LOSS_POINTS).max(1);
         if progress.step.is_multiple_of(stride) || progress.step == 1 || progress.step == progress.steps {
             let mut curves = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             if curves.len() < progress.members {
                 curves.resize(progress.members, Vec::new());
             }
-            curves[progress.member].push((progress.step, progress.loss));
+            curves[member].push((progress.step, progress.loss));
         }
     }
 }
@@ -98,7 +99,10 @@ fn answers(report: &Report) -> Vec<(&'static str, RGBColor, &Vec<Vec<f64>>)> {
     random.into_iter().chain(grouped).collect()
 }
 
-fn draw(size: (u32, u32), paint: impl FnOnce(&Canvas) -> Result<(), PlotError>) -> Result<String, PlotError> {
+pub(super) fn draw(
+    size: (u32, u32),
+    paint: impl FnOnce(&Canvas) -> Result<(), PlotError>,
+) -> Result<String, PlotError> {
     let mut svg = String::new();
     {
         let canvas = SVGBackend::with_string(&mut svg, size).into_drawing_area();
@@ -148,7 +152,7 @@ fn parity(canvas: &Canvas, report: &Report, actual: &[Vec<f64>], target: usize, 
     Ok(())
 }
 
-fn confusion(
+pub(super) fn confusion(
     area: &Canvas,
     classes: &[String],
     actual: &[usize],
@@ -234,7 +238,7 @@ fn centred() -> plotters::style::text_anchor::Pos {
 }
 
 /// A range with room at both ends, never empty.
-fn padded(values: impl Iterator<Item = f64>) -> std::ops::Range<f64> {
+pub(super) fn padded(values: impl Iterator<Item = f64>) -> std::ops::Range<f64> {
     let (low, high) = values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), x| (low.min(x), high.max(x)));
     if low > high {
         return 0.0..1.0;
@@ -244,6 +248,6 @@ fn padded(values: impl Iterator<Item = f64>) -> std::ops::Range<f64> {
 }
 
 /// A target's name as a part of a file's name.
-fn file_part(name: &str) -> String {
+pub(super) fn file_part(name: &str) -> String {
     name.chars().map(|c| if c.is_ascii_alphanumeric() || c == '-' || c == '_' { c } else { '_' }).collect()
 }

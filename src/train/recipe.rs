@@ -4,11 +4,12 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::committee::{CalibrationRecipe, Partner, Training};
 use crate::domain::{
     Basis, CompositionSchema, Element, ElementRange, Outputs, Parameter, ParameterKind, Schema, Target,
 };
 use crate::featurize::FeatureSpec;
-use crate::model::{Architecture, AttentionMode};
+use crate::model::{Architecture, AttentionMode, Share};
 
 /// Why a recipe cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -63,6 +64,15 @@ pub struct Recipe {
     pub network: NetworkRecipe,
     /// The training.
     pub training: Training,
+    /// Weight of the networks in the committee's answer.
+    #[serde(default)]
+    pub share: Share,
+    /// Who else sits in the committee.
+    #[serde(default)]
+    pub committee: Vec<Partner>,
+    /// How intervals and probabilities are calibrated.
+    #[serde(default)]
+    pub calibration: CalibrationRecipe,
 }
 
 /// Where the composition stands.
@@ -217,38 +227,6 @@ impl NetworkRecipe {
     }
 }
 
-/// The training loop's numbers.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Training {
-    /// Networks with seeds of their own whose outputs are averaged.
-    pub members: usize,
-    /// A network for each target, as in the paper.
-    #[serde(default)]
-    pub one_net_per_target: bool,
-    /// Optimizer steps.
-    pub steps: usize,
-    /// Rows per step; without it all rows.
-    #[serde(default)]
-    pub batch: Option<usize>,
-    /// Peak learning rate: linear warm-up, then cosine to 0.
-    pub learning_rate: f64,
-    /// Steps of warm-up.
-    pub warmup: usize,
-    /// Decoupled weight decay, on matrices only.
-    pub weight_decay: f64,
-    /// Gradients are scaled down to this norm.
-    pub clip_norm: f64,
-    /// Decay of the moving average of the parameters that is kept in the end.
-    pub ema: f64,
-    /// Label smoothing of a classification.
-    #[serde(default)]
-    pub label_smoothing: f64,
-    /// Training samples in the reference cohort (k-medoids), for `attention = "reference"`.
-    #[serde(default)]
-    pub cohort: usize,
-}
-
 impl Recipe {
     /// Reads and checks a recipe.
     ///
@@ -273,10 +251,19 @@ impl Recipe {
         composition.chain(processing.chain(outcomes).chain(group).cloned()).collect()
     }
 
-    /// Optimizer steps of one whole training, all its networks together.
+    /// Steps of one whole training, all members together, with those that are trained for calibration.
     pub fn steps(&self) -> usize {
         let parts = if self.training.one_net_per_target { self.targets.len() } else { 1 };
-        self.training.steps * self.training.members * parts
+        let once = |members: Option<usize>| {
+            let networks = self.training.steps * members.unwrap_or(self.training.members) * parts;
+            networks + self.committee.iter().map(|partner| partner.steps(members)).sum::<usize>()
+        };
+        once(None) + self.calibration.folds * once(Some(1))
+    }
+
+    /// The weights of the families, the networks' first.
+    pub fn shares(&self) -> Vec<Share> {
+        std::iter::once(self.share).chain(self.committee.iter().map(Partner::share)).collect()
     }
 
     /// Whether another recipe differs at most in words: scores of one then hold for the other.
@@ -294,7 +281,11 @@ impl Recipe {
         let in_name = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
         let name = |text: &str| (1..=64).contains(&text.len()) && text.chars().all(in_name);
         let training = &self.training;
-        let reference = self.network.architecture().attention == AttentionMode::Reference;
+        let image = self.features.image.is_some();
+        let anyone_sees = self.network.architecture().image.is_some() || self.committee.iter().any(Partner::sees_image);
+        let shares = self.shares();
+        let some = |pick: fn(&Share) -> f64| shares.iter().map(pick).sum::<f64>() > 0.0;
+        let never_negative = shares.iter().all(|share| share.near >= 0.0 && share.far >= 0.0);
         let names: Vec<&str> = self.processing.iter().map(|parameter| parameter.name.as_str()).collect();
         if !name(&self.name) {
             Some("name: use up to 64 letters, digits, - and _")
@@ -312,18 +303,18 @@ impl Recipe {
             Some("processing: a categorical parameter needs at least two levels")
         } else if self.processing.iter().any(|parameter| !parameter.default_fits()) {
             Some("processing: a default must be a number or \"median\", for a categorical parameter one of its levels")
-        } else if training.members == 0 || training.steps == 0 || training.batch.is_some_and(|batch| batch < 2) {
-            Some("training: members and steps must be at least 1, batch at least 2")
-        } else if !(0.0..1.0).contains(&training.ema) || !(0.0..1.0).contains(&training.label_smoothing) {
-            Some("training: ema and label_smoothing must be at least 0 and below 1")
-        } else if !(training.learning_rate > 0.0 && training.clip_norm > 0.0 && training.weight_decay >= 0.0) {
-            Some("training: learning_rate and clip_norm must be above 0, weight_decay not negative")
-        } else if reference && training.cohort == 0 {
-            Some("training: attention = \"reference\" needs a cohort")
+        } else if let Some(what) = training.contradiction(&self.network.architecture()) {
+            Some(what)
+        } else if let Some(what) = self.committee.iter().find_map(Partner::contradiction) {
+            Some(what)
+        } else if !never_negative || !some(|share| share.near) || !some(|share| share.far) {
+            Some("share: not below 0, and not 0 for the whole committee")
+        } else if self.calibration.folds == 1 || self.calibration.folds > 20 {
+            Some("calibration: folds must be 0 or 2 to 20")
         } else if training.one_net_per_target && self.class.is_some() {
             Some("training: one_net_per_target is for targets, not for a class")
-        } else if self.network.architecture().image.is_some() != self.features.image.is_some() {
-            Some("[network.image] and [features.image] go together")
+        } else if anyone_sees != image {
+            Some("[features.image] goes together with [network.image], or with a member of the committee that sees it")
         } else {
             None
         }

@@ -19,3 +19,4 @@ mod readme;
 mod story;
 mod support;
 mod table;
+mod trust;

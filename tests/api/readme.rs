@@ -1,10 +1,15 @@
-//! The README's curl lines, run as they stand against a server of this test.
+//! The README's curl lines, run as they stand against a server of this test; and what it shows of answers and scores.
+//!
+//! `MCVN_UPDATE_README=1 cargo test --release --test api readme` writes both anew from the shipped models.
 
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 
 use serde_json::Value;
 
 use crate::support::Server;
+
+const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
 
 /// Code blocks of the README that are marked with a language.
 pub(crate) fn blocks(language: &str) -> impl Iterator<Item = &'static str> {
@@ -12,25 +17,44 @@ pub(crate) fn blocks(language: &str) -> impl Iterator<Item = &'static str> {
     blocks.filter_map(move |block| block.strip_prefix(language))
 }
 
-/// `curl …` commands of the README's code blocks, continuation lines included.
-fn curl_lines() -> Vec<String> {
-    let mut commands = Vec::new();
-    for block in blocks("bash\n") {
-        let mut command = String::new();
-        for line in block.lines() {
-            if command.is_empty() && !line.starts_with("curl ") {
-                continue;
-            }
-            command += line;
-            command.push('\n');
-            // A command goes on after a backslash and inside quotes.
-            let open_quote = command.matches('\'').count() % 2 == 1;
-            if !line.ends_with('\\') && !open_quote {
-                commands.push(std::mem::take(&mut command));
-            }
+/// Changes the README where that is asked for; tests that do take turns.
+fn update(change: impl FnOnce(String) -> String) -> bool {
+    static TURN: Mutex<()> = Mutex::new(());
+    if std::env::var_os("MCVN_UPDATE_README").is_none() {
+        return false;
+    }
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    std::fs::write(PATH, change(std::fs::read_to_string(PATH).unwrap())).unwrap();
+    true
+}
+
+/// `curl …` commands of a code block, continuation lines included.
+fn curl_lines(block: &str) -> Vec<String> {
+    let (mut commands, mut command) = (Vec::new(), String::new());
+    for line in block.lines() {
+        if command.is_empty() && !line.starts_with("curl ") {
+            continue;
+        }
+        command += line;
+        command.push('\n');
+        // A command goes on after a backslash and inside quotes.
+        let open_quote = command.matches('\'').count() % 2 == 1;
+        if !line.ends_with('\\') && !open_quote {
+            commands.push(std::mem::take(&mut command));
         }
     }
     commands
+}
+
+async fn run(command: String) -> String {
+    let run = tokio::task::spawn_blocking(move || {
+        let script = Command::new("bash").arg("-c").arg(&command).current_dir(env!("CARGO_MANIFEST_DIR")).output();
+        (command, script.unwrap())
+    });
+    let (command, output) = run.await.unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success() && !text.contains("urn:mcvn:problem"), "{command}\n{text}");
+    text
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -40,32 +64,43 @@ async fn the_readmes_curl_lines_work() {
         return;
     }
     let server = Server::start().await;
-    let commands = curl_lines();
-    assert!(commands.len() >= 4, "{commands:?}");
-    let (mut outputs, mut answers) = (String::new(), Vec::new());
-    for command in commands {
-        let command = command.replace("http://localhost:8080", &server.url);
-        assert!(command.contains(&server.url), "{command}");
-        let run = tokio::task::spawn_blocking(move || {
-            let script = Command::new("bash").arg("-c").arg(&command).current_dir(env!("CARGO_MANIFEST_DIR")).output();
-            (command, script.unwrap())
-        });
-        let (command, output) = run.await.unwrap();
-        let text = String::from_utf8(output.stdout).unwrap();
-        assert!(output.status.success() && !text.contains("urn:mcvn:problem"), "{command}\n{text}");
-        outputs += &text;
-        answers.push(text);
+    let (mut outputs, mut count) = (String::new(), 0);
+    // A block of JSON shows the answers to the block of commands before it. All are kept, then compared.
+    let (mut answers, mut shown) = (Vec::new(), Vec::new());
+    for block in blocks("") {
+        if let Some(block) = block.strip_prefix("bash\n") {
+            answers = Vec::new();
+            for command in curl_lines(block) {
+                let local = command.replace("http://localhost:8080", &server.url);
+                assert!(local.contains(&server.url), "{local}");
+                answers.push(run(local).await);
+                count += 1;
+            }
+            outputs += &answers.concat();
+        } else if let Some(block) = block.strip_prefix("json\n") {
+            let parse = |answer: &String| serde_json::from_str(answer).unwrap();
+            shown.push((block, answers.iter().map(parse).collect::<Vec<Value>>()));
+        }
     }
+    assert!(count >= 4, "{count} commands");
     for word in ["fatigue_strength", "\"class\":\"BMG\"", "\"class\":\"RMG\"", "yield_strength"] {
         assert!(outputs.contains(word), "{word} is in no answer: {outputs}");
     }
-    let answers: Vec<Value> = answers.iter().filter_map(|answer| serde_json::from_str(answer).ok()).collect();
-    let shown: Vec<Value> = blocks("json\n")
-        .flat_map(|block| serde_json::Deserializer::from_str(block).into_iter().collect::<Result<Vec<_>, _>>().unwrap())
-        .collect();
-    assert_eq!(shown.len(), 3);
-    for shown in shown {
-        assert!(answers.iter().any(|answer| alike(answer, &shown)), "no answer is {shown:#}");
+    assert_eq!(shown.iter().map(|(_, answers)| answers.len()).sum::<usize>(), 3);
+    let fresh = |readme: String| {
+        let replace = |readme: String, (block, answers): &(&str, Vec<Value>)| {
+            readme.replace(block, &answers.iter().map(laid_out).collect::<String>())
+        };
+        shown.iter().fold(readme, replace)
+    };
+    if update(fresh) {
+        return;
+    }
+    for (block, answers) in &shown {
+        let block: Vec<Value> =
+            serde_json::Deserializer::from_str(block).into_iter().collect::<Result<_, _>>().unwrap();
+        let same = block.len() == answers.len() && block.iter().zip(answers).all(|(left, right)| alike(left, right));
+        assert!(same, "run: MCVN_UPDATE_README=1 cargo test --release --test api readme\n{block:#?}\n{answers:#?}");
     }
 }
 
@@ -73,11 +108,45 @@ async fn the_readmes_curl_lines_work() {
 fn alike(left: &Value, right: &Value) -> bool {
     match (left, right) {
         (Value::Number(left), Value::Number(right)) => (left.as_f64().unwrap() - right.as_f64().unwrap()).abs() < 0.01,
+        (Value::Array(left), Value::Array(right)) => {
+            left.len() == right.len() && left.iter().zip(right).all(|(left, right)| alike(left, right))
+        }
         (Value::Object(left), Value::Object(right)) => {
             left.len() == right.len()
                 && left.iter().all(|(key, value)| right.get(key).is_some_and(|other| alike(value, other)))
         }
         _ => left == right,
+    }
+}
+
+/// An answer as the README shows it: one line for each field, and for each property, where a line gets too long.
+fn laid_out(answer: &Value) -> String {
+    fn spread(value: &Value, indent: usize, room: usize) -> String {
+        let (line, Value::Object(fields)) = (on_one_line(value), value) else { return on_one_line(value) };
+        if line.len() <= room {
+            return line;
+        }
+        let field = |(key, value): (&String, &Value)| {
+            let key = format!("{}: ", Value::from(key.as_str()));
+            format!("{key}{}", spread(value, indent + 1, 118_usize.saturating_sub(indent + 1 + key.len())))
+        };
+        let fields: Vec<String> = fields.iter().map(field).collect();
+        let separator = format!(",\n{}", " ".repeat(indent + 1));
+        format!("{{{}}}", fields.join(&separator))
+    }
+    spread(answer, 0, 118) + "\n"
+}
+
+/// JSON with a space behind each comma and colon.
+fn on_one_line(value: &Value) -> String {
+    match value {
+        Value::Object(fields) => {
+            let field =
+                |(key, value): (&String, &Value)| format!("{}: {}", Value::from(key.as_str()), on_one_line(value));
+            format!("{{{}}}", fields.iter().map(field).collect::<Vec<_>>().join(", "))
+        }
+        Value::Array(items) => format!("[{}]", items.iter().map(on_one_line).collect::<Vec<_>>().join(", ")),
+        _ => value.to_string(),
     }
 }
 
@@ -110,14 +179,19 @@ fn scores() -> String {
 
 #[test]
 fn the_readmes_scores_are_the_manifests() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
-    let readme = std::fs::read_to_string(path).unwrap();
-    let (before, rest) = readme.split_once("<!-- scores:begin -->\n").unwrap();
-    let (there, after) = rest.split_once("<!-- scores:end -->").unwrap();
-    if std::env::var_os("MCVN_UPDATE_README").is_some() {
-        let updated = format!("{before}<!-- scores:begin -->\n{}<!-- scores:end -->{after}", scores());
-        std::fs::write(path, updated).unwrap();
+    let scores = scores();
+    fn parts(readme: &str) -> (&str, &str, &str) {
+        let (before, rest) = readme.split_once("<!-- scores:begin -->\n").unwrap();
+        let (there, after) = rest.split_once("<!-- scores:end -->").unwrap();
+        (before, there, after)
+    }
+    let fresh = |readme: String| {
+        let (before, _, after) = parts(&readme);
+        format!("{before}<!-- scores:begin -->\n{scores}<!-- scores:end -->{after}")
+    };
+    if update(fresh) {
         return;
     }
-    assert_eq!(there, scores(), "run: MCVN_UPDATE_README=1 cargo test --release --test api scores");
+    let readme = std::fs::read_to_string(PATH).unwrap();
+    assert_eq!(parts(&readme).1, scores, "run: MCVN_UPDATE_README=1 cargo test --release --test api readme");
 }

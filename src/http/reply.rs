@@ -1,0 +1,189 @@
+//! What an answer says: a model's numbers in words, units and names.
+//!
+//! Its own because it is the shape that clients rely on, and what the OpenAPI document shows of it; how a request gets
+//! here is [`super::answer`]'s.
+
+use serde::{Serialize, Serializer};
+use utoipa::ToSchema;
+
+use crate::domain::{Outputs, RawValue, Sample, Target, most_probable};
+use crate::model::{Bundle, Confidence, Predicted, Trust};
+
+/// The model that gave an answer.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub(super) struct ModelRef {
+    #[schema(example = "steel-fatigue")]
+    name: String,
+    #[schema(example = "3f9a1c2b7d10")]
+    version: String,
+}
+
+/// A number with its unit.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub(super) struct Quantity {
+    #[schema(example = 512.3)]
+    value: f64,
+    #[schema(example = "MPa")]
+    unit: String,
+    /// Lower and upper end of what a test of the sample will give, at the `confidence` that stands beside; left out
+    /// where the model is not calibrated.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Vec<f64>>, min_items = 2, max_items = 2, example = json!([489.0, 535.6]))]
+    interval: Option<[f64; 2]>,
+}
+
+/// How an input was read, and how far the answer can be trusted.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub(super) struct Reading {
+    /// Whether the input lies within what the model was trained on: values and amounts within their training ranges,
+    /// no element that was never seen, and not farther from the training rows than 99 % of held-out rows were.
+    in_domain: bool,
+    /// Why it does not.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(example = json!(["Ti (0.3000 wt%) was never seen in training"]))]
+    reasons: Vec<String>,
+    /// How many percent of the training rows were less new than the input when they were held out, rounded up; left out
+    /// where the model cannot tell, as of an element that it has never seen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 0, maximum = 100, example = 97)]
+    novelty_percentile: Option<u8>,
+    /// Process parameters that were not given, with the defaults taken.
+    #[serde(serialize_with = "as_map")]
+    #[schema(value_type = std::collections::HashMap<String, Scalar>)]
+    assumed: Vec<(String, Scalar)>,
+    /// What the user should know about how the input was read.
+    warnings: Vec<String>,
+}
+
+/// A number or a level.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+pub(super) enum Scalar {
+    Number(f64),
+    Text(String),
+}
+
+/// Predicted properties of one sample.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub(super) struct PropertyPrediction {
+    /// The properties of the model, by name.
+    #[serde(serialize_with = "as_map")]
+    #[schema(value_type = std::collections::HashMap<String, Quantity>)]
+    properties: Vec<(String, Quantity)>,
+    /// How often intervals hold what is measured, as a share: as asked, or 0.9. Left out where there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 0.5, maximum = 0.99, example = 0.9)]
+    confidence: Option<f64>,
+    #[serde(flatten)]
+    reading: Reading,
+}
+
+/// Predicted class of one sample.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub(super) struct ClassPrediction {
+    /// The most probable class.
+    #[schema(example = "BMG")]
+    class: String,
+    /// The probability of each class; they sum to 1.
+    #[serde(serialize_with = "as_map")]
+    #[schema(value_type = std::collections::HashMap<String, f64>)]
+    probabilities: Vec<(String, f64)>,
+    #[serde(flatten)]
+    reading: Reading,
+}
+
+/// What a model says of one sample.
+#[derive(Clone, Debug, Serialize)]
+#[serde(untagged)]
+pub(super) enum Prediction {
+    Properties(PropertyPrediction),
+    Class(ClassPrediction),
+}
+
+/// The answer to a single sample.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub(super) struct Single<P> {
+    pub(super) model: ModelRef,
+    #[serde(flatten)]
+    pub(super) prediction: P,
+    /// There and true for a model whose answers depend on what else is asked at the same time.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(super) batch_dependent: bool,
+}
+
+/// The answer to a list of samples, in their order.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub(super) struct Many<P> {
+    pub(super) model: ModelRef,
+    pub(super) predictions: Vec<P>,
+    /// There and true for a model whose answers depend on what else is asked at the same time.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(super) batch_dependent: bool,
+}
+
+/// A single sample or a list: the two forms of an answer, for the document.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+#[allow(dead_code, reason = "describes answers; they are built as Single or Many")]
+pub(super) enum Answer<P> {
+    Single(Single<P>),
+    Many(Many<P>),
+}
+
+pub(super) fn model_ref(bundle: &Bundle) -> ModelRef {
+    let manifest = bundle.manifest();
+    ModelRef { name: manifest.name.clone(), version: manifest.version.clone() }
+}
+
+/// Puts a model's numbers into words.
+pub(super) fn prediction(
+    bundle: &Bundle,
+    sample: &Sample,
+    predicted: &Predicted,
+    trust: &Trust,
+    confidence: Confidence,
+) -> Prediction {
+    let (manifest, values) = (bundle.manifest(), &predicted.values);
+    let reading = Reading {
+        in_domain: trust.in_domain(),
+        reasons: trust.reasons.clone(),
+        novelty_percentile: trust.novelty_percentile,
+        assumed: sample.assumed().iter().map(|(name, value)| (name.clone(), value_of(value))).collect(),
+        warnings: sample.warnings().to_vec(),
+    };
+    match &manifest.schema.outputs {
+        Outputs::Regression { targets } => {
+            let property = |(index, (target, value)): (usize, (&Target, &f64))| {
+                let interval = trust.intervals.get(index).map(|ends| ends.map(|end| rounded(end, 3)));
+                (target.name.clone(), Quantity { value: rounded(*value, 3), unit: target.unit.clone(), interval })
+            };
+            Prediction::Properties(PropertyPrediction {
+                properties: targets.iter().zip(values).enumerate().map(property).collect(),
+                confidence: manifest.has_intervals().then_some(confidence.level()),
+                reading,
+            })
+        }
+        Outputs::Classification { classes } => Prediction::Class(ClassPrediction {
+            class: classes[most_probable(values)].clone(),
+            probabilities: classes.iter().cloned().zip(values.iter().map(|value| rounded(*value, 6))).collect(),
+            reading,
+        }),
+    }
+}
+
+/// More digits than any measurement has would only look like accuracy.
+pub(super) fn rounded(value: f64, decimals: i32) -> f64 {
+    let factor = 10f64.powi(decimals);
+    (value * factor).round() / factor
+}
+
+fn value_of(value: &RawValue) -> Scalar {
+    match value {
+        RawValue::Number(number) => Scalar::Number(*number),
+        RawValue::Text(text) => Scalar::Text(text.clone()),
+    }
+}
+
+fn as_map<T: Serialize, S: Serializer>(entries: &[(String, T)], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(entries.iter().map(|(name, value)| (name, value)))
+}

@@ -1,0 +1,253 @@
+//! Extremely randomised trees (Geurts, Ernst, Wehenkel 2006), walked.
+//!
+//! Its own because a forest is no tensor: it reads scaled features on the CPU, whatever the device. Trees are
+//! grown by a library (see `train`); here each is an array in depth-first order, so that one of two children is
+//! the next node, and a node takes eight bytes.
+
+use std::collections::HashMap;
+
+use candle_core::{Device, Tensor};
+use serde::{Deserialize, Serialize};
+
+use super::bundle::BundleError;
+use super::member::{Inputs, Member, Said};
+use crate::featurize::PIXELS;
+
+/// The sizes of a forest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ForestConfig {
+    /// Trees for each output.
+    pub trees: usize,
+    /// Outputs.
+    pub outputs: usize,
+    /// Width of the feature row.
+    pub row_features: usize,
+    /// Whether the pixels follow the row's features.
+    pub image: bool,
+    /// Whether the outputs are class probabilities.
+    pub probabilities: bool,
+}
+
+/// One node of a tree.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Node {
+    /// `feature ≤ threshold` leads to the next node, anything else `skip` nodes further.
+    Split {
+        /// Which feature.
+        feature: usize,
+        /// In scaled units.
+        threshold: f32,
+        /// Nodes to the other child, from this one.
+        skip: usize,
+    },
+    /// The end.
+    Leaf(f32),
+}
+
+/// A packed node: feature and skip in one number (0 for a leaf), threshold or value in the other.
+#[derive(Clone, Copy)]
+struct Packed {
+    step: u32,
+    number: f32,
+}
+
+const FEATURE_BITS: u32 = 10;
+/// Most features that a node can name.
+pub const MOST_FEATURES: usize = 1 << FEATURE_BITS;
+/// Most nodes of a tree.
+const MOST_NODES: usize = 1 << (32 - FEATURE_BITS);
+
+/// A forest, ready to answer.
+pub(super) struct Forest {
+    config: ForestConfig,
+    nodes: Vec<Packed>,
+    /// The trees of output 0 come first.
+    trees: Vec<Tree>,
+}
+
+/// Where a tree starts, and how many steps the longest walk in it takes.
+struct Tree {
+    root: usize,
+    depth: usize,
+}
+
+/// Samples that walk a tree side by side: a walk alone waits for memory at every step.
+const LANES: usize = 8;
+
+impl Forest {
+    /// Reads a forest from the tensors of a bundle and checks that every walk ends within its tree.
+    pub(super) fn load(
+        config: &ForestConfig,
+        prefix: &str,
+        tensors: &HashMap<String, Tensor>,
+    ) -> Result<Self, BundleError> {
+        let get = |name: &str| {
+            let name = format!("{prefix}.{name}");
+            let tensor = tensors.get(&name).ok_or_else(|| BundleError::Weights(format!("{name} is missing")))?;
+            Ok::<_, BundleError>(tensor.to_device(&Device::Cpu)?)
+        };
+        let steps = get("steps")?.to_vec1::<u32>()?;
+        let numbers = get("numbers")?.to_vec1::<f32>()?;
+        let sizes = get("sizes")?.to_vec1::<u32>()?;
+        let wrong = |what: &str| BundleError::Weights(format!("{prefix}: {what}"));
+        let total: usize = sizes.iter().map(|size| *size as usize).sum();
+        if steps.len() != numbers.len() || total != steps.len() || sizes.len() != config.trees * config.outputs {
+            return Err(wrong("the trees do not fit together"));
+        }
+        let nodes: Vec<Packed> = steps.into_iter().zip(numbers).map(|(step, number)| Packed { step, number }).collect();
+        let width = config.row_features + if config.image { PIXELS } else { 0 };
+        let mut trees = Vec::with_capacity(sizes.len());
+        let mut root = 0;
+        for size in sizes {
+            let tree = &nodes[root..root + size as usize];
+            let depth = depth(tree, width).ok_or_else(|| wrong("a tree is damaged"))?;
+            trees.push(Tree { root, depth });
+            root += tree.len();
+        }
+        Ok(Self { config: config.clone(), nodes, trees })
+    }
+
+    /// The leaves that samples of `width` features each end in, added to every `stride`-th sum.
+    fn walk(&self, tree: &Tree, features: &[f32], width: usize, sums: &mut [f32], stride: usize) {
+        for (samples, sums) in features.chunks(LANES * width).zip(sums.chunks_mut(LANES * stride)) {
+            let mut at = [tree.root; LANES];
+            // No walk stops early, a leaf leads to itself: so nothing in here has to be guessed ahead.
+            for _ in 0..tree.depth {
+                for (at, sample) in at.iter_mut().zip(samples.chunks_exact(width)) {
+                    let node = self.nodes[*at];
+                    let (feature, skip) = unpack(node.step);
+                    let next = usize::from(node.step != 0);
+                    *at += if sample[feature] <= node.number { next } else { skip };
+                }
+            }
+            for (at, sum) in at.iter().zip(sums.iter_mut().step_by(stride)) {
+                *sum += self.nodes[*at].number;
+            }
+        }
+    }
+}
+
+/// Steps of the longest walk; `None` where a walk could leave the tree or its features.
+fn depth(tree: &[Packed], width: usize) -> Option<usize> {
+    let mut depths = vec![0; tree.len()];
+    let mut deepest = 0;
+    for (at, node) in tree.iter().enumerate() {
+        let (feature, skip) = unpack(node.step);
+        // Steps lead forward, within the tree: so every walk ends, at the latest in the last node.
+        if !node.number.is_finite() || (node.step != 0 && (skip < 2 || feature >= width || at + skip >= tree.len())) {
+            return None;
+        }
+        if node.step != 0 {
+            for next in [at + 1, at + skip] {
+                depths[next] = depths[next].max(depths[at] + 1);
+                deepest = deepest.max(depths[next]);
+            }
+        }
+    }
+    (!tree.is_empty()).then_some(deepest)
+}
+
+impl Member for Forest {
+    fn answer(&self, inputs: &Inputs) -> Result<Said, BundleError> {
+        let (outputs, trees) = (self.config.outputs, self.config.trees);
+        let row_width = self.config.row_features;
+        let width = row_width + if self.config.image { PIXELS } else { 0 };
+        let joined: Vec<f32>;
+        let features = match self.config.image {
+            false => &inputs.row_values,
+            true => {
+                let samples = inputs.row_values.chunks_exact(row_width).zip(inputs.pixel_values.chunks_exact(PIXELS));
+                joined = samples.flat_map(|(row, pixels)| row.iter().chain(pixels).copied()).collect();
+                &joined
+            }
+        };
+        let mut values = vec![0.0; inputs.count * outputs];
+        // Tree by tree: a tree fits the nearest cache, the forest does not.
+        for (index, tree) in self.trees.iter().enumerate() {
+            self.walk(tree, features, width, &mut values[index / trees..], outputs);
+        }
+        values.iter_mut().for_each(|value| *value /= trees as f32);
+        if self.config.probabilities {
+            for row in values.chunks_mut(outputs) {
+                let sum: f32 = row.iter().sum();
+                row.iter_mut().for_each(|value| *value /= sum.max(1e-6));
+            }
+        }
+        Ok(Said { values, novelty: None })
+    }
+}
+
+fn unpack(step: u32) -> (usize, usize) {
+    ((step & (MOST_FEATURES as u32 - 1)) as usize, (step >> FEATURE_BITS) as usize)
+}
+
+/// The tensors of a forest from its trees in the order of the outputs, by the names that loading reads.
+///
+/// # Errors
+/// A tree with more nodes or features than a node can name; a failure of the tensor library.
+pub fn forest_tensors(trees: &[Vec<Node>]) -> candle_core::Result<[(&'static str, Tensor); 3]> {
+    let (mut steps, mut numbers) = (Vec::new(), Vec::new());
+    for node in trees.iter().flatten() {
+        let (step, number) = match *node {
+            Node::Leaf(value) => (0, value),
+            Node::Split { feature, threshold, skip } => {
+                if feature >= MOST_FEATURES || skip >= MOST_NODES {
+                    candle_core::bail!("a tree of more than {MOST_FEATURES} features or {MOST_NODES} nodes");
+                }
+                ((skip as u32) << FEATURE_BITS | feature as u32, threshold)
+            }
+        };
+        steps.push(step);
+        numbers.push(number);
+    }
+    let sizes: Vec<u32> = trees.iter().map(|tree| tree.len() as u32).collect();
+    let device = Device::Cpu;
+    Ok([
+        ("steps", Tensor::new(steps, &device)?),
+        ("numbers", Tensor::new(numbers, &device)?),
+        ("sizes", Tensor::new(sizes, &device)?),
+    ])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn forest(trees: &[Vec<Node>]) -> Result<Forest, BundleError> {
+        let config =
+            ForestConfig { trees: trees.len(), outputs: 1, row_features: 2, image: false, probabilities: false };
+        let tensors = forest_tensors(trees).unwrap();
+        let tensors = tensors.into_iter().map(|(name, tensor)| (format!("f.{name}"), tensor)).collect();
+        Forest::load(&config, "f", &tensors)
+    }
+
+    fn split(feature: usize, threshold: f32, skip: usize) -> Node {
+        Node::Split { feature, threshold, skip }
+    }
+
+    #[test]
+    fn a_walk_ends_where_the_thresholds_lead() {
+        let tree = vec![split(0, 0.5, 2), Node::Leaf(1.0), split(1, -1.0, 2), Node::Leaf(2.0), Node::Leaf(3.0)];
+        let forest = forest(&[tree, vec![Node::Leaf(10.0)]]).unwrap();
+        let row_values = vec![0.5, 0.0, 0.6, -1.0, 0.6, 0.0];
+        let row = Tensor::from_slice(&row_values, (3, 2), &Device::Cpu).unwrap();
+        let inputs = Inputs { count: 3, row, pixels: None, row_values, pixel_values: Vec::new() };
+        assert_eq!(forest.answer(&inputs).unwrap().values, [5.5, 6.0, 6.5]);
+    }
+
+    #[test]
+    fn damaged_trees_are_refused() {
+        for tree in [
+            vec![],
+            vec![split(0, 0.0, 2), Node::Leaf(1.0)],
+            vec![split(2, 0.0, 2), Node::Leaf(1.0), Node::Leaf(1.0)],
+            vec![split(0, 0.0, 1), Node::Leaf(1.0), Node::Leaf(1.0)],
+            vec![Node::Leaf(f32::NAN)],
+        ] {
+            assert!(forest(&[tree]).is_err());
+        }
+        let config = ForestConfig { trees: 1, outputs: 1, row_features: 2, image: false, probabilities: false };
+        assert!(Forest::load(&config, "f", &HashMap::new()).is_err());
+    }
+}

@@ -1,0 +1,358 @@
+//! Passes over numbers that serving on a CPU does at once instead of one tensor operation after another.
+//!
+//! Its own because it is about speed alone: each function gives what the plain operations beside it give (to the last
+//! bits of an exponential), in one pass over memory. While training, where gradients are followed, and on a GPU the
+//! plain operations run.
+
+use candle_core::{CpuStorage, CustomOp2, CustomOp3, D, Layout, Result, Shape, Tensor};
+use candle_nn::ops;
+
+use super::config::Activation;
+
+/// Whether a fused pass may stand for plain operations on this tensor.
+fn fits(x: &Tensor) -> bool {
+    x.device().is_cpu() && !x.track_op()
+}
+
+/// e^x by 2^n · 2^f with a polynomial for 2^f: loops over it become vector code. The relative error is some 3e-7, and
+/// grows with |x| as that of the product x · log₂e does.
+#[inline(always)]
+fn exp(x: f32) -> f32 {
+    // Added and taken away, it rounds to whole numbers; the low bits of the sum are the whole number itself.
+    const MAGIC: f32 = 12_582_912.0;
+    let t = (x * std::f32::consts::LOG2_E).clamp(-126.0, 127.0);
+    let shifted = t + MAGIC;
+    let f = t - (shifted - MAGIC);
+    let p = 1.535_336_2e-4f32;
+    let p = p * f + 1.339_887_4e-3;
+    let p = p * f + 9.618_437e-3;
+    let p = p * f + 5.550_332_5e-2;
+    let p = p * f + 2.402_264_7e-1;
+    let p = p * f + 6.931_472e-1;
+    let p = p * f + 1.0;
+    let power = shifted.to_bits().wrapping_sub(MAGIC.to_bits()).wrapping_add(127) << 23;
+    p * f32::from_bits(power)
+}
+
+fn floats<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
+    match (layout.contiguous_offsets(), storage) {
+        (Some((start, end)), CpuStorage::F32(values)) => Ok(&values[start..end]),
+        _ => candle_core::bail!("a fused pass reads contiguous f32"),
+    }
+}
+
+/// activation(x + bias): x: (rows, width), bias: (width).
+pub(super) fn bias_activation(x: &Tensor, bias: &Tensor, activation: Activation) -> Result<Tensor> {
+    if fits(x) && matches!(activation, Activation::Identity | Activation::Relu | Activation::Silu) {
+        return x.apply_op2_no_bwd(bias, &BiasActivation(activation));
+    }
+    let x = x.broadcast_add(bias)?;
+    match activation {
+        Activation::Identity => Ok(x),
+        Activation::Relu => x.relu(),
+        Activation::Gelu => x.gelu(),
+        Activation::Silu => x.silu(),
+    }
+}
+
+struct BiasActivation(Activation);
+
+impl CustomOp2 for BiasActivation {
+    fn name(&self) -> &'static str {
+        "bias-activation"
+    }
+
+    fn cpu_fwd(&self, x: &CpuStorage, lx: &Layout, bias: &CpuStorage, lb: &Layout) -> Result<(CpuStorage, Shape)> {
+        let (x, bias) = (floats(x, lx)?, floats(bias, lb)?);
+        let mut out = Vec::with_capacity(x.len());
+        for row in x.chunks_exact(bias.len()) {
+            let sums = row.iter().zip(bias).map(|(x, bias)| x + bias);
+            match self.0 {
+                Activation::Relu => out.extend(sums.map(|x| x.max(0.0))),
+                Activation::Silu => out.extend(sums.map(|x| x / (1.0 + exp(-x)))),
+                Activation::Identity | Activation::Gelu => out.extend(sums),
+            }
+        }
+        Ok((CpuStorage::F32(out), lx.shape().clone()))
+    }
+}
+
+/// activation(patches · weights + bias) over gathered patches of one channel: image: (B, pixels), `patches` the pixels
+/// of each place, place by place, weights: (patch, channels) → (B, places, channels). `None` where it does not fit.
+pub(super) fn convolve(
+    image: &Tensor,
+    weights: &Tensor,
+    bias: &Tensor,
+    patches: &[u32],
+    activation: Activation,
+) -> Result<Option<Tensor>> {
+    if !fits(image) || weights.track_op() || activation == Activation::Gelu {
+        return Ok(None);
+    }
+    image.apply_op3_no_bwd(weights, bias, &Convolve { patches, activation }).map(Some)
+}
+
+struct Convolve<'a> {
+    patches: &'a [u32],
+    activation: Activation,
+}
+
+impl CustomOp3 for Convolve<'_> {
+    fn name(&self) -> &'static str {
+        "convolve"
+    }
+
+    fn cpu_fwd(
+        &self,
+        image: &CpuStorage,
+        l_image: &Layout,
+        weights: &CpuStorage,
+        l_weights: &Layout,
+        bias: &CpuStorage,
+        l_bias: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let (patch, channels) = l_weights.shape().dims2()?;
+        let (batch, pixels) = (l_image.dims()[0], l_image.shape().elem_count() / l_image.dims()[0].max(1));
+        let (image, weights) = (floats(image, l_image)?, floats(weights, l_weights)?);
+        let bias = floats(bias, l_bias)?;
+        let places = self.patches.len() / patch;
+        let mut out = Vec::with_capacity(batch * places * channels);
+        for image in image.chunks_exact(pixels) {
+            for place in self.patches.chunks_exact(patch) {
+                let from = out.len();
+                out.extend_from_slice(bias);
+                let sums = &mut out[from..];
+                for (pixel, weights) in place.iter().zip(weights.chunks_exact(channels)) {
+                    let value = image[*pixel as usize];
+                    sums.iter_mut().zip(weights).for_each(|(sum, weight)| *sum += value * weight);
+                }
+            }
+        }
+        match self.activation {
+            Activation::Relu => out.iter_mut().for_each(|x| *x = x.max(0.0)),
+            Activation::Silu => out.iter_mut().for_each(|x| *x /= 1.0 + exp(-*x)),
+            Activation::Identity | Activation::Gelu => (),
+        }
+        Ok((CpuStorage::F32(out), Shape::from((batch, places, channels))))
+    }
+}
+
+/// Each row's attention to stored keys, (heads, head width, n), and values, (heads, n, head width), and to itself.
+/// `qkv`: (rows, 3 · width), queries not yet scaled → (rows, width). `None` where it does not fit.
+pub(super) fn attend(qkv: &Tensor, keys: &Tensor, values: &Tensor) -> Result<Option<Tensor>> {
+    match fits(qkv) && !keys.track_op() {
+        true => qkv.apply_op3_no_bwd(keys, values, &Attend).map(Some),
+        false => Ok(None),
+    }
+}
+
+struct Attend;
+
+impl CustomOp3 for Attend {
+    fn name(&self) -> &'static str {
+        "attend"
+    }
+
+    fn cpu_fwd(
+        &self,
+        qkv: &CpuStorage,
+        l_qkv: &Layout,
+        keys: &CpuStorage,
+        l_keys: &Layout,
+        values: &CpuStorage,
+        l_values: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let (heads, deep, n) = l_keys.shape().dims3()?;
+        let (qkv, keys, values) = (floats(qkv, l_qkv)?, floats(keys, l_keys)?, floats(values, l_values)?);
+        let width = heads * deep;
+        let rows = qkv.len() / (3 * width);
+        let scale = 1.0 / (deep as f32).sqrt();
+        let mut out = vec![0.0f32; rows * width];
+        let mut weights = vec![0.0f32; n + 1];
+        for (row, out) in qkv.chunks_exact(3 * width).zip(out.chunks_exact_mut(width)) {
+            for head in 0..heads {
+                let part = |which: usize| &row[which * width + head * deep..][..deep];
+                let (query, own_key, own_value) = (part(0), part(1), part(2));
+                let (keys, values) = (&keys[head * deep * n..][..deep * n], &values[head * n * deep..][..n * deep]);
+                weights.fill(0.0);
+                for (q, line) in query.iter().zip(keys.chunks_exact(n)) {
+                    weights.iter_mut().zip(line).for_each(|(weight, key)| *weight += q * scale * key);
+                }
+                weights[n] = query.iter().zip(own_key).map(|(q, k)| q * scale * k).sum();
+                let largest = weights.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+                weights.iter_mut().for_each(|weight| *weight = exp(*weight - largest));
+                let share = 1.0 / weights.iter().sum::<f32>();
+                let out = &mut out[head * deep..][..deep];
+                for (weight, value) in weights.iter().zip(values.chunks_exact(deep).chain([own_value])) {
+                    out.iter_mut().zip(value).for_each(|(out, value)| *out += weight * share * value);
+                }
+            }
+        }
+        Ok((CpuStorage::F32(out), Shape::from((rows, width))))
+    }
+}
+
+/// The piecewise-linear encoding: x: (B, N), edges and slopes: (N, bins) → (B, N + N · bins).
+pub(super) fn encode(x: &Tensor, edges: &Tensor, slopes: &Tensor) -> Result<Tensor> {
+    if fits(x) && !edges.track_op() {
+        return x.apply_op3_no_bwd(edges, slopes, &Encode);
+    }
+    let ramps = x.unsqueeze(2)?.broadcast_sub(edges)?.broadcast_mul(slopes)?;
+    let ramps = (ramps.clamp(0f32, 1f32)? - 0.5)?.flatten_from(1)?;
+    Tensor::cat(&[x, &ramps], 1)
+}
+
+struct Encode;
+
+impl CustomOp3 for Encode {
+    fn name(&self) -> &'static str {
+        "encode"
+    }
+
+    fn cpu_fwd(
+        &self,
+        x: &CpuStorage,
+        lx: &Layout,
+        edges: &CpuStorage,
+        le: &Layout,
+        slopes: &CpuStorage,
+        ls: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let (features, bins) = le.shape().dims2()?;
+        let (x, edges, slopes) = (floats(x, lx)?, floats(edges, le)?, floats(slopes, ls)?);
+        let width = features * (1 + bins);
+        let rows = x.len() / features.max(1);
+        let mut out = Vec::with_capacity(rows * width);
+        for row in x.chunks_exact(features) {
+            out.extend_from_slice(row);
+            for ((x, edges), slopes) in row.iter().zip(edges.chunks_exact(bins)).zip(slopes.chunks_exact(bins)) {
+                let ramp = |(edge, slope): (&f32, &f32)| ((x - edge) * slope).clamp(0.0, 1.0) - 0.5;
+                out.extend(edges.iter().zip(slopes).map(ramp));
+            }
+        }
+        Ok((CpuStorage::F32(out), Shape::from((rows, width))))
+    }
+}
+
+/// The parts of a kernel of two blocks: see [`super::kernel`].
+pub(super) struct Kernel {
+    /// Squared norms of the scaled keys, by block.
+    pub(super) squares: [Vec<f32>; 2],
+    /// Width of the first block.
+    pub(super) first: usize,
+    /// e^v of the first block, the second, and their product.
+    pub(super) parts: [f32; 3],
+}
+
+impl Kernel {
+    /// `products`: −2 · x · keys of the first block, (B, keys); of the second block likewise, or the same where
+    /// there is none; `x`: scaled inputs of both, (B, width). `None` where it does not fit.
+    pub(super) fn forward(&self, first: &Tensor, second: &Tensor, x: &Tensor) -> Result<Option<Tensor>> {
+        match fits(x) {
+            true => first.apply_op3_no_bwd(second, x, self).map(Some),
+            false => Ok(None),
+        }
+    }
+}
+
+impl CustomOp3 for Kernel {
+    fn name(&self) -> &'static str {
+        "kernel"
+    }
+
+    fn cpu_fwd(
+        &self,
+        first: &CpuStorage,
+        l_first: &Layout,
+        second: &CpuStorage,
+        l_second: &Layout,
+        x: &CpuStorage,
+        lx: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let (first, second, x) = (floats(first, l_first)?, floats(second, l_second)?, floats(x, lx)?);
+        let (keys, width) = (self.squares[0].len(), lx.shape().dims2()?.1);
+        let norm = |part: &[f32]| part.iter().map(|x| x * x).sum::<f32>();
+        let matern = |squares: f32| {
+            let distance = (3.0 * squares.max(0.0) + 3e-9).sqrt();
+            (1.0 + distance) * exp(-distance)
+        };
+        let [own, other, product] = self.parts;
+        let mut out = Vec::with_capacity(first.len());
+        let lines = first.chunks_exact(keys).zip(second.chunks_exact(keys)).zip(x.chunks_exact(width));
+        for ((first, second), x) in lines {
+            let (a, b) = x.split_at(self.first);
+            let (a, b) = (norm(a), norm(b));
+            let blocks = first.iter().zip(&self.squares[0]);
+            if self.squares[1].is_empty() {
+                out.extend(blocks.map(|(product, square)| own * matern(product + square + a)));
+                continue;
+            }
+            let blocks = blocks.zip(second.iter().zip(&self.squares[1]));
+            out.extend(blocks.map(|((p, square), (q, other_square))| {
+                let (m, n) = (matern(p + square + a), matern(q + other_square + b));
+                m * (own + product * n) + other * n
+            }));
+        }
+        Ok((CpuStorage::F32(out), l_first.shape().clone()))
+    }
+}
+
+/// Softmax over the last axis. candle's fused one has no gradient; the plain one makes five passes.
+pub(super) fn softmax(scores: &Tensor) -> Result<Tensor> {
+    if scores.track_op() { ops::softmax(scores, D::Minus1) } else { ops::softmax_last_dim(scores) }
+}
+
+/// Layer norm over the last axis, likewise.
+pub(super) fn layer_norm(x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
+    if !x.track_op() {
+        return ops::layer_norm(&x.contiguous()?, weight, bias, 1e-5);
+    }
+    let centred = x.broadcast_sub(&x.mean_keepdim(D::Minus1)?)?;
+    let variance = centred.sqr()?.mean_keepdim(D::Minus1)?;
+    let scaled = centred.broadcast_div(&(variance + 1e-5)?.sqrt()?)?;
+    scaled.broadcast_mul(weight)?.broadcast_add(bias)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use candle_core::{Device, Var};
+
+    fn tensor(shape: &[usize]) -> Tensor {
+        let values: Vec<f32> = (0..shape.iter().product()).map(|i: usize| (i * 37 % 23) as f32 / 6.0 - 1.8).collect();
+        Tensor::from_vec(values, shape, &Device::Cpu).unwrap()
+    }
+
+    /// The same numbers, followed by gradients: so plain operations run.
+    fn followed(x: &Tensor) -> Tensor {
+        Var::from_tensor(x).unwrap().as_tensor().clone()
+    }
+
+    fn assert_close(a: &Tensor, b: &Tensor) {
+        let difference = (a - b).unwrap().abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap();
+        assert!(difference < 2e-6, "{difference}");
+    }
+
+    #[test]
+    fn exponential() {
+        for x in (-860..870).map(|x| x as f32 / 10.0) {
+            assert!((exp(x) / x.exp() - 1.0).abs() < 1e-6 * (1.0 + x.abs() / 10.0), "{x}: {} {}", exp(x), x.exp());
+        }
+        assert!(exp(-1e30) < 1e-37 && exp(1e30).is_finite());
+        assert!(exp(f32::NAN).is_nan());
+    }
+
+    #[test]
+    fn fused_is_what_plain_operations_give() {
+        let (x, bias) = (tensor(&[5, 7]), tensor(&[7]));
+        for activation in [Activation::Identity, Activation::Relu, Activation::Silu] {
+            let fused = bias_activation(&x, &bias, activation).unwrap();
+            assert_close(&fused, &bias_activation(&followed(&x), &bias, activation).unwrap());
+        }
+        let (edges, slopes) = (tensor(&[7, 3]), tensor(&[7, 3]).abs().unwrap());
+        let fused = encode(&x, &edges, &slopes).unwrap();
+        assert_close(&fused, &encode(&followed(&x), &edges, &slopes).unwrap());
+        assert_close(&layer_norm(&x, &bias, &bias).unwrap(), &layer_norm(&followed(&x), &bias, &bias).unwrap());
+        assert_close(&softmax(&x).unwrap(), &softmax(&followed(&x)).unwrap());
+    }
+}

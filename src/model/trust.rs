@@ -1,0 +1,168 @@
+//! How far one answer can be trusted: its intervals, and whether the sample is of the kind that the model knows.
+//!
+//! Its own because several doors say it (JSON, tables, the command line, the metrics) and must say the same. What was
+//! measured stands in [`super::calibration`]; here it meets a sample.
+
+use std::fmt;
+use std::str::FromStr;
+
+use super::bundle::Predicted;
+use super::calibration::{CONFIDENCE_PERCENT, DEFAULT_CONFIDENCE};
+use super::manifest::Manifest;
+use crate::domain::{Outputs, Sample};
+
+/// A sample that is newer to the model than this percentile of the held-out rows is out of domain.
+const NOVELTY_LIMIT_PERCENT: usize = 99;
+
+/// How often an interval holds the measured value, as a share: 0.5 to 0.99.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Confidence(f64);
+
+/// A confidence that no interval is given for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub struct ConfidenceError;
+
+impl fmt::Display for ConfidenceError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (least, largest) = Confidence::range();
+        write!(f, "must be a number from {least} to {largest}")
+    }
+}
+
+impl Confidence {
+    /// A level within the range that is calibrated.
+    ///
+    /// # Errors
+    /// Any other number.
+    pub fn new(level: f64) -> Result<Self, ConfidenceError> {
+        let (least, largest) = Self::range();
+        if (least..=largest).contains(&level) { Ok(Self(level)) } else { Err(ConfidenceError) }
+    }
+
+    /// The share.
+    pub fn level(self) -> f64 {
+        self.0
+    }
+
+    fn range() -> (f64, f64) {
+        (CONFIDENCE_PERCENT.0 as f64 / 100.0, CONFIDENCE_PERCENT.1 as f64 / 100.0)
+    }
+}
+
+impl Default for Confidence {
+    fn default() -> Self {
+        Self(DEFAULT_CONFIDENCE)
+    }
+}
+
+impl FromStr for Confidence {
+    type Err = ConfidenceError;
+
+    fn from_str(text: &str) -> Result<Self, ConfidenceError> {
+        text.trim().parse().map_err(|_| ConfidenceError).and_then(Self::new)
+    }
+}
+
+/// What stands behind the numbers of one answer.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Trust {
+    /// Lower and upper end for each target of a calibrated regression; else empty.
+    pub intervals: Vec<[f64; 2]>,
+    /// Why the sample lies outside of what the model was trained on; empty where it does not.
+    pub reasons: Vec<String>,
+    /// How many percent of the held-out training rows were less new to their model than this sample, rounded up;
+    /// `None` where the model cannot tell, as of a sample with an element that it has never seen.
+    pub novelty_percentile: Option<u8>,
+}
+
+impl Trust {
+    /// Whether the sample lies within what the model was trained on.
+    pub fn in_domain(&self) -> bool {
+        self.reasons.is_empty()
+    }
+}
+
+impl Manifest {
+    /// Whether answers come with intervals.
+    pub fn has_intervals(&self) -> bool {
+        self.calibration.as_ref().is_some_and(|calibration| !calibration.half_widths.is_empty())
+    }
+
+    /// Whether answers come with a percentile of novelty.
+    pub fn has_novelty(&self) -> bool {
+        self.calibration.as_ref().is_some_and(|calibration| !calibration.novelty.is_empty())
+    }
+
+    /// How far what the model said of a sample can be trusted. A sample is out of domain where a value or an amount
+    /// lies outside of its training range, an element was never seen, or it is farther from the training rows than
+    /// 99 % of those were that were held out.
+    pub fn trust(&self, sample: &Sample, predicted: &Predicted, confidence: Confidence) -> Trust {
+        let mut reasons = sample.out_of_domain().to_vec();
+        let Some(calibration) = &self.calibration else { return Trust { reasons, ..Trust::default() } };
+        let limit = calibration.novelty.get(NOVELTY_LIMIT_PERCENT);
+        let far = predicted.novelty.zip(limit).is_some_and(|(novelty, limit)| novelty > *limit);
+        if far {
+            let reason = format!(
+                "unlike the training data: farther from it than {NOVELTY_LIMIT_PERCENT} % of held-out rows were"
+            );
+            reasons.push(reason);
+        }
+        // An element never seen is no feature: the distance leaves it out and can only be too small.
+        let seen = self.schema.composition.knows(sample.composition());
+        let novelty = predicted.novelty.filter(|_| far || seen);
+        let percentile = novelty.and_then(|novelty| calibration.novelty_percentile(novelty));
+        let intervals = match &self.schema.outputs {
+            Outputs::Classification { .. } => Vec::new(),
+            Outputs::Regression { targets } => targets
+                .iter()
+                .zip(&predicted.values)
+                .enumerate()
+                .filter_map(|(index, (target, value))| {
+                    let half_width = calibration.half_width(index, confidence.level())?;
+                    Some(cut(*value, half_width, target.physical_limits()))
+                })
+                .collect(),
+        };
+        Trust { intervals, reasons, novelty_percentile: percentile.map(|percentile| percentile as u8) }
+    }
+}
+
+/// The interval around a value, its ends within what is physical. A value that is itself beyond a limit is not: then
+/// that end stays, for an interval must hold its value.
+fn cut(value: f64, half_width: f64, (least, largest): (Option<f64>, Option<f64>)) -> [f64; 2] {
+    let (low, high) = (value - half_width, value + half_width);
+    let low = least.filter(|least| *least <= value).map_or(low, |least| low.max(least));
+    let high = largest.filter(|largest| *largest >= value).map_or(high, |largest| high.min(largest));
+    [low, high]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn confidence_has_a_range() {
+        for level in [0.5, 0.8, 0.99] {
+            assert_eq!(Confidence::new(level).map(Confidence::level), Ok(level));
+        }
+        for level in [0.0, 0.49, 0.991, 1.0, 90.0, -0.9, f64::NAN, f64::INFINITY] {
+            assert_eq!(Confidence::new(level), Err(ConfidenceError), "{level}");
+        }
+        assert_eq!(" 0.8".parse::<Confidence>(), Confidence::new(0.8));
+        for text in ["", "NaN", "inf", "ninety", "0,9"] {
+            assert_eq!(text.parse::<Confidence>(), Err(ConfidenceError), "{text}");
+        }
+        assert_eq!(ConfidenceError.to_string(), "must be a number from 0.5 to 0.99");
+        assert_eq!(Confidence::new(DEFAULT_CONFIDENCE), Ok(Confidence::default()));
+    }
+
+    #[test]
+    fn ends_are_physical_and_hold_the_value() {
+        let percent = (Some(0.0), Some(100.0));
+        assert_eq!(cut(50.0, 10.0, percent), [40.0, 60.0]);
+        assert_eq!(cut(4.0, 10.0, percent), [0.0, 14.0]);
+        assert_eq!(cut(95.0, 10.0, percent), [85.0, 100.0]);
+        assert_eq!(cut(-2.0, 10.0, percent), [-12.0, 8.0]);
+        assert_eq!(cut(4.0, 10.0, (None, None)), [-6.0, 14.0]);
+    }
+}

@@ -1,0 +1,124 @@
+//! Calibration on held-out groups: intervals, the temperature of class probabilities, and what is near or far.
+//!
+//! Its own because it is measuring, not training. Each row is answered once by a committee that was trained without
+//! its group (cross-conformal calibration, Vovk 2015); the errors of those answers are what a user of a new group
+//! will meet, and a little more: the committees were smaller and saw fewer rows.
+
+use candle_core::Device;
+
+use super::dataset::{Dataset, Outcome};
+use super::evaluate::ask;
+use super::fit::{FitError, Trained};
+use super::folds::Protocol;
+use super::split::Split;
+use crate::model::{
+    BeforeAfter, Bundle, Calibration, Gate, Share, apply_temperature, half_widths, mix_families, percentiles,
+};
+
+/// What a committee that was trained without some rows said of them.
+pub(super) struct HeldOut {
+    rows: Vec<usize>,
+    /// By row and family, in units.
+    families: Vec<Vec<Vec<f64>>>,
+    novelty: Option<Vec<f64>>,
+}
+
+impl HeldOut {
+    pub(super) fn ask(trained: &Trained, data: &Dataset, fold: &Split, device: &Device) -> Result<Self, FitError> {
+        let bundle = trained.load(device)?;
+        let verdicts = ask(&bundle, fold.test.iter().map(|row| &data.samples[*row]), Bundle::verdicts)?;
+        let novelty = verdicts.iter().map(|verdict| verdict.novelty).collect();
+        let in_units = |families: Vec<Vec<f64>>| families.into_iter().map(|own| bundle.in_units(own)).collect();
+        let families = verdicts.into_iter().map(|verdict| in_units(verdict.families)).collect();
+        Ok(Self { rows: fold.test.clone(), families, novelty })
+    }
+}
+
+/// From the answers for all rows, held out in turn.
+pub(super) fn calibrate(
+    shares: &[Share],
+    data: &Dataset,
+    protocol: Protocol,
+    held_out: &[HeldOut],
+) -> (Option<Gate>, Calibration) {
+    let novelty: Option<Vec<Vec<f64>>> = held_out.iter().map(|part| part.novelty.clone()).collect();
+    let novelty = novelty.map(|parts| percentiles(parts.concat())).unwrap_or_default();
+    // Most rows of unseen groups are far. A row whose group was seen has a fraction of their novelty.
+    let gate = (!novelty.is_empty()).then(|| Gate { near: 0.25 * novelty[50], far: 0.5 * novelty[50] });
+    let mut calibration =
+        Calibration { protocol: protocol.name().to_owned(), folds: held_out.len(), novelty, ..Calibration::default() };
+    let answers: Vec<(usize, Vec<f64>)> = held_out
+        .iter()
+        .flat_map(|part| {
+            part.rows.iter().enumerate().map(move |(index, row)| {
+                let farness =
+                    gate.zip(part.novelty.as_ref()).map_or(1.0, |(gate, novelty)| gate.farness(novelty[index]));
+                (*row, mix_families(shares, &part.families[index], farness))
+            })
+        })
+        .collect();
+    let mut errors: Vec<Vec<f64>> = Vec::new();
+    let mut classes: Vec<(usize, Vec<f64>)> = Vec::new();
+    for (row, answer) in answers {
+        match &data.outcomes[row] {
+            Outcome::Values(values) => {
+                errors.resize(values.len(), Vec::new());
+                for ((errors, answer), value) in errors.iter_mut().zip(answer).zip(values) {
+                    errors.push((answer - value).abs());
+                }
+            }
+            Outcome::Class(class) => classes.push((*class, answer)),
+        }
+    }
+    calibration.half_widths = errors.into_iter().map(half_widths).collect();
+    if !classes.is_empty() {
+        let temperature = best_temperature(&classes);
+        let after = |(class, answer): &(usize, Vec<f64>)| {
+            let mut answer = answer.clone();
+            apply_temperature(&mut answer, temperature);
+            (*class, answer)
+        };
+        let calibrated: Vec<(usize, Vec<f64>)> = classes.iter().map(after).collect();
+        calibration.temperature = Some(temperature);
+        calibration.probabilities = Some(BeforeAfter {
+            log_loss_before: log_loss(&classes),
+            log_loss_after: log_loss(&calibrated),
+            ece_before: expected_calibration_error(&classes),
+            ece_after: expected_calibration_error(&calibrated),
+        });
+    }
+    (gate, calibration)
+}
+
+/// The temperature of the least log loss, to a hundredth.
+fn best_temperature(rows: &[(usize, Vec<f64>)]) -> f64 {
+    let loss = |hundredths: u32| {
+        let temperature = f64::from(hundredths) / 100.0;
+        let cooled = |(class, answer): &(usize, Vec<f64>)| {
+            let mut answer = answer.clone();
+            apply_temperature(&mut answer, temperature);
+            (*class, answer)
+        };
+        log_loss(&rows.iter().map(cooled).collect::<Vec<_>>())
+    };
+    let best = (50..=300).step_by(10).min_by(|a, b| loss(*a).total_cmp(&loss(*b))).unwrap_or(100);
+    let best = (best - 9..=best + 9).min_by(|a, b| loss(*a).total_cmp(&loss(*b))).unwrap_or(100);
+    f64::from(best) / 100.0
+}
+
+/// Mean −ln of the probability of what was measured.
+fn log_loss(rows: &[(usize, Vec<f64>)]) -> f64 {
+    rows.iter().map(|(class, answer)| -answer[*class].max(1e-15).ln()).sum::<f64>() / rows.len().max(1) as f64
+}
+
+/// The gap between the greatest probability and how often its class was right, averaged over ten bins.
+pub(super) fn expected_calibration_error(rows: &[(usize, Vec<f64>)]) -> f64 {
+    let mut bins = [(0.0, 0.0); 10];
+    for (class, answer) in rows {
+        let chosen = crate::domain::most_probable(answer);
+        let bin = ((answer[chosen] * 10.0) as usize).min(9);
+        bins[bin].0 += answer[chosen];
+        bins[bin].1 += f64::from(u8::from(chosen == *class));
+    }
+    bins.iter().map(|(promised, kept)| (promised - kept).abs()).sum::<f64>() / rows.len().max(1) as f64
+}

@@ -1,0 +1,187 @@
+//! The members of a committee as a recipe describes them: networks and how they train, kernel attention, forests.
+//!
+//! Its own beside [`super::recipe`], which says what the columns of a file are: this says what learns from them.
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::{Architecture, AttentionMode, Share};
+
+/// The training loop's numbers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Training {
+    /// Networks with seeds of their own whose outputs are averaged.
+    pub members: usize,
+    /// A network for each target, as in the paper.
+    #[serde(default)]
+    pub one_net_per_target: bool,
+    /// Optimizer steps.
+    pub steps: usize,
+    /// Rows per step; without it all rows.
+    #[serde(default)]
+    pub batch: Option<usize>,
+    /// Peak learning rate: linear warm-up, then cosine to 0.
+    pub learning_rate: f64,
+    /// Steps of warm-up.
+    pub warmup: usize,
+    /// Decoupled weight decay, on matrices only.
+    pub weight_decay: f64,
+    /// Gradients are scaled down to this norm.
+    pub clip_norm: f64,
+    /// Decay of the moving average of the parameters that is kept in the end.
+    pub ema: f64,
+    /// Label smoothing of a classification.
+    #[serde(default)]
+    pub label_smoothing: f64,
+    /// Training samples in the reference cohort (k-medoids), for `attention = "reference"`.
+    #[serde(default)]
+    pub cohort: usize,
+}
+
+impl Training {
+    pub(super) fn contradiction(&self, network: &Architecture) -> Option<&'static str> {
+        if self.members == 0 || self.steps == 0 || self.batch.is_some_and(|batch| batch < 2) {
+            Some("training: members and steps must be at least 1, batch at least 2")
+        } else if !(0.0..1.0).contains(&self.ema) || !(0.0..1.0).contains(&self.label_smoothing) {
+            Some("training: ema and label_smoothing must be at least 0 and below 1")
+        } else if !(self.learning_rate > 0.0 && self.clip_norm > 0.0 && self.weight_decay >= 0.0) {
+            Some("training: learning_rate and clip_norm must be above 0, weight_decay not negative")
+        } else if network.attention == AttentionMode::Reference && self.cohort == 0 {
+            Some("training: attention = \"reference\" needs a cohort")
+        } else {
+            None
+        }
+    }
+}
+
+/// A family of the committee beside the networks of `[network]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Partner {
+    /// Networks of another shape.
+    Network(Box<NetworkPartner>),
+    /// Kernel attention over learned keys.
+    Kernel(KernelPartner),
+    /// Extremely randomised trees, or a random forest.
+    Forest(ForestPartner),
+}
+
+impl Partner {
+    /// Its weight in the committee's answer.
+    pub fn share(&self) -> Share {
+        match self {
+            Self::Network(own) => own.share,
+            Self::Kernel(own) => own.share,
+            Self::Forest(own) => own.share,
+        }
+    }
+
+    /// Whether it reads the image.
+    pub(super) fn sees_image(&self) -> bool {
+        match self {
+            Self::Network(own) => own.network.image.is_some(),
+            Self::Kernel(own) => own.components > 0,
+            Self::Forest(own) => own.image,
+        }
+    }
+
+    pub(super) fn contradiction(&self) -> Option<&'static str> {
+        match self {
+            Self::Network(own) => own.training.contradiction(&own.network),
+            Self::Kernel(own) if own.keys < 2 || own.steps == 0 || !own.learning_rate.is_normal() => {
+                Some("committee: a kernel needs at least 2 keys, a step and a learning_rate")
+            }
+            Self::Forest(own) if own.trees == 0 || own.min_leaf == 0 || own.tried == Some(0) => {
+                Some("committee: a forest needs at least a tree, a row in a leaf and a feature to try")
+            }
+            Self::Kernel(_) | Self::Forest(_) => None,
+        }
+    }
+
+    /// Steps of training it once, `members` networks where it is made of networks.
+    pub(super) fn steps(&self, members: Option<usize>) -> usize {
+        match self {
+            Self::Network(own) => own.training.steps * members.unwrap_or(own.training.members),
+            Self::Kernel(own) => own.steps,
+            Self::Forest(_) => 1,
+        }
+    }
+}
+
+/// Networks of another shape than `[network]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NetworkPartner {
+    /// Weight in the answer.
+    #[serde(default)]
+    pub share: Share,
+    /// Their sizes.
+    pub network: Architecture,
+    /// Their training.
+    pub training: Training,
+}
+
+/// Kernel attention over learned keys.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KernelPartner {
+    /// Weight in the answer.
+    #[serde(default)]
+    pub share: Share,
+    /// Learned keys (fewer where there are fewer rows).
+    pub keys: usize,
+    /// Steps of Adam on the bound of the marginal likelihood.
+    pub steps: usize,
+    /// Its learning rate.
+    pub learning_rate: f64,
+    /// Principal components of the image that join the composition.
+    #[serde(default)]
+    pub components: usize,
+}
+
+/// How a tree finds its splits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Splits {
+    /// At random thresholds, over all rows (extremely randomised trees).
+    #[default]
+    Random,
+    /// At the best thresholds, over a bootstrap sample of the rows (a random forest).
+    Best,
+}
+
+/// A forest.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ForestPartner {
+    /// Weight in the answer.
+    #[serde(default)]
+    pub share: Share,
+    /// How its trees split.
+    #[serde(default)]
+    pub splits: Splits,
+    /// Trees for each output.
+    pub trees: usize,
+    /// Least rows in a leaf.
+    pub min_leaf: usize,
+    /// Features tried at each split; without it all of them.
+    #[serde(default)]
+    pub tried: Option<usize>,
+    /// Whether the trees read the image, too.
+    #[serde(default)]
+    pub image: bool,
+}
+
+/// How intervals and probabilities are calibrated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CalibrationRecipe {
+    /// Folds that rows are held out in, whole groups together; 0 for no calibration.
+    pub folds: usize,
+}
+
+impl Default for CalibrationRecipe {
+    fn default() -> Self {
+        Self { folds: 5 }
+    }
+}

@@ -1,0 +1,125 @@
+//! Training rows as scaled numbers, ready for any member.
+//!
+//! Its own because scalers are fitted here, on these rows only, and every member reads the same numbers.
+
+use candle_core::{Device, Tensor};
+
+use super::dataset::{Dataset, Outcome};
+use super::recipe::{Recipe, ScalingKind};
+use crate::domain::{Outputs, Schema};
+use crate::featurize::{ColumnStatistics, Features, PIXELS, Scaler, StandardScaler, featurize, row_width};
+use crate::model::Scaling;
+
+/// The rows that a committee learns from.
+pub(super) struct Material {
+    pub(super) schema: Schema,
+    pub(super) scaling: Scaling,
+    pub(super) count: usize,
+    /// Scaled, row by row.
+    pub(super) row: Vec<f32>,
+    pub(super) pixels: Option<Vec<f32>>,
+    pub(super) outcomes: Outcomes,
+}
+
+pub(super) enum Outcomes {
+    /// Standardised, row by row.
+    Values {
+        values: Vec<f32>,
+        width: usize,
+    },
+    Classes {
+        classes: Vec<usize>,
+        count: usize,
+    },
+}
+
+impl Material {
+    pub(super) fn prepare(recipe: &Recipe, data: &Dataset, rows: &[usize]) -> Self {
+        let schema = data.schema(recipe, rows);
+        let featurized: Vec<Features> =
+            rows.iter().map(|row| featurize(&data.samples[*row], &schema, &recipe.features)).collect();
+        let width = row_width(&schema, &recipe.features);
+        let row_scaler = scaler(recipe.scaling.row, width, featurized.iter().map(|features| features.row.as_slice()));
+        let images = || featurized.iter().filter_map(|features| features.pixels.as_ref()).map(|p| p.as_slice());
+        let pixel_scaler = recipe.features.image.map(|_| scaler(recipe.scaling.image, PIXELS, images()));
+        let mut row = Vec::with_capacity(rows.len() * width);
+        featurized.iter().for_each(|features| row_scaler.extend(&features.row, &mut row));
+        let pixels = pixel_scaler.as_ref().map(|scaler| {
+            let mut pixels = Vec::with_capacity(rows.len() * PIXELS);
+            images().for_each(|image| scaler.extend(image, &mut pixels));
+            pixels
+        });
+        let (outcomes, targets) = outcomes(data, rows, &schema.outputs);
+        let scaling = Scaling { row: row_scaler, pixels: pixel_scaler, targets };
+        Self { schema, scaling, count: rows.len(), row, pixels, outcomes }
+    }
+
+    /// N, the width of the feature row.
+    pub(super) fn width(&self) -> usize {
+        self.scaling.row.width()
+    }
+
+    /// (rows, N)
+    pub(super) fn row_tensor(&self, device: &Device) -> candle_core::Result<Tensor> {
+        Tensor::from_slice(&self.row, (self.count, self.width()), device)
+    }
+
+    /// (rows, 504)
+    pub(super) fn pixel_tensor(&self, device: &Device) -> candle_core::Result<Option<Tensor>> {
+        self.pixels.as_ref().map(|pixels| Tensor::from_slice(pixels, (self.count, PIXELS), device)).transpose()
+    }
+
+    /// Standardised targets of some outputs, or smoothed class probabilities, row by row.
+    pub(super) fn wanted(&self, outputs: &[usize], smoothing: f64) -> Vec<f32> {
+        match &self.outcomes {
+            Outcomes::Values { values, width } => {
+                values.chunks(*width).flat_map(|row| outputs.iter().map(|output| row[*output])).collect()
+            }
+            Outcomes::Classes { classes, count } => {
+                let share = smoothing / *count as f64;
+                let probability = |class: usize, own: usize| if class == own { 1.0 - smoothing + share } else { share };
+                classes.iter().flat_map(|own| (0..*count).map(|class| probability(class, *own) as f32)).collect()
+            }
+        }
+    }
+
+    /// Whether the outcomes are classes.
+    pub(super) fn classes(&self) -> bool {
+        matches!(self.outcomes, Outcomes::Classes { .. })
+    }
+}
+
+fn scaler<'a>(kind: ScalingKind, width: usize, rows: impl IntoIterator<Item = &'a [f64]>) -> Scaler {
+    let statistics = ColumnStatistics::over(width, rows);
+    match kind {
+        ScalingKind::Standard { clip } => Scaler::standard(&statistics, clip),
+        ScalingKind::MinMax => Scaler::min_max(&statistics, 1.0, false),
+        ScalingKind::Grey => Scaler::min_max(&statistics, 255.0, true),
+    }
+}
+
+fn outcomes(data: &Dataset, rows: &[usize], outputs: &Outputs) -> (Outcomes, Option<StandardScaler>) {
+    match outputs {
+        Outputs::Classification { classes: names } => {
+            let class = |row: &usize| match &data.outcomes[*row] {
+                Outcome::Class(class) => *class,
+                Outcome::Values(_) => 0,
+            };
+            (Outcomes::Classes { classes: rows.iter().map(class).collect(), count: names.len() }, None)
+        }
+        Outputs::Regression { targets } => {
+            let measured = || {
+                rows.iter().filter_map(|row| match &data.outcomes[*row] {
+                    Outcome::Values(values) => Some(values.as_slice()),
+                    Outcome::Class(_) => None,
+                })
+            };
+            let scaler = StandardScaler::fit(&ColumnStatistics::over(targets.len(), measured()));
+            let scaled = |row: &[f64]| {
+                row.iter().enumerate().map(|(target, value)| scaler.scale(target, *value) as f32).collect::<Vec<_>>()
+            };
+            let values = measured().flat_map(scaled).collect();
+            (Outcomes::Values { values, width: targets.len() }, Some(scaler))
+        }
+    }
+}
