@@ -5,6 +5,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+#[path = "training/committee.rs"]
+mod committee;
 #[path = "training/report.rs"]
 mod report;
 

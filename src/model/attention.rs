@@ -152,3 +152,25 @@ impl Attention {
         of_others + of_itself
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::fused::tests::{assert_close, followed, tensor};
+    use crate::model::init::SeededParameters;
+    use candle_core::{DType, Device};
+
+    #[test]
+    fn attending_at_once_is_what_plain_operations_give() {
+        let parameters = SeededParameters::new(5);
+        let draw = VarBuilder::from_backend(Box::new(parameters.clone()), DType::F32, Device::Cpu);
+        Attention::new(8, 2, draw).unwrap();
+        let tensors = parameters.variables().into_iter().map(|(name, v)| (name, v.as_detached_tensor())).collect();
+        let serving = Attention::new(8, 2, VarBuilder::from_tensors(tensors, DType::F32, &Device::Cpu)).unwrap();
+        let stored = KeysValues { keys: tensor(&[2, 4, 5]), values: tensor(&[2, 5, 4]) };
+        let x = tensor(&[3, 8]);
+        let (fused, _) = serving.forward(&x, &Memory::Stored(&stored)).unwrap();
+        let (plain, _) = serving.forward(&followed(&x), &Memory::Stored(&stored)).unwrap();
+        assert_close(&fused, &plain);
+    }
+}

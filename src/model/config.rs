@@ -134,7 +134,7 @@ impl McvnConfig {
         const LARGEST: usize = 65_536;
         let shape = &self.architecture;
         let image = shape.image.iter().flat_map(|image| image.channels.iter().copied().chain([image.width]));
-        let convolutions = |image: &ImageChannel| if image.components.is_some() { 0..=0 } else { 1..=4 };
+        let convolutions = |image: &ImageChannel| if image.components.is_some() { 0..=0 } else { 0..=4 };
         if shape.image.as_ref().is_some_and(|image| !convolutions(image).contains(&image.channels.len())) {
             return Err(ConfigError("an image channel has one to four convolutions, or components".to_owned()));
         }

@@ -1,7 +1,7 @@
-//! Extremely randomised trees (Geurts, Ernst, Wehenkel 2006), walked.
+//! Trees, walked: extremely randomised ones (Geurts, Ernst, Wehenkel 2006), a random forest, or boosted ones.
 //!
 //! Its own because a forest is no tensor: it reads scaled features on the CPU, whatever the device. Trees are
-//! grown by a library (see `train`); here each is an array in depth-first order, so that one of two children is
+//! grown by libraries (see `train`); here each is an array in depth-first order, so that one of two children is
 //! the next node, and a node takes eight bytes.
 
 use std::collections::HashMap;
@@ -27,6 +27,9 @@ pub struct ForestConfig {
     pub image: bool,
     /// Whether the outputs are class probabilities.
     pub probabilities: bool,
+    /// Whether trees correct one another, so that their leaves are added up (of a class: log odds), not averaged.
+    #[serde(default)]
+    pub boosted: bool,
 }
 
 /// One node of a tree.
@@ -167,7 +170,11 @@ impl Member for Forest {
         for (index, tree) in self.trees.iter().enumerate() {
             self.walk(tree, features, width, &mut values[index / trees..], outputs);
         }
-        values.iter_mut().for_each(|value| *value /= trees as f32);
+        match (self.config.boosted, self.config.probabilities) {
+            (false, _) => values.iter_mut().for_each(|value| *value /= trees as f32),
+            (true, true) => values.iter_mut().for_each(|odds| *odds = 1.0 / (1.0 + (-*odds).exp())),
+            (true, false) => {}
+        }
         if self.config.probabilities {
             for row in values.chunks_mut(outputs) {
                 let sum: f32 = row.iter().sum();
@@ -215,11 +222,20 @@ mod tests {
     use super::*;
 
     fn forest(trees: &[Vec<Node>]) -> Result<Forest, BundleError> {
-        let config =
-            ForestConfig { trees: trees.len(), outputs: 1, row_features: 2, image: false, probabilities: false };
+        load(trees, 1, false, false)
+    }
+
+    fn load(trees: &[Vec<Node>], outputs: usize, boosted: bool, probabilities: bool) -> Result<Forest, BundleError> {
+        let trees_each = trees.len() / outputs;
+        let config = ForestConfig { trees: trees_each, outputs, row_features: 2, image: false, probabilities, boosted };
         let tensors = forest_tensors(trees).unwrap();
         let tensors = tensors.into_iter().map(|(name, tensor)| (format!("f.{name}"), tensor)).collect();
         Forest::load(&config, "f", &tensors)
+    }
+
+    fn inputs(row_values: Vec<f32>) -> Inputs {
+        let row = Tensor::from_slice(&row_values, (row_values.len() / 2, 2), &Device::Cpu).unwrap();
+        Inputs { count: row_values.len() / 2, row, pixels: None, row_values, pixel_values: Vec::new() }
     }
 
     fn split(feature: usize, threshold: f32, skip: usize) -> Node {
@@ -230,10 +246,25 @@ mod tests {
     fn a_walk_ends_where_the_thresholds_lead() {
         let tree = vec![split(0, 0.5, 2), Node::Leaf(1.0), split(1, -1.0, 2), Node::Leaf(2.0), Node::Leaf(3.0)];
         let forest = forest(&[tree, vec![Node::Leaf(10.0)]]).unwrap();
-        let row_values = vec![0.5, 0.0, 0.6, -1.0, 0.6, 0.0];
-        let row = Tensor::from_slice(&row_values, (3, 2), &Device::Cpu).unwrap();
-        let inputs = Inputs { count: 3, row, pixels: None, row_values, pixel_values: Vec::new() };
+        let inputs = inputs(vec![0.5, 0.0, 0.6, -1.0, 0.6, 0.0]);
         assert_eq!(forest.answer(&inputs).unwrap().values, [5.5, 6.0, 6.5]);
+    }
+
+    #[test]
+    fn boosted_trees_add_up() {
+        let tree = vec![split(0, 0.5, 2), Node::Leaf(1.0), Node::Leaf(2.0)];
+        let trees = [vec![Node::Leaf(10.0)], tree];
+        let forest = load(&trees, 1, true, false).unwrap();
+        assert_eq!(forest.answer(&inputs(vec![0.5, 0.0, 0.6, 0.0])).unwrap().values, [11.0, 12.0]);
+    }
+
+    #[test]
+    fn boosted_log_odds_become_probabilities() {
+        // Odds of 3 : 1 and 1 : 3.
+        let odds = 3.0f32.ln();
+        let forest = load(&[vec![Node::Leaf(odds)], vec![Node::Leaf(-odds)]], 2, true, true).unwrap();
+        let said = forest.answer(&inputs(vec![0.0, 0.0])).unwrap().values;
+        assert!((said[0] - 0.75).abs() < 1e-6 && (said[1] - 0.25).abs() < 1e-6, "{said:?}");
     }
 
     #[test]
@@ -247,7 +278,7 @@ mod tests {
         ] {
             assert!(forest(&[tree]).is_err());
         }
-        let config = ForestConfig { trees: 1, outputs: 1, row_features: 2, image: false, probabilities: false };
+        let config = forest(&[vec![Node::Leaf(1.0)]]).unwrap().config;
         assert!(Forest::load(&config, "f", &HashMap::new()).is_err());
     }
 }

@@ -314,21 +314,21 @@ pub(super) fn layer_norm(x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<T
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use candle_core::{Device, Var};
 
-    fn tensor(shape: &[usize]) -> Tensor {
+    pub(in crate::model) fn tensor(shape: &[usize]) -> Tensor {
         let values: Vec<f32> = (0..shape.iter().product()).map(|i: usize| (i * 37 % 23) as f32 / 6.0 - 1.8).collect();
         Tensor::from_vec(values, shape, &Device::Cpu).unwrap()
     }
 
     /// The same numbers, followed by gradients: so plain operations run.
-    fn followed(x: &Tensor) -> Tensor {
+    pub(in crate::model) fn followed(x: &Tensor) -> Tensor {
         Var::from_tensor(x).unwrap().as_tensor().clone()
     }
 
-    fn assert_close(a: &Tensor, b: &Tensor) {
+    pub(in crate::model) fn assert_close(a: &Tensor, b: &Tensor) {
         let difference = (a - b).unwrap().abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap();
         assert!(difference < 2e-6, "{difference}");
     }
@@ -348,6 +348,14 @@ mod tests {
         for activation in [Activation::Identity, Activation::Relu, Activation::Silu] {
             let fused = bias_activation(&x, &bias, activation).unwrap();
             assert_close(&fused, &bias_activation(&followed(&x), &bias, activation).unwrap());
+        }
+        let (image, weights, offsets) = (tensor(&[3, 6, 1]), tensor(&[2, 4]), tensor(&[4]));
+        let patches = Tensor::new(&[0u32, 2, 1, 3, 5, 4], &Device::Cpu).unwrap();
+        for activation in [Activation::Identity, Activation::Relu, Activation::Silu] {
+            let fused = convolve(&image, &weights, &offsets, &patches.to_vec1().unwrap(), activation).unwrap().unwrap();
+            let gathered = image.index_select(&patches, 1).unwrap().reshape((9, 2)).unwrap();
+            let plain = bias_activation(&followed(&gathered.matmul(&weights).unwrap()), &offsets, activation).unwrap();
+            assert_close(&fused, &plain.reshape((3, 3, 4)).unwrap());
         }
         let (edges, slopes) = (tensor(&[7, 3]), tensor(&[7, 3]).abs().unwrap());
         let fused = encode(&x, &edges, &slopes).unwrap();

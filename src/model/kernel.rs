@@ -232,3 +232,30 @@ fn to_probabilities(row: &mut [f32]) {
     let sum: f32 = row.iter().sum();
     row.iter_mut().for_each(|value| *value /= sum);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::fused::tests::{assert_close, followed, tensor};
+
+    #[test]
+    fn the_kernel_at_once_is_what_plain_operations_give() {
+        for blocks in [[vec![0, 2], vec![1]], [vec![0, 1, 2], vec![]]] {
+            let config = KernelConfig { keys: 5, outputs: 2, blocks, components: 0, rank: 3, probabilities: false };
+            let tensors = KernelTensors {
+                projection: None,
+                inverse_scales: tensor(&[3]),
+                parts: tensor(&[3]),
+                keys: tensor(&[3, 5]),
+                values: tensor(&[5, 2]),
+                slopes: tensor(&[3, 2]),
+                offsets: tensor(&[2]),
+                directions: tensor(&[5, 3]),
+            };
+            let named = tensors.named().into_iter().map(|(name, tensor)| (format!("k.{name}"), tensor)).collect();
+            let kernel = Kernel::load(&config, "k", &named, &Device::Cpu).unwrap();
+            let scaled = tensor(&[7, 3]);
+            assert_close(&kernel.kernel(&scaled).unwrap(), &kernel.kernel(&followed(&scaled)).unwrap());
+        }
+    }
+}

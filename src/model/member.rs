@@ -21,7 +21,7 @@ pub enum MemberKind {
     Network(McvnConfig),
     /// Kernel attention over learned keys.
     Kernel(KernelConfig),
-    /// Extremely randomised trees.
+    /// Trees, averaged or boosted.
     Forest(ForestConfig),
 }
 
@@ -31,6 +31,7 @@ impl MemberKind {
         match self {
             Self::Network(_) => "network",
             Self::Kernel(_) => "kernel",
+            Self::Forest(forest) if forest.boosted => "boosting",
             Self::Forest(_) => "forest",
         }
     }

@@ -64,6 +64,8 @@ pub enum Partner {
     Kernel(KernelPartner),
     /// Extremely randomised trees, or a random forest.
     Forest(ForestPartner),
+    /// Boosted trees.
+    Boosting(BoostingPartner),
 }
 
 impl Partner {
@@ -73,6 +75,7 @@ impl Partner {
             Self::Network(own) => own.share,
             Self::Kernel(own) => own.share,
             Self::Forest(own) => own.share,
+            Self::Boosting(own) => own.share,
         }
     }
 
@@ -82,6 +85,7 @@ impl Partner {
             Self::Network(own) => own.network.image.is_some(),
             Self::Kernel(own) => own.components > 0,
             Self::Forest(own) => own.image,
+            Self::Boosting(own) => own.image,
         }
     }
 
@@ -94,6 +98,7 @@ impl Partner {
             Self::Forest(own) if own.trees == 0 || own.min_leaf == 0 || own.tried == Some(0) => {
                 Some("committee: a forest needs at least a tree, a row in a leaf and a feature to try")
             }
+            Self::Boosting(own) => own.contradiction(),
             Self::Kernel(_) | Self::Forest(_) => None,
         }
     }
@@ -103,7 +108,7 @@ impl Partner {
         match self {
             Self::Network(own) => own.training.steps * members.unwrap_or(own.training.members),
             Self::Kernel(own) => own.steps,
-            Self::Forest(_) => 1,
+            Self::Forest(_) | Self::Boosting(_) => 1,
         }
     }
 }
@@ -170,6 +175,47 @@ pub struct ForestPartner {
     /// Whether the trees read the image, too.
     #[serde(default)]
     pub image: bool,
+}
+
+/// Boosted trees (Friedman 2001): each corrects what the trees before it left.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BoostingPartner {
+    /// Weight in the answer.
+    #[serde(default)]
+    pub share: Share,
+    /// Trees for each output, one a round.
+    pub rounds: usize,
+    /// Most splits between a root and a leaf.
+    pub depth: usize,
+    /// What each tree's correction is multiplied by.
+    pub learning_rate: f64,
+    /// Part of the rows that each tree sees.
+    pub rows: f64,
+    /// Part of the features that each tree sees.
+    pub columns: f64,
+    /// Least weight in a leaf: its rows, or of a class the sum of p · (1 − p).
+    pub min_weight: f64,
+    /// Penalty on the squares of the leaves.
+    pub penalty: f64,
+    /// Whether the trees read the image, too.
+    #[serde(default)]
+    pub image: bool,
+}
+
+impl BoostingPartner {
+    fn contradiction(&self) -> Option<&'static str> {
+        let part = |value: f64| value > 0.0 && value <= 1.0;
+        if self.rounds == 0 || !(1..=16).contains(&self.depth) {
+            Some("committee: boosting needs at least a round, and a depth of 1 to 16")
+        } else if !(part(self.learning_rate) && part(self.rows) && part(self.columns)) {
+            Some("committee: boosting's learning_rate, rows and columns must be above 0 and at most 1")
+        } else if !(self.min_weight >= 0.0 && self.penalty >= 0.0) {
+            Some("committee: boosting's min_weight and penalty must not be negative")
+        } else {
+            None
+        }
+    }
 }
 
 /// How intervals and probabilities are calibrated.

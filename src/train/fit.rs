@@ -10,8 +10,9 @@ use std::sync::atomic::Ordering;
 
 use candle_core::Device;
 
+use super::boosting::boost;
 use super::calibrate::{HeldOut, calibrate};
-use super::committee::{ForestPartner, KernelPartner, Partner, Training};
+use super::committee::{BoostingPartner, ForestPartner, KernelPartner, Partner, Training};
 use super::dataset::Dataset;
 use super::folds::{Protocol, draw_folds};
 use super::forest::grow_forest;
@@ -164,6 +165,7 @@ enum Method<'a> {
     Network(McvnConfig, &'a Training),
     Kernel(&'a KernelPartner),
     Forest(&'a ForestPartner),
+    Boosting(&'a BoostingPartner),
 }
 
 /// The members for one part of the rows: networks of several seeds, and one of each other family. For calibration
@@ -191,6 +193,7 @@ fn plan<'a>(recipe: &'a Recipe, material: &Material, part: usize, seed: u64) -> 
             Partner::Network(own) => tasks.extend(networks(family, &own.network, &own.training)),
             Partner::Kernel(own) => tasks.push(other(family, Method::Kernel(own))),
             Partner::Forest(own) => tasks.push(other(family, Method::Forest(own))),
+            Partner::Boosting(own) => tasks.push(other(family, Method::Boosting(own))),
         }
     }
     for (index, task) in tasks.iter_mut().enumerate() {
@@ -222,6 +225,13 @@ fn train_member(
         Method::Forest(own) => {
             let trees = if task.part == 0 { own.trees } else { own.trees.min(CALIBRATION_TREES) };
             let (config, tensors) = grow_forest(own, trees, material, &task.outputs, task.seed)?;
+            if observe(1, 1, 0.0).is_break() {
+                return Err(FitError::Cancelled);
+            }
+            (MemberKind::Forest(config), tensors)
+        }
+        Method::Boosting(own) => {
+            let (config, tensors) = boost(own, material, &task.outputs, task.seed)?;
             if observe(1, 1, 0.0).is_break() {
                 return Err(FitError::Cancelled);
             }

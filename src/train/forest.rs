@@ -17,14 +17,14 @@ use crate::featurize::PIXELS;
 use crate::model::{ForestConfig, MOST_FEATURES, MemberTensors, Node, forest_tensors, rng};
 use rand::Rng;
 
-/// A node as the library writes it.
+/// A node as the library writes it: values up to the split's go to the true child.
 #[derive(Deserialize)]
-struct Grown {
-    output: f64,
-    split_feature: usize,
-    split_value: Option<f64>,
-    true_child: Option<usize>,
-    false_child: Option<usize>,
+pub(super) struct Grown {
+    pub(super) output: f64,
+    pub(super) split_feature: usize,
+    pub(super) split_value: Option<f64>,
+    pub(super) true_child: Option<usize>,
+    pub(super) false_child: Option<usize>,
 }
 
 #[derive(Deserialize)]
@@ -56,12 +56,10 @@ pub(super) fn grow_forest(
         row_features: material.width(),
         image: plan.image,
         probabilities: material.classes(),
+        boosted: false,
     };
-    let columns = columns(plan, material);
+    let columns = columns(plan.image, material)?;
     let width = columns.len();
-    if columns.iter().any(|column| column.place >= MOST_FEATURES) {
-        return Err(FitError::Baseline(format!("a forest reads at most {MOST_FEATURES} features")));
-    }
     let failed = |error: &dyn std::fmt::Display| FitError::Baseline(format!("forest: {error}"));
     let values = columns.iter().flat_map(|column| column.values.iter().map(|value| f64::from(*value))).collect();
     let features = DenseMatrix::new(material.count, width, values, true).map_err(|error| failed(&error))?;
@@ -96,15 +94,15 @@ pub(super) fn grow_forest(
 }
 
 /// A column of the forest's features, and its place among all of them.
-struct Column {
-    place: usize,
-    values: Vec<f32>,
+pub(super) struct Column {
+    pub(super) place: usize,
+    pub(super) values: Vec<f32>,
 }
 
 /// The columns of the scaled row, then of the pixels where the forest reads them, without those that don't vary or are
 /// the same as an earlier one (of percentages the sum is a hundred times the average): they cost time and tell nothing.
-fn columns(plan: &ForestPartner, material: &Material) -> Vec<Column> {
-    let pixels = material.pixels.as_ref().filter(|_| plan.image).map(|pixels| (pixels.as_slice(), PIXELS));
+pub(super) fn columns(image: bool, material: &Material) -> Result<Vec<Column>, FitError> {
+    let pixels = material.pixels.as_ref().filter(|_| image).map(|pixels| (pixels.as_slice(), PIXELS));
     let parts = [(material.row.as_slice(), material.width())].into_iter().chain(pixels);
     let all = parts.flat_map(|(values, width)| {
         (0..width).map(move |at| values.iter().skip(at).step_by(width).copied().collect::<Vec<f32>>())
@@ -121,11 +119,14 @@ fn columns(plan: &ForestPartner, material: &Material) -> Vec<Column> {
     if kept.is_empty() {
         kept.push(Column { place: 0, values: vec![0.0; material.count] });
     }
-    kept
+    match kept.iter().all(|column| column.place < MOST_FEATURES) {
+        true => Ok(kept),
+        false => Err(FitError::Baseline(format!("a forest reads at most {MOST_FEATURES} features"))),
+    }
 }
 
 /// A tree in depth-first order: the child of `feature ≤ threshold` follows its parent.
-fn depth_first(nodes: &[Grown], places: &[usize]) -> Vec<Node> {
+pub(super) fn depth_first(nodes: &[Grown], places: &[usize]) -> Vec<Node> {
     let mut ordered = Vec::with_capacity(nodes.len());
     // What is still to be visited, and the parent whose other child it is.
     let mut waiting = vec![(0, None)];

@@ -6,6 +6,7 @@
 mod ablation;
 mod active;
 mod baselines;
+mod boosting;
 mod bound;
 mod calibrate;
 mod card;
