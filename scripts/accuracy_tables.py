@@ -16,7 +16,9 @@ from statistics import mean, stdev
 
 MODELS = ["steel-fatigue", "steel-tensile", "glass"]
 PROTOCOLS = ["random", "grouped"]
-BASELINES = Path(__file__).resolve().parent.parent / "benches" / "baselines" / "scores"
+ROOT = Path(__file__).resolve().parent.parent
+BASELINES = ROOT / "benches" / "baselines" / "scores"
+MODELS_FOLDER = ROOT / "models"
 # Tables 3, 5 and 6 of the paper: one unpublished random split (ten folds for the tensile set, which is another one).
 PAPER = {
     "steel-fatigue": {"fatigue_strength": 0.954, "tensile_strength": 0.983, "fracture_strength": 0.954, "hardness": 0.98},
@@ -67,13 +69,21 @@ def comparison(out: Path, model: str, protocol: str) -> str:
     ]
     if ours:
         lines.append(row("**mcvn, as shipped**", ours, model, ours))
-    ranked = sorted(baselines(model, protocol).items(), key=lambda item: -mean(value(s, "all", model) for s in item[1]))
+    methods = {**baselines(model, protocol), **paper_network(out, model, protocol)}
+    ranked = sorted(methods.items(), key=lambda item: -mean(value(s, "all", model) for s in item[1]))
     lines += [row(name, splits, model, ours) for name, splits in ranked]
     if protocol == "random":
         paper = PAPER[model]
         cells = " | ".join(f"{number:.3f}" for number in paper.values())
         lines.append(f"| the paper's MCVN, one unpublished split | {mean(paper.values()):.3f} | {cells} | | 1 |")
     return "\n".join(lines)
+
+
+def paper_network(out: Path, model: str, protocol: str) -> dict[str, list[dict]]:
+    """The paper's own network, from the ablation."""
+    path = out / f"{model}.{protocol}.ablation.json"
+    variants = json.loads(path.read_text())["variants"] if path.exists() else []
+    return {entry["name"]: entry["splits"] for entry in variants if entry["name"].startswith("MCVN-paper")}
 
 
 def trust(out: Path) -> str:
@@ -92,7 +102,26 @@ def trust(out: Path) -> str:
                     lines.append(
                         f"| {model}, {protocol} | {output} | {mean(covered):.3f} ± {stdev(covered):.3f} | {width:.1f} |"
                     )
+    active = MODELS_FOLDER / "glass" / (MODELS_FOLDER / "glass" / "active").read_text().strip() / "manifest.json"
+    held_out = json.loads(active.read_text())["calibration"]["probabilities"]
+    classes += ["", "| glass, held-out rows of the shipped model | expected calibration error | log loss |", "|---|---|---|"]
+    for when in ["before", "after"]:
+        ece, loss = (held_out[f"{name}_{when}"] for name in ("ece", "log_loss"))
+        classes.append(f"| {when} calibration | {ece:.3f} | {loss:.3f} |")
     return "\n".join(lines + classes)
+
+
+def ranks(out: Path) -> str:
+    lines = ["| model, protocol | novelty | disagreement |", "|---|---|---|"]
+    for model in MODELS:
+        for protocol in PROTOCOLS:
+            splits = evaluated(out, model, protocol) or []
+            cells = []
+            for name in ["novelty", "disagreement"]:
+                found = [split["all"][f"{name}_ranks_errors"] for split in splits]
+                cells.append(f"{mean(found):+.2f} ± {stdev(found) / len(found) ** 0.5:.2f}" if len(found) > 1 else "")
+            lines.append(f"| {model}, {protocol} | {' | '.join(cells)} |")
+    return "\n".join(lines)
 
 
 def ablations(out: Path, model: str) -> str:
@@ -123,7 +152,7 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--write", type=Path)
     arguments = parser.parse_args()
-    tables = {"trust": trust(arguments.out)}
+    tables = {"trust": trust(arguments.out), "ranks": ranks(arguments.out)}
     for model in MODELS:
         tables[f"{model}.ablation"] = ablations(arguments.out, model)
         for protocol in PROTOCOLS:

@@ -18,7 +18,7 @@ for name in "${models[@]}"; do
     case $name in
     steel-fatigue) file=nims_steel splits=10 ;;
     steel-tensile) file=low_alloy_steel splits=10 ;;
-    glass) file=glass splits=3 ;;
+    glass) file=glass splits=10 ;;
     *) echo "unknown model $name" >&2 && exit 2 ;;
     esac
     evaluations=()

@@ -283,7 +283,7 @@ mod tests {
     }
 
     fn said(value: f64) -> Predicted {
-        Predicted { values: vec![value], novelty: None }
+        Predicted { values: vec![value], ..Predicted::default() }
     }
 
     fn sample(value: f64) -> Features {

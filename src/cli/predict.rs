@@ -93,8 +93,7 @@ fn predict(
             let mut cells = output_cells(&manifest.schema.outputs, &predicted.values, &trust);
             cells.extend(manifest.has_intervals().then(|| confidence.level().to_string()));
             cells.extend([trust.in_domain().to_string(), trust.reasons.join("; ")]);
-            let percentile = || trust.novelty_percentile.map_or_else(String::new, |percentile| percentile.to_string());
-            cells.extend(manifest.has_novelty().then(percentile));
+            cells.extend(trust.percentile_cells(manifest));
             cells.push(String::new());
             cells
         }
@@ -127,7 +126,7 @@ fn added_columns(manifest: &Manifest) -> Vec<String> {
     }
     columns.extend(manifest.has_intervals().then(|| "confidence".to_owned()));
     columns.extend(["in_domain", "reasons"].map(str::to_owned));
-    columns.extend(manifest.has_novelty().then(|| "novelty_percentile".to_owned()));
+    columns.extend(manifest.percentile_columns().into_iter().map(str::to_owned));
     columns.push("error".to_owned());
     columns
 }

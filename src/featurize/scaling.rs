@@ -85,16 +85,15 @@ impl Scaler {
             && self.low < self.high
     }
 
-    /// One column's value, scaled.
-    pub fn apply(&self, column: usize, value: f64) -> f64 {
-        let scaled = (value - self.offset[column]) * self.factor[column];
-        let clipped = scaled.clamp(self.low, self.high);
-        if self.rounded { clipped.round_ties_even() } else { clipped }
-    }
-
     /// Appends a scaled row.
     pub fn extend(&self, row: &[f64], scaled: &mut Vec<f32>) {
-        scaled.extend(row.iter().enumerate().map(|(column, value)| self.apply(column, *value) as f32));
+        let affine = row.iter().zip(&self.offset).zip(&self.factor);
+        let clipped = affine.map(|((value, offset), factor)| ((value - offset) * factor).clamp(self.low, self.high));
+        // Apart, because rounding keeps the loop from becoming vector code.
+        match self.rounded {
+            true => scaled.extend(clipped.map(|value| value.round_ties_even() as f32)),
+            false => scaled.extend(clipped.map(|value| value as f32)),
+        }
     }
 }
 
@@ -140,20 +139,25 @@ mod tests {
         ColumnStatistics::over(2, rows)
     }
 
+    fn scaled(scaler: &Scaler, row: [f64; 2]) -> Vec<f32> {
+        let mut scaled = Vec::new();
+        scaler.extend(&row, &mut scaled);
+        scaled
+    }
+
     #[test]
     fn standard_scaling_clips_and_ignores_constants() {
         let scaler = Scaler::standard(&statistics(), 6.0);
-        assert!((scaler.apply(0, 3.0) - 1.224744871391589).abs() < 1e-12);
-        assert_eq!(scaler.apply(0, 1e6), 6.0);
-        assert_eq!(scaler.apply(1, 7.0), 0.0);
+        assert_eq!(scaled(&scaler, [3.0, 7.0]), [1.224_744_9, 0.0]);
+        assert_eq!(scaled(&scaler, [1e6, -7.0]), [6.0, 0.0]);
     }
 
     #[test]
     fn grey_levels_round_half_to_even() {
         let scaler = Scaler::min_max(&statistics(), 255.0, true);
-        assert_eq!(scaler.apply(0, 2.0), 128.0);
-        assert_eq!(scaler.apply(0, -9.0), 0.0);
-        assert_eq!(scaler.apply(0, 9.0), 255.0);
+        assert_eq!(scaled(&scaler, [2.0, 5.0]), [128.0, 0.0]);
+        assert_eq!(scaled(&scaler, [-9.0, 5.0]), [0.0, 0.0]);
+        assert_eq!(scaled(&scaler, [9.0, 5.0]), [255.0, 0.0]);
     }
 
     #[test]

@@ -36,7 +36,8 @@ pub(super) struct Quantity {
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub(super) struct Reading {
     /// Whether the input lies within what the model was trained on: values and amounts within their training ranges,
-    /// no element that was never seen, and not farther from the training rows than 99 % of held-out rows were.
+    /// no element that was never seen, not farther from the training rows than 99 % of held-out rows were, and no more
+    /// disagreement within the model than on 99 % of those.
     in_domain: bool,
     /// Why it does not.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -47,6 +48,11 @@ pub(super) struct Reading {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 0, maximum = 100, example = 97)]
     novelty_percentile: Option<u8>,
+    /// On how many percent of the training rows, when they were held out, the parts of the model disagreed less than on
+    /// the input, rounded up. Errors grow with it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 0, maximum = 100, example = 64)]
+    disagreement_percentile: Option<u8>,
     /// Process parameters that were not given, with the defaults taken.
     #[serde(serialize_with = "as_map")]
     #[schema(value_type = std::collections::HashMap<String, Scalar>)]
@@ -148,6 +154,7 @@ pub(super) fn prediction(
         in_domain: trust.in_domain(),
         reasons: trust.reasons.clone(),
         novelty_percentile: trust.novelty_percentile,
+        disagreement_percentile: trust.disagreement_percentile,
         assumed: sample.assumed().iter().map(|(name, value)| (name.clone(), value_of(value))).collect(),
         warnings: sample.warnings().to_vec(),
     };

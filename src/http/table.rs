@@ -129,8 +129,8 @@ fn in_words(violations: &[Violation]) -> String {
     violations.iter().map(Violation::in_words).collect::<Vec<_>>().join("; ")
 }
 
-/// The table of answers. Every row has the same columns: ends of intervals, their confidence and the percentile of
-/// novelty are there where the model can give them.
+/// The table of answers. Every row has the same columns: ends of intervals, their confidence and percentiles
+/// of novelty and disagreement are there where the model can give them.
 fn write(
     bundle: &Bundle,
     rows: &[Row],
@@ -158,7 +158,7 @@ fn write(
     let confidence = manifest.has_intervals().then(|| confidence.level().to_string());
     header.extend(confidence.as_ref().map(|_| "confidence".to_owned()));
     header.extend(["in_domain", "reasons"].map(str::to_owned));
-    header.extend(manifest.has_novelty().then(|| "novelty_percentile".to_owned()));
+    header.extend(manifest.percentile_columns().into_iter().map(str::to_owned));
     header.extend(["assumed", "warnings"].map(str::to_owned));
     let said = header.len() - usize::from(with_id);
     header.extend(["model", "version", "error"].map(str::to_owned));
@@ -178,9 +178,7 @@ fn write(
                 cells.extend(output_cells(&manifest.schema.outputs, &values, &trust));
                 cells.extend(confidence.clone());
                 cells.extend([trust.in_domain().to_string(), trust.reasons.join("; ")]);
-                let percentile =
-                    || trust.novelty_percentile.map_or_else(String::new, |percentile| percentile.to_string());
-                cells.extend(manifest.has_novelty().then(percentile));
+                cells.extend(trust.percentile_cells(manifest));
                 cells.push(sample.assumed().iter().map(assumed_cell).collect::<Vec<_>>().join("; "));
                 cells.push(sample.warnings().join("; "));
                 cells.extend([manifest.name.clone(), manifest.version.clone(), String::new()]);

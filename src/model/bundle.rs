@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use candle_core::{DType, Device, Tensor};
-use candle_nn::{VarBuilder, ops};
+use candle_nn::VarBuilder;
 use sha2::{Digest, Sha256};
 
 use super::attention::{AttentionMode, Cohort, KeysValues};
@@ -48,6 +48,8 @@ pub struct Predicted {
     pub values: Vec<f64>,
     /// How new the sample is to the model, from 0 (like its training rows) to 1; `None` where it cannot tell.
     pub novelty: Option<f64>,
+    /// How far the committee's families are apart (see [`Verdict::disagreement`]).
+    pub disagreement: f64,
 }
 
 /// A model that answers: features in, properties in their units or class probabilities out.
@@ -105,9 +107,10 @@ impl Bundle {
             return Ok(Vec::new());
         }
         let predicted = |verdict: Verdict| {
+            let disagreement = verdict.disagreement();
             let values = self.in_units(verdict.mixed);
             let finite = values.iter().all(|value| value.is_finite());
-            finite.then_some(Predicted { values, novelty: verdict.novelty }).ok_or(BundleError::NotFinite)
+            finite.then_some(Predicted { values, novelty: verdict.novelty, disagreement }).ok_or(BundleError::NotFinite)
         };
         self.verdicts(samples)?.into_iter().map(predicted).collect()
     }
@@ -268,9 +271,19 @@ impl Member for Network {
         };
         let mut pass = Pass { attend, training: None };
         let outputs = self.network.forward(&inputs.row, inputs.pixels.as_ref(), &mut pass)?;
-        let outputs = if self.probabilities { ops::softmax_last_dim(&outputs)? } else { outputs };
-        Ok(Said { values: outputs.flatten_all()?.to_vec1()?, novelty: None })
+        let mut values: Vec<f32> = outputs.flatten_all()?.to_vec1()?;
+        if self.probabilities {
+            values.chunks_mut(self.network.config().outputs).for_each(softmax);
+        }
+        Ok(Said { values, novelty: None })
     }
+}
+
+fn softmax(logits: &mut [f32]) {
+    let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    logits.iter_mut().for_each(|logit| *logit = (*logit - largest).exp());
+    let sum: f32 = logits.iter().sum();
+    logits.iter_mut().for_each(|value| *value /= sum);
 }
 
 fn load_cohort(prefix: &str, tensors: &HashMap<String, Tensor>) -> Result<Cohort, BundleError> {

@@ -31,6 +31,9 @@ pub struct Calibration {
     /// Percentiles 0, 1 … 100 of the novelty of held-out rows; empty where no member measures it.
     #[serde(default)]
     pub novelty: Vec<f64>,
+    /// Percentiles 0, 1 … 100 of how far the families were apart on held-out rows; empty for a single family.
+    #[serde(default)]
+    pub disagreement: Vec<f64>,
 }
 
 /// What calibration did to class probabilities of held-out rows.
@@ -62,12 +65,6 @@ impl Calibration {
         Some(below + (above - below) * place.fract())
     }
 
-    /// The percentile of a novelty among held-out rows, 0 to 100; `None` where none was measured.
-    pub fn novelty_percentile(&self, novelty: f64) -> Option<f64> {
-        let below = self.novelty.iter().filter(|percentile| **percentile < novelty).count();
-        (!self.novelty.is_empty()).then_some(below.min(100) as f64)
-    }
-
     /// Whether the numbers can be used: a loaded bundle relies on it.
     pub fn is_sound(&self, targets: usize) -> bool {
         let levels = CONFIDENCE_PERCENT.1 - CONFIDENCE_PERCENT.0 + 1;
@@ -77,8 +74,7 @@ impl Calibration {
         [0, targets].contains(&self.half_widths.len())
             && self.half_widths.iter().all(|widths| widths.len() == levels && rising(widths))
             && self.temperature.is_none_or(|temperature| temperature.is_finite() && temperature > 0.0)
-            && [0, 101].contains(&self.novelty.len())
-            && rising(&self.novelty)
+            && [&self.novelty, &self.disagreement].into_iter().all(|p| [0, 101].contains(&p.len()) && rising(p))
     }
 }
 
@@ -91,6 +87,12 @@ pub fn half_widths(mut errors: Vec<f64>) -> Vec<f64> {
         errors.get(rank - 1).copied().unwrap_or(0.0)
     };
     (CONFIDENCE_PERCENT.0..=CONFIDENCE_PERCENT.1).map(of).collect()
+}
+
+/// How many of the percentiles lie below a value, 0 to 100; `None` where none were measured.
+pub(super) fn percentile(percentiles: &[f64], value: f64) -> Option<u8> {
+    let below = percentiles.iter().filter(|percentile| **percentile < value).count();
+    (!percentiles.is_empty()).then_some(below.min(100) as u8)
 }
 
 /// Percentiles 0, 1 … 100.
@@ -126,14 +128,15 @@ mod tests {
     }
 
     #[test]
-    fn novelty_has_a_percentile() {
+    fn a_value_has_a_percentile() {
         let novelty = percentiles((0..201).map(|value| f64::from(value) / 200.0).collect());
-        let calibration = Calibration { novelty, ..Calibration::default() };
+        assert_eq!(percentile(&novelty, 0.0), Some(0));
+        assert_eq!(percentile(&novelty, 2.0), Some(100));
+        assert_eq!(percentile(&novelty, 0.505), Some(51));
+        assert_eq!(percentile(&[], 0.5), None);
+        let calibration = Calibration { disagreement: novelty.clone(), novelty, ..Calibration::default() };
         assert!(calibration.is_sound(3));
-        assert_eq!(calibration.novelty_percentile(0.0), Some(0.0));
-        assert_eq!(calibration.novelty_percentile(2.0), Some(100.0));
-        assert_eq!(calibration.novelty_percentile(0.505), Some(51.0));
-        assert_eq!(Calibration::default().novelty_percentile(0.5), None);
+        assert!(!Calibration { disagreement: vec![0.0; 5], ..calibration }.is_sound(3));
     }
 
     #[test]

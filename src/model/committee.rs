@@ -67,6 +67,19 @@ impl Committee {
     }
 }
 
+impl Verdict {
+    /// How far the families are apart: the standard deviation over them, averaged over the outputs. 0 for one family.
+    pub fn disagreement(&self) -> f64 {
+        let spread = |output: usize| {
+            let said = self.families.iter().map(|family| family[output]).filter(|value| !value.is_nan());
+            let count = said.clone().count().max(1) as f64;
+            let mean = said.clone().sum::<f64>() / count;
+            (said.map(|value| (value - mean).powi(2)).sum::<f64>() / count).sqrt()
+        };
+        (0..self.mixed.len()).map(spread).sum::<f64>() / self.mixed.len().max(1) as f64
+    }
+}
+
 /// The families' outputs, each weighed by its share among those that give it; a family that does not has NaN there.
 pub fn mix_families(shares: &[Share], families: &[Vec<f64>], farness: f64) -> Vec<f64> {
     let width = families.first().map_or(0, Vec::len);
@@ -80,4 +93,17 @@ pub fn mix_families(shares: &[Share], families: &[Vec<f64>], farness: f64) -> Ve
         sum / weight
     };
     (0..width).map(mix).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn families_disagree_by_their_spread() {
+        let verdict = |families| Verdict { mixed: vec![0.0, 0.0], families, novelty: None };
+        assert_eq!(verdict(vec![vec![1.0, 2.0]]).disagreement(), 0.0);
+        // Apart by 2 on one output, and one family alone on the other.
+        assert_eq!(verdict(vec![vec![1.0, 2.0], vec![3.0, f64::NAN]]).disagreement(), 0.5);
+    }
 }

@@ -5,6 +5,7 @@
 //! the next node, and a node takes eight bytes.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use candle_core::{Device, Tensor};
 use serde::{Deserialize, Serialize};
@@ -67,6 +68,7 @@ pub(super) struct Forest {
     nodes: Vec<Packed>,
     /// The trees of output 0 come first.
     trees: Vec<Tree>,
+    groups: Vec<Range<usize>>,
 }
 
 /// Where a tree starts, and how many steps the longest walk in it takes.
@@ -75,7 +77,7 @@ struct Tree {
     depth: usize,
 }
 
-/// Samples that walk a tree side by side: a walk alone waits for memory at every step.
+/// Walks side by side: one alone waits for memory at every step.
 const LANES: usize = 8;
 
 impl Forest {
@@ -108,27 +110,91 @@ impl Forest {
             trees.push(Tree { root, depth });
             root += tree.len();
         }
-        Ok(Self { config: config.clone(), nodes, trees })
+        let groups = groups(&trees, nodes.len());
+        Ok(Self { config: config.clone(), nodes, trees, groups })
     }
 
-    /// The leaves that samples of `width` features each end in, added to every `stride`-th sum.
-    fn walk(&self, tree: &Tree, features: &[f32], width: usize, sums: &mut [f32], stride: usize) {
-        for (samples, sums) in features.chunks(LANES * width).zip(sums.chunks_mut(LANES * stride)) {
-            let mut at = [tree.root; LANES];
-            // No walk stops early, a leaf leads to itself: so nothing in here has to be guessed ahead.
-            for _ in 0..tree.depth {
-                for (at, sample) in at.iter_mut().zip(samples.chunks_exact(width)) {
-                    let node = self.nodes[*at];
-                    let (feature, skip) = unpack(node.step);
-                    let next = usize::from(node.step != 0);
-                    *at += if sample[feature] <= node.number { next } else { skip };
+    /// Adds the leaves that each sample of `width` features ends in to the sums of its outputs. Whatever the order of
+    /// walking, each sum grows tree by tree, so it is the same to the last bit.
+    fn walk(&self, inputs: &Inputs, sums: &mut [f32]) {
+        let (outputs, trees) = (self.config.outputs, self.config.trees);
+        let row = (inputs.row_values.as_slice(), self.config.row_features);
+        let pixels = (inputs.pixel_values.as_slice(), if self.config.image { PIXELS } else { 0 });
+        let blocks: Vec<_> = (0..inputs.count / LANES).map(|block| side_by_side(block, [row, pixels])).collect();
+        let (whole, rest) = sums.split_at_mut(blocks.len() * LANES * outputs);
+        for group in &self.groups {
+            for (block, sums) in blocks.iter().zip(whole.chunks_exact_mut(LANES * outputs)) {
+                for (index, tree) in group.clone().zip(&self.trees[group.clone()]) {
+                    let ends = self.ends([tree.root; LANES], tree.depth, |lane, feature| block[feature][lane]);
+                    for (end, sum) in ends.into_iter().zip(sums.iter_mut().skip(index / trees).step_by(outputs)) {
+                        *sum += self.nodes[end].number;
+                    }
                 }
             }
-            for (at, sum) in at.iter().zip(sums.iter_mut().step_by(stride)) {
-                *sum += self.nodes[*at].number;
+        }
+        // Fewer samples than lanes: each takes several trees at once.
+        for (sample, sums) in (blocks.len() * LANES..).zip(rest.chunks_exact_mut(outputs)) {
+            let sample = [row, pixels].map(|(values, width)| &values[sample * width..][..width]).concat();
+            for (group, own) in self.trees.chunks(LANES).enumerate() {
+                let roots = std::array::from_fn(|lane| own.get(lane).unwrap_or(&own[0]).root);
+                let depth = own.iter().map(|tree| tree.depth).max().unwrap_or(0);
+                let ends = self.ends(roots, depth, |_, feature| sample[feature]);
+                for (index, end) in (group * LANES..).zip(ends).take(own.len()) {
+                    sums[index / trees] += self.nodes[end].number;
+                }
             }
         }
     }
+
+    /// Where walks side by side end.
+    #[inline(always)]
+    fn ends(&self, mut at: [usize; LANES], depth: usize, feature: impl Fn(usize, usize) -> f32) -> [usize; LANES] {
+        // A leaf leads to itself, so no walk has to be told when to stop, and nothing in here is guessed ahead. Only
+        // where all have ended, which is asked now and then, is it over before the deepest leaf.
+        const STEPS: usize = 8;
+        for done in (0..depth).step_by(STEPS) {
+            for _ in done..depth.min(done + STEPS) {
+                for (lane, at) in at.iter_mut().enumerate() {
+                    let node = self.nodes[*at];
+                    let (place, skip) = unpack(node.step);
+                    let next = usize::from(node.step != 0);
+                    *at += if feature(lane, place) <= node.number { next } else { skip };
+                }
+            }
+            if at.iter().all(|at| self.nodes[*at].step == 0) {
+                break;
+            }
+        }
+        at
+    }
+}
+
+/// A block of samples, feature by feature. Each part has the values of all samples, and how many each has.
+fn side_by_side(block: usize, parts: [(&[f32], usize); 2]) -> Vec<[f32; LANES]> {
+    let mut features = vec![[0.0; LANES]; parts.iter().map(|(_, width)| width).sum()];
+    let mut from = 0;
+    for (values, width) in parts.into_iter().filter(|(_, width)| *width > 0) {
+        let samples = values[block * LANES * width..][..LANES * width].chunks_exact(width);
+        for (lane, sample) in samples.enumerate() {
+            features[from..].iter_mut().zip(sample).for_each(|(feature, value)| feature[lane] = *value);
+        }
+        from += width;
+    }
+    features
+}
+
+/// Trees in a row that fit the nearest cache together with the features of some samples.
+fn groups(trees: &[Tree], nodes: usize) -> Vec<Range<usize>> {
+    const MOST: usize = 2048;
+    let end = |index: usize| trees.get(index + 1).map_or(nodes, |tree| tree.root);
+    let mut groups: Vec<Range<usize>> = Vec::new();
+    for index in 0..trees.len() {
+        match groups.last_mut() {
+            Some(group) if end(index) - trees[group.start].root <= MOST => group.end = index + 1,
+            _ => groups.push(index..index + 1),
+        }
+    }
+    groups
 }
 
 /// Steps of the longest walk; `None` where a walk could leave the tree or its features.
@@ -154,22 +220,8 @@ fn depth(tree: &[Packed], width: usize) -> Option<usize> {
 impl Member for Forest {
     fn answer(&self, inputs: &Inputs) -> Result<Said, BundleError> {
         let (outputs, trees) = (self.config.outputs, self.config.trees);
-        let row_width = self.config.row_features;
-        let width = row_width + if self.config.image { PIXELS } else { 0 };
-        let joined: Vec<f32>;
-        let features = match self.config.image {
-            false => &inputs.row_values,
-            true => {
-                let samples = inputs.row_values.chunks_exact(row_width).zip(inputs.pixel_values.chunks_exact(PIXELS));
-                joined = samples.flat_map(|(row, pixels)| row.iter().chain(pixels).copied()).collect();
-                &joined
-            }
-        };
         let mut values = vec![0.0; inputs.count * outputs];
-        // Tree by tree: a tree fits the nearest cache, the forest does not.
-        for (index, tree) in self.trees.iter().enumerate() {
-            self.walk(tree, features, width, &mut values[index / trees..], outputs);
-        }
+        self.walk(inputs, &mut values);
         match (self.config.boosted, self.config.probabilities) {
             (false, _) => values.iter_mut().for_each(|value| *value /= trees as f32),
             (true, true) => values.iter_mut().for_each(|odds| *odds = 1.0 / (1.0 + (-*odds).exp())),

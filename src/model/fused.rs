@@ -77,8 +77,9 @@ impl CustomOp2 for BiasActivation {
     }
 }
 
-/// activation(patches · weights + bias) over gathered patches of one channel: image: (B, pixels), `patches` the pixels
-/// of each place, place by place, weights: (patch, channels) → (B, places, channels). `None` where it does not fit.
+/// activation(patches · weights + bias) over gathered patches of one channel: image: (B, pixels), `patches` the first
+/// pixel of all places, then the second, …, weights: (patch, channels) → (B, places, channels). `None` where it does
+/// not fit.
 pub(super) fn convolve(
     image: &Tensor,
     weights: &Tensor,
@@ -116,22 +117,24 @@ impl CustomOp3 for Convolve<'_> {
         let (image, weights) = (floats(image, l_image)?, floats(weights, l_weights)?);
         let bias = floats(bias, l_bias)?;
         let places = self.patches.len() / patch;
-        let mut out = Vec::with_capacity(batch * places * channels);
-        for image in image.chunks_exact(pixels) {
-            for place in self.patches.chunks_exact(patch) {
-                let from = out.len();
-                out.extend_from_slice(bias);
-                let sums = &mut out[from..];
-                for (pixel, weights) in place.iter().zip(weights.chunks_exact(channels)) {
-                    let value = image[*pixel as usize];
-                    sums.iter_mut().zip(weights).for_each(|(sum, weight)| *sum += value * weight);
+        let mut out = vec![0.0; batch * places * channels];
+        let (mut gathered, mut sums) = (vec![0.0; self.patches.len()], vec![0.0f32; places]);
+        for (image, out) in image.chunks_exact(pixels).zip(out.chunks_exact_mut(places * channels)) {
+            gathered.iter_mut().zip(self.patches).for_each(|(value, pixel)| *value = image[*pixel as usize]);
+            // Channel by channel, over all places at once: long loops become vector code.
+            for (channel, bias) in bias.iter().enumerate() {
+                sums.fill(*bias);
+                for (values, weights) in gathered.chunks_exact(places).zip(weights.chunks_exact(channels)) {
+                    let weight = weights[channel];
+                    sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += value * weight);
                 }
+                match self.activation {
+                    Activation::Relu => sums.iter_mut().for_each(|x| *x = x.max(0.0)),
+                    Activation::Silu => sums.iter_mut().for_each(|x| *x /= 1.0 + exp(-*x)),
+                    Activation::Identity | Activation::Gelu => (),
+                }
+                out.iter_mut().skip(channel).step_by(channels).zip(&sums).for_each(|(out, sum)| *out = *sum);
             }
-        }
-        match self.activation {
-            Activation::Relu => out.iter_mut().for_each(|x| *x = x.max(0.0)),
-            Activation::Silu => out.iter_mut().for_each(|x| *x /= 1.0 + exp(-*x)),
-            Activation::Identity | Activation::Gelu => (),
         }
         Ok((CpuStorage::F32(out), Shape::from((batch, places, channels))))
     }
@@ -302,15 +305,45 @@ pub(super) fn softmax(scores: &Tensor) -> Result<Tensor> {
     if scores.track_op() { ops::softmax(scores, D::Minus1) } else { ops::softmax_last_dim(scores) }
 }
 
-/// Layer norm over the last axis, likewise.
+/// Layer norm over the last axis of x: (rows, width).
 pub(super) fn layer_norm(x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
-    if !x.track_op() {
-        return ops::layer_norm(&x.contiguous()?, weight, bias, 1e-5);
+    // candle's own goes through another thread, even alone.
+    if fits(x) && !weight.track_op() {
+        return x.contiguous()?.apply_op3_no_bwd(weight, bias, &LayerNorm);
     }
     let centred = x.broadcast_sub(&x.mean_keepdim(D::Minus1)?)?;
     let variance = centred.sqr()?.mean_keepdim(D::Minus1)?;
     let scaled = centred.broadcast_div(&(variance + 1e-5)?.sqrt()?)?;
     scaled.broadcast_mul(weight)?.broadcast_add(bias)
+}
+
+struct LayerNorm;
+
+impl CustomOp3 for LayerNorm {
+    fn name(&self) -> &'static str {
+        "layer-norm"
+    }
+
+    fn cpu_fwd(
+        &self,
+        x: &CpuStorage,
+        lx: &Layout,
+        weight: &CpuStorage,
+        lw: &Layout,
+        bias: &CpuStorage,
+        lb: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let (x, weight, bias) = (floats(x, lx)?, floats(weight, lw)?, floats(bias, lb)?);
+        let width = weight.len();
+        let mut out = Vec::with_capacity(x.len());
+        for row in x.chunks_exact(width) {
+            let mean = row.iter().sum::<f32>() / width as f32;
+            let variance = row.iter().map(|x| (x - mean).powi(2)).sum::<f32>() / width as f32;
+            let scale = 1.0 / (variance + 1e-5).sqrt();
+            out.extend(row.iter().zip(weight).zip(bias).map(|((x, weight), bias)| (x - mean) * scale * weight + bias));
+        }
+        Ok((CpuStorage::F32(out), lx.shape().clone()))
+    }
 }
 
 #[cfg(test)]
@@ -351,8 +384,9 @@ pub(super) mod tests {
         }
         let (image, weights, offsets) = (tensor(&[3, 6, 1]), tensor(&[2, 4]), tensor(&[4]));
         let patches = Tensor::new(&[0u32, 2, 1, 3, 5, 4], &Device::Cpu).unwrap();
+        let by_pixel = [0, 1, 5, 2, 3, 4];
         for activation in [Activation::Identity, Activation::Relu, Activation::Silu] {
-            let fused = convolve(&image, &weights, &offsets, &patches.to_vec1().unwrap(), activation).unwrap().unwrap();
+            let fused = convolve(&image, &weights, &offsets, &by_pixel, activation).unwrap().unwrap();
             let gathered = image.index_select(&patches, 1).unwrap().reshape((9, 2)).unwrap();
             let plain = bias_activation(&followed(&gathered.matmul(&weights).unwrap()), &offsets, activation).unwrap();
             assert_close(&fused, &plain.reshape((3, 3, 4)).unwrap());

@@ -264,8 +264,8 @@ pub fn component_buffer(components: &Tensor) -> Result<(String, Tensor)> {
 /// A convolution without padding over (B, places, channels), as one matrix product over gathered patches.
 struct Convolution {
     linear: Linear,
-    /// The pixels of each place, place by place.
-    places: Vec<u32>,
+    /// The first pixel of each place, then the second, …
+    by_pixel: Vec<u32>,
     patches: Tensor,
     grid: (usize, usize),
 }
@@ -285,8 +285,10 @@ impl Convolution {
                 places.push(((row * stride + y) * width + column * stride + x) as u32);
             }
         }
-        let patches = Tensor::new(places.as_slice(), vb.device())?;
-        Ok(Self { linear: Linear::new(kernel * kernel * inputs, outputs, vb)?, places, patches, grid })
+        let pixels = kernel * kernel;
+        let by_pixel = (0..pixels).flat_map(|pixel| places.iter().skip(pixel).step_by(pixels).copied()).collect();
+        let patches = Tensor::new(places, vb.device())?;
+        Ok(Self { linear: Linear::new(pixels * inputs, outputs, vb)?, by_pixel, patches, grid })
     }
 
     /// (B, places, inputs) → (B, fewer places, outputs)
@@ -294,7 +296,7 @@ impl Convolution {
         let (batch, _, inputs) = x.dims3()?;
         if inputs == 1 {
             let (weight, bias) = (&self.linear.weight, &self.linear.bias);
-            if let Some(seen) = fused::convolve(x, weight, bias, &self.places, activation)? {
+            if let Some(seen) = fused::convolve(x, weight, bias, &self.by_pixel, activation)? {
                 return Ok(seen);
             }
         }

@@ -7,12 +7,13 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::bundle::Predicted;
-use super::calibration::{CONFIDENCE_PERCENT, DEFAULT_CONFIDENCE};
+use super::calibration::{CONFIDENCE_PERCENT, DEFAULT_CONFIDENCE, percentile};
 use super::manifest::Manifest;
 use crate::domain::{Outputs, Sample};
 
-/// A sample that is newer to the model than this percentile of the held-out rows is out of domain.
-const NOVELTY_LIMIT_PERCENT: usize = 99;
+/// A sample that is newer to the model than this percentile of the held-out rows is out of domain, and so is one over
+/// which its families disagree more.
+const LIMIT_PERCENT: usize = 99;
 
 /// How often an interval holds the measured value, as a share: 0.5 to 0.99.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -73,12 +74,25 @@ pub struct Trust {
     /// How many percent of the held-out training rows were less new to their model than this sample, rounded up;
     /// `None` where the model cannot tell, as of a sample with an element that it has never seen.
     pub novelty_percentile: Option<u8>,
+    /// On how many percent of the held-out training rows the committee's families disagreed less, rounded up; `None` for
+    /// a single family.
+    pub disagreement_percentile: Option<u8>,
 }
 
 impl Trust {
     /// Whether the sample lies within what the model was trained on.
     pub fn in_domain(&self) -> bool {
         self.reasons.is_empty()
+    }
+
+    /// The percentiles as cells of a table, for [`Manifest::percentile_columns`]; empty where a sample has none.
+    pub fn percentile_cells(&self, manifest: &Manifest) -> Vec<String> {
+        let cell = |column: &'static str| match column {
+            "novelty_percentile" => self.novelty_percentile,
+            _ => self.disagreement_percentile,
+        };
+        let columns = manifest.percentile_columns().into_iter();
+        columns.map(|column| cell(column).map_or_else(String::new, |percentile| percentile.to_string())).collect()
     }
 }
 
@@ -88,29 +102,33 @@ impl Manifest {
         self.calibration.as_ref().is_some_and(|calibration| !calibration.half_widths.is_empty())
     }
 
-    /// Whether answers come with a percentile of novelty.
-    pub fn has_novelty(&self) -> bool {
-        self.calibration.as_ref().is_some_and(|calibration| !calibration.novelty.is_empty())
+    /// The names of the percentiles that come with answers.
+    pub fn percentile_columns(&self) -> Vec<&'static str> {
+        let Some(calibration) = &self.calibration else { return Vec::new() };
+        let novelty = (!calibration.novelty.is_empty()).then_some("novelty_percentile");
+        let disagreement = (!calibration.disagreement.is_empty()).then_some("disagreement_percentile");
+        novelty.into_iter().chain(disagreement).collect()
     }
 
     /// How far what the model said of a sample can be trusted. A sample is out of domain where a value or an amount
-    /// lies outside of its training range, an element was never seen, or it is farther from the training rows than
-    /// 99 % of those were that were held out.
+    /// lies outside of its training range, an element was never seen, it is farther from the training rows than
+    /// 99 % of those were that were held out, or the committee's families disagree more than on 99 % of those.
     pub fn trust(&self, sample: &Sample, predicted: &Predicted, confidence: Confidence) -> Trust {
         let mut reasons = sample.out_of_domain().to_vec();
         let Some(calibration) = &self.calibration else { return Trust { reasons, ..Trust::default() } };
-        let limit = calibration.novelty.get(NOVELTY_LIMIT_PERCENT);
-        let far = predicted.novelty.zip(limit).is_some_and(|(novelty, limit)| novelty > *limit);
+        let beyond = |measured: &[f64], value: f64| measured.get(LIMIT_PERCENT).is_some_and(|limit| value > *limit);
+        let far = predicted.novelty.is_some_and(|novelty| beyond(&calibration.novelty, novelty));
         if far {
-            let reason = format!(
-                "unlike the training data: farther from it than {NOVELTY_LIMIT_PERCENT} % of held-out rows were"
-            );
-            reasons.push(reason);
+            reasons.push(format!(
+                "unlike the training data: farther from it than {LIMIT_PERCENT} % of held-out rows were"
+            ));
+        }
+        if beyond(&calibration.disagreement, predicted.disagreement) {
+            reasons.push(format!("the model's parts disagree more than on {LIMIT_PERCENT} % of held-out rows"));
         }
         // An element never seen is no feature: the distance leaves it out and can only be too small.
         let seen = self.schema.composition.knows(sample.composition());
         let novelty = predicted.novelty.filter(|_| far || seen);
-        let percentile = novelty.and_then(|novelty| calibration.novelty_percentile(novelty));
         let intervals = match &self.schema.outputs {
             Outputs::Classification { .. } => Vec::new(),
             Outputs::Regression { targets } => targets
@@ -123,7 +141,12 @@ impl Manifest {
                 })
                 .collect(),
         };
-        Trust { intervals, reasons, novelty_percentile: percentile.map(|percentile| percentile as u8) }
+        Trust {
+            intervals,
+            reasons,
+            novelty_percentile: novelty.and_then(|novelty| percentile(&calibration.novelty, novelty)),
+            disagreement_percentile: percentile(&calibration.disagreement, predicted.disagreement),
+        }
     }
 }
 

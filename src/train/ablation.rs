@@ -31,6 +31,9 @@ pub fn variants(recipe: &Recipe) -> Vec<Variant> {
     base.training.cohort = base.training.cohort.max(16);
     base.features.image.get_or_insert(ImageSpec { basis: Basis::AtomicPercent, balance: true });
     let mut shape = base.network.architecture();
+    if shape.attention == AttentionMode::None {
+        shape.heads = 2;
+    }
     shape.attention = AttentionMode::Reference;
     shape.image.get_or_insert(ImageChannel {
         channels: vec![4],
@@ -40,7 +43,7 @@ pub fn variants(recipe: &Recipe) -> Vec<Variant> {
     });
     if shape.stem.is_none() {
         // Attention over the encoded features themselves would be wider than all the rest.
-        (shape.stem, shape.heads) = (Some(64), 2);
+        shape.stem = Some(64);
     }
     // The widths must suit the heads.
     let written = |change: &dyn Fn(&mut Architecture)| {

@@ -153,7 +153,9 @@ impl Ridge {
     }
 
     fn scaled(&self, features: &[f64]) -> Vec<f64> {
-        features.iter().enumerate().map(|(column, value)| self.columns.apply(column, *value)).collect()
+        let mut scaled = Vec::with_capacity(features.len());
+        self.columns.extend(features, &mut scaled);
+        scaled.into_iter().map(f64::from).collect()
     }
 
     /// Weights of each output, from (XᵀX + αI) w = Xᵀy by Cholesky's decomposition.

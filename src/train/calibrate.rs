@@ -12,7 +12,7 @@ use super::fit::{FitError, Trained};
 use super::folds::Protocol;
 use super::split::Split;
 use crate::model::{
-    BeforeAfter, Bundle, Calibration, Gate, Share, apply_temperature, half_widths, mix_families, percentiles,
+    BeforeAfter, Bundle, Calibration, Gate, Share, Verdict, apply_temperature, half_widths, mix_families, percentiles,
 };
 
 /// What a committee that was trained without some rows said of them.
@@ -21,6 +21,7 @@ pub(super) struct HeldOut {
     /// By row and family, in units.
     families: Vec<Vec<Vec<f64>>>,
     novelty: Option<Vec<f64>>,
+    disagreement: Vec<f64>,
 }
 
 impl HeldOut {
@@ -28,9 +29,10 @@ impl HeldOut {
         let bundle = trained.load(device)?;
         let verdicts = ask(&bundle, fold.test.iter().map(|row| &data.samples[*row]), Bundle::verdicts)?;
         let novelty = verdicts.iter().map(|verdict| verdict.novelty).collect();
+        let disagreement = verdicts.iter().map(Verdict::disagreement).collect();
         let in_units = |families: Vec<Vec<f64>>| families.into_iter().map(|own| bundle.in_units(own)).collect();
         let families = verdicts.into_iter().map(|verdict| in_units(verdict.families)).collect();
-        Ok(Self { rows: fold.test.clone(), families, novelty })
+        Ok(Self { rows: fold.test.clone(), families, novelty, disagreement })
     }
 }
 
@@ -45,8 +47,14 @@ pub(super) fn calibrate(
     let novelty = novelty.map(|parts| percentiles(parts.concat())).unwrap_or_default();
     // Most rows of unseen groups are far. A row whose group was seen has a fraction of their novelty.
     let gate = (!novelty.is_empty()).then(|| Gate { near: 0.25 * novelty[50], far: 0.5 * novelty[50] });
-    let mut calibration =
-        Calibration { protocol: protocol.name().to_owned(), folds: held_out.len(), novelty, ..Calibration::default() };
+    let disagreement = held_out.iter().filter(|_| shares.len() > 1).flat_map(|part| part.disagreement.iter().copied());
+    let mut calibration = Calibration {
+        protocol: protocol.name().to_owned(),
+        folds: held_out.len(),
+        novelty,
+        disagreement: percentiles(disagreement.collect()),
+        ..Calibration::default()
+    };
     let answers: Vec<(usize, Vec<f64>)> = held_out
         .iter()
         .flat_map(|part| {

@@ -11,13 +11,13 @@ use serde::Serialize;
 use super::calibrate::expected_calibration_error;
 use super::dataset::{Dataset, Outcome};
 use super::fit::{FitError, FitOptions, Observer, fit};
-use super::metrics::{Scores, classification_scores, regression_scores};
+use super::metrics::{Scores, classification_scores, regression_scores, spearman};
 use super::parallel::run_all;
 use super::recipe::Recipe;
 use super::split::Split;
 use crate::domain::Sample;
-use crate::featurize::{Features, featurize};
-use crate::model::{Bundle, BundleError, DEFAULT_CONFIDENCE};
+use crate::featurize::{ColumnStatistics, Features, StandardScaler, featurize};
+use crate::model::{Bundle, BundleError, DEFAULT_CONFIDENCE, Verdict};
 
 /// What one split gave.
 #[derive(Clone, Debug, Serialize)]
@@ -42,6 +42,8 @@ pub struct SplitReport {
     pub families: Vec<Vec<Vec<f64>>>,
     /// How new each row was to the model, where it can tell.
     pub novelty: Option<Vec<f64>>,
+    /// How far the families were apart on each row.
+    pub disagreement: Vec<f64>,
 }
 
 /// Trains and scores on every split, `options.threads` splits at a time. The observer sees every step of
@@ -85,6 +87,14 @@ fn evaluate_split(
     let actual: Vec<Vec<f64>> = split.test.iter().map(|row| measured(&data.outcomes[*row])).collect();
     let mut scores = score(recipe, data, &split.test, &predicted);
     score_trust(recipe, &mut scores, &actual, &predicted, &half_widths);
+    let novelty: Option<Vec<f64>> = verdicts.iter().map(|verdict| verdict.novelty).collect();
+    let disagreement: Vec<f64> = verdicts.iter().map(Verdict::disagreement).collect();
+    let errors = row_errors(recipe, &actual, &predicted);
+    let all = scores.entry("all".to_owned()).or_default();
+    all.extend(novelty.as_ref().map(|novelty| ("novelty_ranks_errors".to_owned(), spearman(novelty, &errors))));
+    if bundle.manifest().families.len() > 1 {
+        all.insert("disagreement_ranks_errors".to_owned(), spearman(&disagreement, &errors));
+    }
     let end = |sign: f64| {
         let rows = predicted.iter().filter(|_| !half_widths.is_empty());
         rows.map(|row| row.iter().zip(&half_widths).map(|(value, half)| value + sign * half).collect()).collect()
@@ -98,7 +108,8 @@ fn evaluate_split(
         half_widths,
         actual,
         families: (0..bundle.manifest().families.len()).map(of_family).collect(),
-        novelty: verdicts.iter().map(|verdict| verdict.novelty).collect(),
+        novelty,
+        disagreement,
         predicted,
     })
 }
@@ -124,6 +135,22 @@ fn score_trust(recipe: &Recipe, scores: &mut Scores, actual: &[Vec<f64>], predic
         entry.insert("coverage_90".to_owned(), covered / actual.len().max(1) as f64);
         entry.insert("width_90".to_owned(), 2.0 * half);
     }
+}
+
+/// How wrong each answer is, in one number: the absolute error over the target's spread, averaged over the targets; or
+/// one minus the probability of the class that was measured.
+fn row_errors(recipe: &Recipe, actual: &[Vec<f64>], predicted: &[Vec<f64>]) -> Vec<f64> {
+    if recipe.class.is_some() {
+        return actual.iter().zip(predicted).map(|(actual, predicted)| 1.0 - predicted[actual[0] as usize]).collect();
+    }
+    let rows: Vec<&[f64]> = actual.iter().map(Vec::as_slice).collect();
+    let targets = StandardScaler::fit(&ColumnStatistics::over(recipe.targets.len(), rows));
+    let error = |(actual, predicted): (&Vec<f64>, &Vec<f64>)| {
+        let errors = actual.iter().zip(predicted).zip(&targets.deviation);
+        errors.map(|((actual, predicted), deviation)| (actual - predicted).abs() / deviation).sum::<f64>()
+            / targets.deviation.len() as f64
+    };
+    actual.iter().zip(predicted).map(error).collect()
 }
 
 /// By output, the mean change of an answer when its row is asked alone; empty where no answer depends on its batch.

@@ -74,6 +74,25 @@ pub fn summarise(splits: &[Scores]) -> BTreeMap<String, BTreeMap<String, Spread>
     first.iter().map(entry).collect()
 }
 
+/// Spearman's rank correlation, equal values with their mean rank; 0 where one of the two does not vary.
+pub(super) fn spearman(a: &[f64], b: &[f64]) -> f64 {
+    let ranks = |values: &[f64]| {
+        let mut order: Vec<usize> = (0..values.len()).collect();
+        order.sort_by(|a, b| values[*a].total_cmp(&values[*b]));
+        let mut ranks = vec![0.0; values.len()];
+        for equal in order.chunk_by(|a, b| values[*a] == values[*b]) {
+            let first = order.partition_point(|other| values[*other] < values[equal[0]]);
+            equal.iter().for_each(|index| ranks[*index] = first as f64 + (equal.len() - 1) as f64 / 2.0);
+        }
+        ranks
+    };
+    let (a, b) = (ranks(a), ranks(b));
+    let middle = (a.len().max(1) - 1) as f64 / 2.0;
+    let product = |x: &[f64], y: &[f64]| x.iter().zip(y).map(|(x, y)| (x - middle) * (y - middle)).sum::<f64>();
+    let spread = (product(&a, &a) * product(&b, &b)).sqrt();
+    if spread > 0.0 { product(&a, &b) / spread } else { 0.0 }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -107,6 +126,17 @@ mod tests {
         assert_eq!(scores["all"]["accuracy"], 0.5);
         let log_loss = -(0.9f64.ln() + 0.4f64.ln() + 0.8f64.ln() + 0.4f64.ln()) / 4.0;
         assert!((scores["all"]["log_loss"] - log_loss).abs() < 1e-12);
+    }
+
+    #[test]
+    fn ranks_correlate() {
+        assert!((spearman(&[1.0, 5.0, 9.0], &[-3.0, 0.0, 100.0]) - 1.0).abs() < 1e-12);
+        assert!((spearman(&[1.0, 5.0, 9.0], &[3.0, 2.0, 1.0]) + 1.0).abs() < 1e-12);
+        // Ranks 0 1 2 3 against ½ ½ 2 3.
+        let tied = spearman(&[1.0, 2.0, 3.0, 4.0], &[7.0, 7.0, 8.0, 9.0]);
+        assert!((tied - 4.5 / (5.0f64 * 4.5).sqrt()).abs() < 1e-12, "{tied}");
+        assert_eq!(spearman(&[1.0, 2.0], &[3.0, 3.0]), 0.0);
+        assert_eq!(spearman(&[], &[]), 0.0);
     }
 
     #[test]
