@@ -37,7 +37,7 @@ pub(super) struct Arguments {
     /// Where to write scores and predictions.
     #[arg(long)]
     json: Option<PathBuf>,
-    /// Folder for pictures (SVG): parity with intervals, relative errors; reliability and confusion of classes.
+    /// Folder for pictures (SVG): parity with intervals, relative errors, losses; reliability and confusion of classes.
     #[arg(long)]
     plots: Option<PathBuf>,
 }

@@ -25,17 +25,17 @@ const BLOCK: [[Option<Statistic>; 3]; 3] = [
     [Some(Statistic::Maximum), None, Some(Statistic::Minimum)],
 ];
 
-/// For each pixel, row by row, the descriptor it shows.
+/// Each pixel that shows a descriptor, counted row by row, and which.
 #[expect(clippy::expect_used, reason = "the layout is part of the program, and a test reads it")]
-static LAYOUT: LazyLock<[Option<usize>; PIXELS]> = LazyLock::new(|| {
-    let mut layout = [None; PIXELS];
+static LAYOUT: LazyLock<Vec<(usize, usize)>> = LazyLock::new(|| {
+    let mut layout = Vec::new();
     for (block_row, line) in LAYOUT_CSV.lines().skip(1).enumerate() {
         for (block_column, name) in line.split(',').skip(1).enumerate() {
             let property = property_names().iter().position(|known| *known == name).expect("a known property");
             for (row, column, statistic) in block_cells() {
                 let block = STATISTICS.iter().position(|known| *known == statistic).expect("a known statistic");
                 let pixel = (block_row * 3 + row) * COLUMNS + block_column * 3 + column;
-                layout[pixel] = Some(block * PROPERTIES + property);
+                layout.push((pixel, block * PROPERTIES + property));
             }
         }
     }
@@ -51,15 +51,15 @@ fn block_cells() -> impl Iterator<Item = (usize, usize, Statistic)> {
 /// The descriptors in the places of the image, unscaled: 504 values, row by row; the blanks are 0.
 pub fn pixels(descriptors: &Descriptors) -> Box<[f64; PIXELS]> {
     let mut image = Box::new([0.0; PIXELS]);
-    for (pixel, descriptor) in image.iter_mut().zip(LAYOUT.iter()) {
-        *pixel = descriptor.map_or(0.0, |index| descriptors.values()[index]);
+    for (pixel, descriptor) in LAYOUT.iter() {
+        image[*pixel] = descriptors.values()[*descriptor];
     }
     image
 }
 
 /// The label of the descriptor at a pixel, `None` for a blank.
 pub fn pixel_label(pixel: usize) -> Option<String> {
-    LAYOUT.get(pixel).copied().flatten().map(descriptor_label)
+    LAYOUT.iter().find(|(known, _)| *known == pixel).map(|(_, descriptor)| descriptor_label(*descriptor))
 }
 
 #[cfg(test)]
@@ -69,7 +69,7 @@ mod tests {
 
     #[test]
     fn every_descriptor_but_the_indices_has_one_place() {
-        let places: Vec<usize> = LAYOUT.iter().flatten().copied().collect();
+        let places: Vec<usize> = LAYOUT.iter().map(|(_, descriptor)| *descriptor).collect();
         assert_eq!(places.len(), 56 * 7);
         assert_eq!(places.iter().collect::<HashSet<_>>().len(), 56 * 7);
         assert!(places.iter().all(|index| !descriptor_label(*index).contains("hhi_")));

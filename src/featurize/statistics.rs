@@ -7,7 +7,7 @@
 
 use crate::domain::Composition;
 
-use super::table::{PROPERTIES, property_names, property_values};
+use super::table::{PROPERTIES, property_logarithms, property_names, property_values};
 
 /// Number of descriptors: 7 statistics × 58 properties.
 pub const DESCRIPTORS: usize = STATISTICS.len() * PROPERTIES;
@@ -64,7 +64,7 @@ pub fn descriptor_label(index: usize) -> String {
 
 /// The 406 descriptors of one composition, in XenonPy's order: block by statistic, then by property.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Descriptors(Box<[f64; DESCRIPTORS]>);
+pub struct Descriptors([f64; DESCRIPTORS]);
 
 impl Descriptors {
     /// All values; [`descriptor_label`] names them.
@@ -76,40 +76,42 @@ impl Descriptors {
 /// The descriptors of a composition, with the amounts as they stand (only `sum:` sees their scale).
 pub fn descriptors(composition: &Composition) -> Descriptors {
     let total = composition.total();
-    let elements: Vec<(f64, &[f64; PROPERTIES])> =
-        composition.amounts().iter().map(|(element, amount)| (amount / total, property_values(*element))).collect();
-    let mut values = Box::new([0.0; DESCRIPTORS]);
-    for property in 0..PROPERTIES {
-        let statistics = of_property(&elements, property, total);
-        for (block, value) in statistics.into_iter().enumerate() {
-            values[block * PROPERTIES + property] = value;
+    let mut values = [0.0; DESCRIPTORS];
+    let (blocks, _) = values.as_chunks_mut::<PROPERTIES>();
+    let [average, sum, variance, geometric, harmonic, maximum, minimum] = blocks else { return Descriptors(values) };
+    (*maximum, *minimum) = ([f64::NEG_INFINITY; PROPERTIES], [f64::INFINITY; PROPERTIES]);
+    // Element by element over all properties at once: long loops become vector code.
+    for (element, amount) in composition.amounts() {
+        let (weight, of_element) = (amount / total, property_values(*element));
+        for (property, value) in of_element.iter().enumerate() {
+            average[property] += weight * value;
+            harmonic[property] += weight / value;
+            maximum[property] = if *value > maximum[property] { *value } else { maximum[property] };
+            minimum[property] = if *value < minimum[property] { *value } else { minimum[property] };
+        }
+        for (sum, logarithm) in geometric.iter_mut().zip(property_logarithms(*element)) {
+            *sum += weight * logarithm;
         }
     }
-    Descriptors(values)
-}
-
-/// The seven statistics of one property over (weight, properties) pairs.
-fn of_property(elements: &[(f64, &[f64; PROPERTIES])], property: usize, total: f64) -> [f64; 7] {
-    let (mut average, mut logarithm, mut reciprocal) = (0.0, 0.0, 0.0);
-    let (mut maximum, mut minimum) = (f64::NEG_INFINITY, f64::INFINITY);
-    for (weight, properties) in elements {
-        let value = properties[property];
-        average += weight * value;
-        logarithm += weight * value.abs().ln();
-        reciprocal += weight / value;
-        maximum = maximum.max(value);
-        minimum = minimum.min(value);
+    for (element, amount) in composition.amounts() {
+        let weight = amount / total;
+        for ((sum, average), value) in variance.iter_mut().zip(&*average).zip(property_values(*element)) {
+            *sum += weight * (value - average).powi(2);
+        }
     }
-    let variance = elements.iter().map(|(weight, properties)| weight * (properties[property] - average).powi(2)).sum();
-    // With a zero among the values the logarithm and the reciprocal are infinite, and neither is used.
-    let (geometric, harmonic) = if minimum > 0.0 {
-        (logarithm.exp(), 1.0 / reciprocal)
-    } else if maximum < 0.0 {
-        (-logarithm.exp(), 1.0 / reciprocal)
-    } else {
-        (0.0, 0.0)
-    };
-    [average, average * total, variance, geometric, harmonic, maximum, minimum]
+    for property in 0..PROPERTIES {
+        sum[property] = average[property] * total;
+        // With a zero among the values the logarithm and the reciprocal are infinite, and neither is used.
+        let sign = match () {
+            () if minimum[property] > 0.0 => 1.0,
+            () if maximum[property] < 0.0 => -1.0,
+            () => 0.0,
+        };
+        let one_sign = sign != 0.0;
+        geometric[property] = if one_sign { sign * geometric[property].exp() } else { 0.0 };
+        harmonic[property] = if one_sign { 1.0 / harmonic[property] } else { 0.0 };
+    }
+    Descriptors(values)
 }
 
 #[cfg(test)]

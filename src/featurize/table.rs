@@ -15,6 +15,7 @@ pub(super) const ELEMENTS_CSV: &str = include_str!("elements.csv");
 struct Table {
     names: Vec<&'static str>,
     values: Vec<[f64; PROPERTIES]>,
+    logarithms: Vec<[f64; PROPERTIES]>,
 }
 
 #[expect(clippy::expect_used, reason = "the table is part of the program, and a test reads it")]
@@ -27,7 +28,9 @@ static TABLE: LazyLock<Table> = LazyLock::new(|| {
         values.iter_mut().zip(cells).for_each(|(value, cell)| *value = cell.parse().expect("a number"));
         values
     };
-    Table { names, values: lines.map(row).collect() }
+    let values: Vec<[f64; PROPERTIES]> = lines.map(row).collect();
+    let logarithms = values.iter().map(|values| values.map(|value| value.abs().ln())).collect();
+    Table { names, values, logarithms }
 });
 
 /// Names of the properties, in the order of the table.
@@ -38,6 +41,11 @@ pub fn property_names() -> &'static [&'static str] {
 /// The properties of one element, in the order of [`property_names`].
 pub fn property_values(element: Element) -> &'static [f64; PROPERTIES] {
     &TABLE.values[element.index()]
+}
+
+/// The natural logarithms of their magnitudes, likewise; −∞ for a zero.
+pub(super) fn property_logarithms(element: Element) -> &'static [f64; PROPERTIES] {
+    &TABLE.logarithms[element.index()]
 }
 
 #[cfg(test)]

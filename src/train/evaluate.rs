@@ -13,6 +13,7 @@ use super::dataset::{Dataset, Outcome};
 use super::fit::{FitError, FitOptions, Observer, fit};
 use super::metrics::{Scores, classification_scores, regression_scores, spearman};
 use super::parallel::run_all;
+use super::plots::LossCurves;
 use super::recipe::Recipe;
 use super::split::Split;
 use crate::domain::Sample;
@@ -44,6 +45,9 @@ pub struct SplitReport {
     pub novelty: Option<Vec<f64>>,
     /// How far the families were apart on each row.
     pub disagreement: Vec<f64>,
+    /// Steps and losses of each network's training.
+    #[serde(skip)]
+    pub losses: Vec<Vec<(usize, f64)>>,
 }
 
 /// Trains and scores on every split, `options.threads` splits at a time. The observer sees every step of
@@ -74,7 +78,12 @@ fn evaluate_split(
 ) -> Result<SplitReport, FitError> {
     // Every split has seeds of its own, so that the spread covers the luck of the start too.
     let options = FitOptions { seed: options.seed.wrapping_add(index as u64), threads: 1, ..options.clone() };
-    let trained = fit(recipe, data, &split.train, &options, observe)?;
+    let losses = LossCurves::default();
+    let recorded = |progress| {
+        losses.record(progress);
+        observe(progress)
+    };
+    let trained = fit(recipe, data, &split.train, &options, &recorded)?;
     let bundle = trained.load(&options.device)?;
     let verdicts = ask(&bundle, split.test.iter().map(|row| &data.samples[*row]), Bundle::verdicts)?;
     let of_family =
@@ -110,6 +119,7 @@ fn evaluate_split(
         families: (0..bundle.manifest().families.len()).map(of_family).collect(),
         novelty,
         disagreement,
+        losses: losses.curves(),
         predicted,
     })
 }

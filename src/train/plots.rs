@@ -49,6 +49,14 @@ impl LossCurves {
             curves[member].push((progress.step, progress.loss));
         }
     }
+
+    /// Steps and losses of each network. The other members are trained on other things than a loss: a kernel on a bound of
+    /// a likelihood, which may be negative; trees on nothing that is reported.
+    pub(super) fn curves(&self) -> Vec<Vec<(usize, f64)>> {
+        let curves = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let falls = |curve: &&Vec<(usize, f64)>| curve.len() > 1 && curve.iter().all(|(_, loss)| *loss >= 0.0);
+        curves.iter().filter(falls).cloned().collect()
+    }
 }
 
 /// All pictures of a report: name within the bundle's folder, and the SVG.
@@ -86,8 +94,7 @@ pub fn plots(recipe: &Recipe, report: &Report, losses: &LossCurves) -> Result<Ve
             pictures.push(("plots/confusion.svg".to_owned(), svg));
         }
     }
-    let curves = losses.0.lock().unwrap_or_else(PoisonError::into_inner);
-    pictures.push(("plots/loss.svg".to_owned(), draw((640, 420), |canvas| loss(canvas, &curves))?));
+    pictures.push(("plots/loss.svg".to_owned(), draw((640, 420), |canvas| loss(canvas, &losses.curves()))?));
     Ok(pictures)
 }
 
@@ -204,7 +211,7 @@ pub(super) fn confusion(
     Ok(())
 }
 
-fn loss(canvas: &Canvas, curves: &[Vec<(usize, f64)>]) -> Result<(), PlotError> {
+pub(super) fn loss(canvas: &Canvas, curves: &[Vec<(usize, f64)>]) -> Result<(), PlotError> {
     let points = || curves.iter().flatten();
     let steps = points().map(|(step, _)| *step).max().unwrap_or(1).max(2);
     // In powers of ten, drawn as plain numbers: plotters' own logarithmic axis labels its top decade only. A loss
@@ -214,7 +221,7 @@ fn loss(canvas: &Canvas, curves: &[Vec<(usize, f64)>]) -> Result<(), PlotError> 
         .margin(16)
         .x_label_area_size(44)
         .y_label_area_size(68)
-        .caption("training loss, one line a member", ("sans-serif", 18))
+        .caption("training loss, one line a network", ("sans-serif", 18))
         .build_cartesian_2d(1..steps, padded(points().map(|(_, loss)| power(*loss))))?;
     chart
         .configure_mesh()

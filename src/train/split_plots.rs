@@ -1,5 +1,5 @@
 //! Pictures of an evaluation over splits, as SVG: parity with intervals, the relative error of each test point (the
-//! paper's Figs. 8 and 9), a reliability diagram.
+//! paper's Figs. 8 and 9), the loss of the first split's training (Figs. 10 and 11), a reliability diagram.
 //!
 //! Its own beside [`mod@super::plots`], which draws a training's report: here every split has test rows of its own.
 
@@ -7,7 +7,7 @@ use plotters::prelude::*;
 
 use super::dataset::{Dataset, Outcome};
 use super::evaluate::SplitReport;
-use super::plots::{Canvas, GROUPED, PlotError, RANDOM, confusion, draw, file_part, padded};
+use super::plots::{Canvas, GROUPED, PlotError, RANDOM, confusion, draw, file_part, loss, padded};
 use super::recipe::Recipe;
 use crate::domain::most_probable;
 
@@ -29,6 +29,9 @@ pub fn split_plots(
         if let Some(first) = points.first() {
             pictures.push((file("error"), draw((900, 320), |canvas| errors(canvas, first, &label))?));
         }
+    }
+    if let Some(first) = reports.first() {
+        pictures.push(("loss.svg".to_owned(), draw((640, 420), |canvas| loss(canvas, &first.losses))?));
     }
     if let Some(class) = &recipe.class {
         let answers: Vec<(usize, &Vec<f64>)> = reports.iter().flat_map(|report| classes(data, report)).collect();
