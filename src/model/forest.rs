@@ -97,7 +97,10 @@ impl Forest {
         let sizes = get("sizes")?.to_vec1::<u32>()?;
         let wrong = |what: &str| BundleError::Weights(format!("{prefix}: {what}"));
         let total: usize = sizes.iter().map(|size| *size as usize).sum();
-        if steps.len() != numbers.len() || total != steps.len() || sizes.len() != config.trees * config.outputs {
+        if steps.len() != numbers.len()
+            || total != steps.len()
+            || Some(sizes.len()) != config.trees.checked_mul(config.outputs)
+        {
             return Err(wrong("the trees do not fit together"));
         }
         let nodes: Vec<Packed> = steps.into_iter().zip(numbers).map(|(step, number)| Packed { step, number }).collect();
@@ -114,7 +117,7 @@ impl Forest {
         Ok(Self { config: config.clone(), nodes, trees, groups })
     }
 
-    /// Adds the leaves that each sample of `width` features ends in to the sums of its outputs. Whatever the order of
+    /// Adds the leaves that each sample ends in to the sums of its outputs. Whatever the order of
     /// walking, each sum grows tree by tree, so it is the same to the last bit.
     fn walk(&self, inputs: &Inputs, sums: &mut [f32]) {
         let (outputs, trees) = (self.config.outputs, self.config.trees);

@@ -15,6 +15,9 @@ use super::forest::{Grown, columns, depth_first};
 use super::material::Material;
 use crate::model::{ForestConfig, MemberTensors, Node, forest_tensors, rng};
 
+/// Log odds of a class that all rows or none belong to: 999 to 1.
+const LARGEST_LOG_ODDS: f64 = 6.9;
+
 /// Grows one series of trees for every output: of squared errors, or for a class of its log odds against the others.
 pub(super) fn boost(
     plan: &BoostingPartner,
@@ -41,7 +44,15 @@ pub(super) fn boost(
     let mut trees = Vec::with_capacity(config.trees * outputs.len());
     for output in 0..outputs.len() {
         let own: Vec<f64> = wanted.iter().skip(output).step_by(outputs.len()).map(|value| f64::from(*value)).collect();
-        let mut booster = booster(plan, material.classes(), seeds.next_u64());
+        let seed = seeds.next_u64();
+        if own.iter().all(|value| *value == own[0]) {
+            // Nothing to correct, and a class that never or always occurs has infinite log odds.
+            let constant = if material.classes() { LARGEST_LOG_ODDS * (2.0 * own[0] - 1.0) } else { own[0] };
+            trees.push(vec![Node::Leaf(constant as f32)]);
+            trees.extend((0..plan.rounds).map(|_| vec![Node::Leaf(0.0)]));
+            continue;
+        }
+        let mut booster = booster(plan, material.classes(), seed);
         booster
             .fit_unweighted(&features, &own, None)
             .map_err(|error| FitError::Baseline(format!("boosting: {error}")))?;

@@ -162,6 +162,20 @@ fn verdict(bundle: &Bundle, sample: &Sample) -> Vec<Vec<f64>> {
 }
 
 #[test]
+fn a_class_without_rows_is_improbable() {
+    // Whole groups are held out, so a rare class may be missing from what a committee is trained on.
+    let recipe = Recipe::parse(&class_recipe()).unwrap();
+    let data = Dataset::read(class_table(80).as_bytes(), &recipe).unwrap();
+    let table = class_table(80);
+    let soft = |row: &usize| !table.lines().nth(row + 1).unwrap().ends_with("soft");
+    let rows: Vec<usize> = (0..80).filter(soft).collect();
+    let trained = fit(&recipe, &data, &rows, &options(3), &|_| ControlFlow::Continue(())).unwrap();
+    let bundle = load(&trained);
+    let boosting = verdict(&bundle, &data.samples[rows[0]]).remove(5);
+    assert!(boosting[0] < 0.01, "{boosting:?}");
+}
+
+#[test]
 fn contradictions_in_a_committee_are_named() {
     for (from, to, word) in [
         ("keys = 24", "keys = 1", "keys"),
