@@ -111,6 +111,9 @@ pub struct ServeFlags {
     /// Longest time for one answer [default: 30].
     #[arg(long, env = "MCVN_DEADLINE_SECONDS")]
     deadline_seconds: Option<f64>,
+    /// Serve POST /debug/echo, which answers as a prediction does and asks no model: for load tests [default: false].
+    #[arg(long, env = "MCVN_DEBUG_ROUTES", num_args = 0..=1, default_missing_value = "true")]
+    debug_routes: Option<bool>,
     /// Samples that may wait or be under way [default: 16384].
     #[arg(long, env = "MCVN_QUEUE_SAMPLES")]
     queue_samples: Option<usize>,
@@ -173,6 +176,7 @@ impl Config {
         set(&mut config.http.csv_body_bytes, flags.csv_body_bytes);
         set(&mut config.http.max_samples, flags.max_samples);
         set(&mut config.http.deadline_seconds, flags.deadline_seconds);
+        set(&mut config.http.debug_routes, flags.debug_routes);
         set(&mut config.batcher.queue_samples, flags.queue_samples);
         set(&mut config.batcher.max_batch, flags.max_batch);
         set(&mut config.admin.keys_file, flags.admin_keys_file.map(Some));

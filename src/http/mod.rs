@@ -6,6 +6,7 @@
 mod admin;
 mod answer;
 mod classify;
+mod echo;
 mod error;
 mod extract;
 mod health;
@@ -101,6 +102,10 @@ pub fn router(state: State, surface: Surface) -> Router {
     let mut router = Router::new();
     if surface != Surface::Admin {
         let (routes, _) = public_routes().split_for_parts();
+        let routes = match state.http().debug_routes {
+            true => routes.route(echo::ROUTE, axum::routing::post(echo::echo)),
+            false => routes,
+        };
         router = router.merge(layers::within(routes, state.http().deadline()));
     }
     if surface != Surface::Public {

@@ -149,15 +149,35 @@ pub(super) fn prediction(
     trust: &Trust,
     confidence: Confidence,
 ) -> Prediction {
-    let (manifest, values) = (bundle.manifest(), &predicted.values);
-    let reading = Reading {
-        in_domain: trust.in_domain(),
-        reasons: trust.reasons.clone(),
-        novelty_percentile: trust.novelty_percentile,
-        disagreement_percentile: trust.disagreement_percentile,
-        assumed: sample.assumed().iter().map(|(name, value)| (name.clone(), value_of(value))).collect(),
-        warnings: sample.warnings().to_vec(),
-    };
+    let mut reading = Reading::of(trust);
+    reading.assumed = sample.assumed().iter().map(|(name, value)| (name.clone(), value_of(value))).collect();
+    reading.warnings = sample.warnings().to_vec();
+    in_shape(bundle, &predicted.values, trust, confidence, reading)
+}
+
+/// A prediction in the usual shape that says nothing: every value is 0.
+pub(super) fn blank(bundle: &Bundle) -> Prediction {
+    let width = bundle.manifest().schema.outputs.width();
+    let intervals = if bundle.manifest().has_intervals() { vec![[0.0; 2]; width] } else { Vec::new() };
+    let trust = Trust { intervals, novelty_percentile: Some(0), disagreement_percentile: Some(0), ..Trust::default() };
+    in_shape(bundle, &vec![0.0; width], &trust, Confidence::default(), Reading::of(&trust))
+}
+
+impl Reading {
+    fn of(trust: &Trust) -> Self {
+        Self {
+            in_domain: trust.in_domain(),
+            reasons: trust.reasons.clone(),
+            novelty_percentile: trust.novelty_percentile,
+            disagreement_percentile: trust.disagreement_percentile,
+            assumed: Vec::new(),
+            warnings: Vec::new(),
+        }
+    }
+}
+
+fn in_shape(bundle: &Bundle, values: &[f64], trust: &Trust, confidence: Confidence, reading: Reading) -> Prediction {
+    let manifest = bundle.manifest();
     match &manifest.schema.outputs {
         Outputs::Regression { targets } => {
             let property = |(index, (target, value)): (usize, (&Target, &f64))| {

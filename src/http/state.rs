@@ -26,11 +26,19 @@ pub struct HttpConfig {
     pub max_samples: usize,
     /// Longest time for one answer.
     pub deadline_seconds: f64,
+    /// Whether there is `POST /debug/echo`, which answers as a prediction does and asks no model: for load tests.
+    pub debug_routes: bool,
 }
 
 impl Default for HttpConfig {
     fn default() -> Self {
-        Self { json_body_bytes: 2_000_000, csv_body_bytes: 16_000_000, max_samples: 10_000, deadline_seconds: 30.0 }
+        Self {
+            json_body_bytes: 2_000_000,
+            csv_body_bytes: 16_000_000,
+            max_samples: 10_000,
+            deadline_seconds: 30.0,
+            debug_routes: false,
+        }
     }
 }
 

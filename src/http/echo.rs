@@ -1,0 +1,44 @@
+//! `POST /debug/echo`: what HTTP and JSON alone cost.
+//!
+//! Its own because it is a measure, not a service: a request for predictions is read as always and answered in the same
+//! shape, but nobody looks at what it says, and no model is asked. It is there only with `--debug-routes`.
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::State as FromState;
+use axum::http::HeaderMap;
+use axum::response::{IntoResponse, Response};
+
+use super::error::ApiError;
+use super::extract::{parse, read_body};
+use super::predict;
+use super::reply::{Many, Single, blank, model_ref};
+use super::state::{State, choose};
+use super::timing::Stopwatch;
+
+/// The route.
+pub(super) const ROUTE: &str = "/debug/echo";
+
+/// Answers as `/predict/steel` would, every value 0.
+pub(super) async fn echo(
+    FromState(state): FromState<State>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let serving = state.serving()?;
+    let mut watch = Stopwatch::start();
+    let bytes = read_body(&headers, body, state.http().json_body_bytes).await?;
+    watch.lap("read");
+    let request = parse(&bytes)?;
+    let bundle = choose(&serving, predict::ROUTE, request.model.as_deref())?;
+    watch.lap("parse");
+    let model = model_ref(bundle);
+    let mut response = if request.listed {
+        let predictions = request.samples.iter().map(|_| blank(bundle)).collect();
+        Json(Many { model, predictions, batch_dependent: false }).into_response()
+    } else {
+        Json(Single { model, prediction: blank(bundle), batch_dependent: false }).into_response()
+    };
+    watch.finish(&mut response);
+    Ok(response)
+}
