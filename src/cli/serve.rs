@@ -46,7 +46,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
 }
 
 fn serve(config: &Config) -> Result<()> {
-    telemetry::start(config.log_format, &config.log_level).map_err(|error| anyhow::anyhow!("log: {error}"))?;
+    let _log =
+        telemetry::start(config.log_format, &config.log_level).map_err(|error| anyhow::anyhow!("log: {error}"))?;
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
         let listener = TcpListener::bind(&config.listen).await.with_context(|| config.listen.clone())?;
         info!("listening on http://{}", listener.local_addr()?);

@@ -78,10 +78,10 @@ impl FromStr for Element {
     type Err = ElementError;
 
     fn from_str(symbol: &str) -> Result<Self, ElementError> {
-        match Self::SYMBOLS.iter().position(|known| *known == symbol) {
-            Some(index) => Ok(Self::ALL[index]),
-            None if BEYOND_PLUTONIUM.contains(&symbol) => Err(ElementError::Unsupported(symbol.to_owned())),
-            None => Err(ElementError::Unknown(symbol.chars().take(40).collect())),
+        match slot(symbol.as_bytes()).map(|slot| PLACES[slot]) {
+            Some(place) if place > 0 => Ok(Self::ALL[usize::from(place) - 1]),
+            _ if BEYOND_PLUTONIUM.contains(&symbol) => Err(ElementError::Unsupported(symbol.to_owned())),
+            _ => Err(ElementError::Unknown(symbol.chars().take(40).collect())),
         }
     }
 }
@@ -98,6 +98,30 @@ impl<'de> Deserialize<'de> for Element {
         symbol.parse().map_err(serde::de::Error::custom)
     }
 }
+
+/// Where a symbol stands in [`PLACES`]: a capital letter, and perhaps a small one.
+const fn slot(symbol: &[u8]) -> Option<usize> {
+    match symbol {
+        [first @ b'A'..=b'Z'] => Some((*first - b'A') as usize * 27),
+        [first @ b'A'..=b'Z', second @ b'a'..=b'z'] => {
+            Some((*first - b'A') as usize * 27 + (*second - b'a') as usize + 1)
+        }
+        _ => None,
+    }
+}
+
+/// The atomic number of every symbol, 0 where there is none: a request names a dozen, so they are not searched for.
+const PLACES: [u8; 26 * 27] = {
+    let mut places = [0; 26 * 27];
+    let mut index = 0;
+    while index < Element::SYMBOLS.len() {
+        if let Some(slot) = slot(Element::SYMBOLS[index].as_bytes()) {
+            places[slot] = index as u8 + 1;
+        }
+        index += 1;
+    }
+    places
+};
 
 /// Standard atomic weights in g/mol, the `atomic_weight` column of the property table (a test in
 /// `featurize` holds the two together).

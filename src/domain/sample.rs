@@ -89,11 +89,11 @@ impl Checks {
     }
 
     fn composition(&mut self, raw: &RawSample, schema: &Schema, base: &str) -> Option<Composition> {
-        let pointer = format!("{base}/composition");
+        let pointer = || format!("{base}/composition");
         let basis = schema.composition.basis;
         let written = match &raw.composition {
             None => {
-                self.complain(pointer, "required: a map of element symbols to amounts, or a formula");
+                self.complain(pointer(), "required: a map of element symbols to amounts, or a formula");
                 return None;
             }
             Some(RawComposition::Formula(text)) => {
@@ -104,7 +104,7 @@ impl Checks {
                 match parse_formula(text) {
                     Ok(formula) => return Some(formula.to_basis(basis).scaled_to(100.0)),
                     Err(error) => {
-                        self.complain(pointer, error.to_string());
+                        self.complain(pointer(), error.to_string());
                         return None;
                     }
                 }
@@ -122,12 +122,12 @@ impl Checks {
         amounts: &[(String, f64)],
         basis: Basis,
         balance: Option<Element>,
-        pointer: &str,
+        pointer: &dyn Fn() -> String,
     ) -> Option<Composition> {
         let before = self.violations.len();
         let mut known = Vec::with_capacity(amounts.len());
         for (symbol, amount) in amounts {
-            let field = || Violation::child(pointer, symbol);
+            let field = || Violation::child(&pointer(), symbol);
             match symbol.parse::<Element>() {
                 Err(error) => self.complain(field(), error.to_string()),
                 Ok(_) if !amount.is_finite() => self.complain(field(), "the amount must be a finite number"),
@@ -144,18 +144,18 @@ impl Checks {
         let composition = match Composition::new(basis, known) {
             Ok(composition) => composition,
             Err(CompositionError::Twice(element)) => {
-                self.complain(Violation::child(pointer, element.symbol()), "the element is named twice");
+                self.complain(Violation::child(&pointer(), element.symbol()), "the element is named twice");
                 return None;
             }
             Err(error) => {
-                self.complain(pointer.to_owned(), error.to_string());
+                self.complain(pointer(), error.to_string());
                 return None;
             }
         };
         let total = composition.total();
         if total > PERCENT_LIMIT {
             let detail = format!("the amounts sum to {total:.2} {}, more than {PERCENT_LIMIT}", basis.unit());
-            self.complain(pointer.to_owned(), detail);
+            self.complain(pointer(), detail);
             return None;
         }
         let filled = match balance {
@@ -170,7 +170,7 @@ impl Checks {
     }
 
     fn processing(&mut self, raw: &RawSample, schema: &Schema, base: &str) -> Vec<ProcessValue> {
-        let pointer = format!("{base}/processing");
+        let field = |name: &str| Violation::child(&format!("{base}/processing"), name);
         for (at, (name, _)) in raw.processing.iter().enumerate() {
             if !schema.processing.iter().any(|parameter| parameter.name == *name) {
                 let known: Vec<&str> = schema.processing.iter().map(|parameter| parameter.name.as_str()).collect();
@@ -178,21 +178,25 @@ impl Checks {
                     true => "this model takes no process parameters".to_owned(),
                     false => format!("not a parameter of this model; it takes {}", known.join(", ")),
                 };
-                self.complain(Violation::child(&pointer, name), detail);
+                self.complain(field(name), detail);
             } else if raw.processing[..at].iter().any(|(earlier, _)| earlier == name) {
-                self.complain(Violation::child(&pointer, name), "the parameter is given twice");
+                self.complain(field(name), "the parameter is given twice");
             }
         }
         let mut values = Vec::with_capacity(schema.processing.len());
         for parameter in &schema.processing {
             let given = raw.processing.iter().find(|(name, _)| *name == parameter.name).map(|(_, value)| value);
-            let field = Violation::child(&pointer, &parameter.name);
-            values.extend(self.parameter(parameter, given, field));
+            values.extend(self.parameter(parameter, given, || field(&parameter.name)));
         }
         values
     }
 
-    fn parameter(&mut self, parameter: &Parameter, given: Option<&RawValue>, field: String) -> Option<ProcessValue> {
+    fn parameter(
+        &mut self,
+        parameter: &Parameter,
+        given: Option<&RawValue>,
+        field: impl Fn() -> String,
+    ) -> Option<ProcessValue> {
         match (&parameter.kind, given) {
             (ParameterKind::Numeric { default: Some(value), .. }, None) => {
                 self.assumed.push((parameter.name.clone(), RawValue::Number(*value)));
@@ -204,25 +208,25 @@ impl Checks {
             }
             (ParameterKind::Numeric { .. }, None) => {
                 let unit = if parameter.unit.is_empty() { String::new() } else { format!(" in {}", parameter.unit) };
-                self.complain(field, format!("required: a number{unit}"));
+                self.complain(field(), format!("required: a number{unit}"));
                 None
             }
             (ParameterKind::Categorical { levels, .. }, None) => {
-                self.complain(field, format!("required: one of {}", levels.join(", ")));
+                self.complain(field(), format!("required: one of {}", levels.join(", ")));
                 None
             }
             (ParameterKind::Numeric { min, max, physical_min, physical_max, .. }, Some(RawValue::Number(value))) => {
                 let (value, unit) = (*value, &parameter.unit);
                 if !value.is_finite() {
-                    self.complain(field, "must be a finite number");
+                    self.complain(field(), "must be a finite number");
                 } else if let Some(limit) = physical_min.filter(|limit| value < *limit) {
                     self.complain(
-                        field,
+                        field(),
                         with_unit(format!("{value} is not physical: the least possible is {limit}"), unit),
                     );
                 } else if let Some(limit) = physical_max.filter(|limit| value > *limit) {
                     self.complain(
-                        field,
+                        field(),
                         with_unit(format!("{value} is not physical: the most possible is {limit}"), unit),
                     );
                 } else {
@@ -237,16 +241,16 @@ impl Checks {
             (ParameterKind::Categorical { levels, .. }, Some(RawValue::Text(text))) => {
                 let level = levels.iter().position(|known| known == text);
                 if level.is_none() {
-                    self.complain(field, format!("\"{}\" is not one of {}", shortened(text), levels.join(", ")));
+                    self.complain(field(), format!("\"{}\" is not one of {}", shortened(text), levels.join(", ")));
                 }
                 level.map(ProcessValue::Level)
             }
             (ParameterKind::Numeric { .. }, Some(RawValue::Text(_))) => {
-                self.complain(field, "must be a number");
+                self.complain(field(), "must be a number");
                 None
             }
             (ParameterKind::Categorical { levels, .. }, Some(RawValue::Number(_))) => {
-                self.complain(field, format!("must be one of {}", levels.join(", ")));
+                self.complain(field(), format!("must be one of {}", levels.join(", ")));
                 None
             }
         }

@@ -95,7 +95,7 @@ pub(super) async fn answer(
             for (sample, predicted) in samples.iter().zip(&answers.values) {
                 let trust = bundle.manifest().trust(sample, predicted, confidence);
                 in_domain += usize::from(trust.in_domain());
-                predictions.push(prediction(&bundle, sample, predicted, &trust, confidence));
+                predictions.push(prediction(&bundle, sample, predicted, trust, confidence));
             }
             state.metrics().predicted(&bundle.manifest().name, predictions.len(), in_domain);
             let (model, batch_dependent) = (model_ref(&bundle), bundle.manifest().batch_dependent());

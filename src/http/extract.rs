@@ -3,7 +3,6 @@
 //! Its own because it must be fast when all is well and thorough when not: a body is parsed into the typed
 //! request first; only when that fails is it read again, field by field, to collect every complaint.
 
-use std::borrow::Cow;
 use std::fmt;
 
 use axum::body::{Body, to_bytes};
@@ -104,18 +103,71 @@ pub(super) struct SampleInput {
     processing: Option<Entries<ValueInput>>,
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
+#[derive(Debug)]
 enum CompositionInput {
     Formula(String),
     Amounts(Entries<f64>),
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-enum ValueInput {
-    Number(f64),
-    Text(String),
+/// By hand, as for [`RawValue`]: an untagged enum would keep a copy of every value and look at it twice.
+impl<'de> Deserialize<'de> for CompositionInput {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct CompositionVisitor;
+
+        impl<'de> Visitor<'de> for CompositionVisitor {
+            type Value = CompositionInput;
+
+            fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+                f.write_str("a formula or amounts")
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<CompositionInput, E> {
+                Ok(CompositionInput::Formula(text.to_owned()))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<CompositionInput, A::Error> {
+                Entries::read(map).map(CompositionInput::Amounts)
+            }
+        }
+
+        deserializer.deserialize_any(CompositionVisitor)
+    }
+}
+
+/// The value of a process parameter.
+#[derive(Debug)]
+struct ValueInput(RawValue);
+
+impl<'de> Deserialize<'de> for ValueInput {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct ValueVisitor;
+
+        impl Visitor<'_> for ValueVisitor {
+            type Value = ValueInput;
+
+            fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+                f.write_str("a number or a text")
+            }
+
+            fn visit_f64<E>(self, number: f64) -> Result<ValueInput, E> {
+                Ok(ValueInput(RawValue::Number(number)))
+            }
+
+            fn visit_u64<E>(self, number: u64) -> Result<ValueInput, E> {
+                Ok(ValueInput(RawValue::Number(number as f64)))
+            }
+
+            fn visit_i64<E>(self, number: i64) -> Result<ValueInput, E> {
+                Ok(ValueInput(RawValue::Number(number as f64)))
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<ValueInput, E> {
+                Ok(ValueInput(RawValue::Text(text.to_owned())))
+            }
+        }
+
+        deserializer.deserialize_any(ValueVisitor)
+    }
 }
 
 /// A request with everything that could be read of it, and everything that could not.
@@ -175,10 +227,7 @@ impl SampleInput {
             CompositionInput::Formula(text) => RawComposition::Formula(text),
             CompositionInput::Amounts(Entries(amounts)) => RawComposition::Amounts(amounts),
         });
-        let raw = |(name, value)| match value {
-            ValueInput::Number(number) => (name, RawValue::Number(number)),
-            ValueInput::Text(text) => (name, RawValue::Text(text)),
-        };
+        let raw = |(name, ValueInput(value))| (name, value);
         let processing = self.processing.map(|entries| entries.0.into_iter().map(raw).collect());
         RawSample { composition, basis: self.basis, processing: processing.unwrap_or_default() }
     }
@@ -342,6 +391,17 @@ fn is_null(value: &RawJson) -> bool {
 #[derive(Debug)]
 struct Entries<T>(Vec<(String, T)>);
 
+impl<'de, T: Deserialize<'de>> Entries<T> {
+    fn read<A: MapAccess<'de>>(mut map: A) -> Result<Self, A::Error> {
+        // As many as most samples have.
+        let mut entries = Vec::with_capacity(12);
+        while let Some(entry) = map.next_entry()? {
+            entries.push(entry);
+        }
+        Ok(Self(entries))
+    }
+}
+
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Entries<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct EntriesVisitor<T>(std::marker::PhantomData<T>);
@@ -353,12 +413,8 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Entries<T> {
                 f.write_str("an object")
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Entries<T>, A::Error> {
-                let mut entries = Vec::new();
-                while let Some((key, value)) = map.next_entry::<Cow<str>, T>()? {
-                    entries.push((key.into_owned(), value));
-                }
-                Ok(Entries(entries))
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Entries<T>, A::Error> {
+                Entries::read(map)
             }
         }
 

@@ -11,20 +11,20 @@ use crate::model::{Bundle, Confidence, Predicted, Trust};
 
 /// The model that gave an answer.
 #[derive(Clone, Debug, Serialize, ToSchema)]
-pub(super) struct ModelRef {
+pub(super) struct ModelRef<'a> {
     #[schema(example = "steel-fatigue")]
-    name: String,
+    name: &'a str,
     #[schema(example = "3f9a1c2b7d10")]
-    version: String,
+    version: &'a str,
 }
 
 /// A number with its unit.
 #[derive(Clone, Debug, Serialize, ToSchema)]
-pub(super) struct Quantity {
+pub(super) struct Quantity<'a> {
     #[schema(example = 512.3)]
     value: f64,
     #[schema(example = "MPa")]
-    unit: String,
+    unit: &'a str,
     /// Lower and upper end of what a test of the sample will give, at the `confidence` that stands beside; left out
     /// where the model is not calibrated.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -34,7 +34,7 @@ pub(super) struct Quantity {
 
 /// How an input was read, and how far the answer can be trusted.
 #[derive(Clone, Debug, Serialize, ToSchema)]
-pub(super) struct Reading {
+pub(super) struct Reading<'a> {
     /// Whether the input lies within what the model was trained on: values and amounts within their training ranges,
     /// no element that was never seen, not farther from the training rows than 99 % of held-out rows were, and no more
     /// disagreement within the model than on 99 % of those.
@@ -56,60 +56,60 @@ pub(super) struct Reading {
     /// Process parameters that were not given, with the defaults taken.
     #[serde(serialize_with = "as_map")]
     #[schema(value_type = std::collections::HashMap<String, Scalar>)]
-    assumed: Vec<(String, Scalar)>,
+    assumed: Vec<(&'a str, Scalar<'a>)>,
     /// What the user should know about how the input was read.
-    warnings: Vec<String>,
+    warnings: &'a [String],
 }
 
 /// A number or a level.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(untagged)]
-pub(super) enum Scalar {
+pub(super) enum Scalar<'a> {
     Number(f64),
-    Text(String),
+    Text(&'a str),
 }
 
 /// Predicted properties of one sample.
 #[derive(Clone, Debug, Serialize, ToSchema)]
-pub(super) struct PropertyPrediction {
+pub(super) struct PropertyPrediction<'a> {
     /// The properties of the model, by name.
     #[serde(serialize_with = "as_map")]
     #[schema(value_type = std::collections::HashMap<String, Quantity>)]
-    properties: Vec<(String, Quantity)>,
+    properties: Vec<(&'a str, Quantity<'a>)>,
     /// How often intervals hold what is measured, as a share: as asked, or 0.9. Left out where there are none.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 0.5, maximum = 0.99, example = 0.9)]
     confidence: Option<f64>,
     #[serde(flatten)]
-    reading: Reading,
+    reading: Reading<'a>,
 }
 
 /// Predicted class of one sample.
 #[derive(Clone, Debug, Serialize, ToSchema)]
-pub(super) struct ClassPrediction {
+pub(super) struct ClassPrediction<'a> {
     /// The most probable class.
     #[schema(example = "BMG")]
-    class: String,
+    class: &'a str,
     /// The probability of each class; they sum to 1.
     #[serde(serialize_with = "as_map")]
     #[schema(value_type = std::collections::HashMap<String, f64>)]
-    probabilities: Vec<(String, f64)>,
+    probabilities: Vec<(&'a str, f64)>,
     #[serde(flatten)]
-    reading: Reading,
+    reading: Reading<'a>,
 }
 
 /// What a model says of one sample.
 #[derive(Clone, Debug, Serialize)]
 #[serde(untagged)]
-pub(super) enum Prediction {
-    Properties(PropertyPrediction),
-    Class(ClassPrediction),
+pub(super) enum Prediction<'a> {
+    Properties(PropertyPrediction<'a>),
+    Class(ClassPrediction<'a>),
 }
 
 /// The answer to a single sample.
 #[derive(Clone, Debug, Serialize, ToSchema)]
-pub(super) struct Single<P> {
-    pub(super) model: ModelRef,
+pub(super) struct Single<'a, P> {
+    pub(super) model: ModelRef<'a>,
     #[serde(flatten)]
     pub(super) prediction: P,
     /// There and true for a model whose answers depend on what else is asked at the same time.
@@ -119,8 +119,8 @@ pub(super) struct Single<P> {
 
 /// The answer to a list of samples, in their order.
 #[derive(Clone, Debug, Serialize, ToSchema)]
-pub(super) struct Many<P> {
-    pub(super) model: ModelRef,
+pub(super) struct Many<'a, P> {
+    pub(super) model: ModelRef<'a>,
     pub(super) predictions: Vec<P>,
     /// There and true for a model whose answers depend on what else is asked at the same time.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -131,58 +131,55 @@ pub(super) struct Many<P> {
 #[derive(Serialize, ToSchema)]
 #[serde(untagged)]
 #[allow(dead_code, reason = "describes answers; they are built as Single or Many")]
-pub(super) enum Answer<P> {
-    Single(Single<P>),
-    Many(Many<P>),
+pub(super) enum Answer<'a, P> {
+    Single(Single<'a, P>),
+    Many(Many<'a, P>),
 }
 
-pub(super) fn model_ref(bundle: &Bundle) -> ModelRef {
+pub(super) fn model_ref(bundle: &Bundle) -> ModelRef<'_> {
     let manifest = bundle.manifest();
-    ModelRef { name: manifest.name.clone(), version: manifest.version.clone() }
+    ModelRef { name: &manifest.name, version: &manifest.version }
 }
 
 /// Puts a model's numbers into words.
-pub(super) fn prediction(
-    bundle: &Bundle,
-    sample: &Sample,
+pub(super) fn prediction<'a>(
+    bundle: &'a Bundle,
+    sample: &'a Sample,
     predicted: &Predicted,
-    trust: &Trust,
+    trust: Trust,
     confidence: Confidence,
-) -> Prediction {
-    let mut reading = Reading::of(trust);
-    reading.assumed = sample.assumed().iter().map(|(name, value)| (name.clone(), value_of(value))).collect();
-    reading.warnings = sample.warnings().to_vec();
-    in_shape(bundle, &predicted.values, trust, confidence, reading)
+) -> Prediction<'a> {
+    let mut prediction = in_shape(bundle, &predicted.values, trust, confidence);
+    let (Prediction::Properties(PropertyPrediction { reading, .. })
+    | Prediction::Class(ClassPrediction { reading, .. })) = &mut prediction;
+    reading.assumed = sample.assumed().iter().map(|(name, value)| (name.as_str(), value_of(value))).collect();
+    reading.warnings = sample.warnings();
+    prediction
 }
 
 /// A prediction in the usual shape that says nothing: every value is 0.
-pub(super) fn blank(bundle: &Bundle) -> Prediction {
+pub(super) fn blank(bundle: &Bundle) -> Prediction<'_> {
     let width = bundle.manifest().schema.outputs.width();
     let intervals = if bundle.manifest().has_intervals() { vec![[0.0; 2]; width] } else { Vec::new() };
     let trust = Trust { intervals, novelty_percentile: Some(0), disagreement_percentile: Some(0), ..Trust::default() };
-    in_shape(bundle, &vec![0.0; width], &trust, Confidence::default(), Reading::of(&trust))
+    in_shape(bundle, &vec![0.0; width], trust, Confidence::default())
 }
 
-impl Reading {
-    fn of(trust: &Trust) -> Self {
-        Self {
-            in_domain: trust.in_domain(),
-            reasons: trust.reasons.clone(),
-            novelty_percentile: trust.novelty_percentile,
-            disagreement_percentile: trust.disagreement_percentile,
-            assumed: Vec::new(),
-            warnings: Vec::new(),
-        }
-    }
-}
-
-fn in_shape(bundle: &Bundle, values: &[f64], trust: &Trust, confidence: Confidence, reading: Reading) -> Prediction {
+fn in_shape<'a>(bundle: &'a Bundle, values: &[f64], trust: Trust, confidence: Confidence) -> Prediction<'a> {
     let manifest = bundle.manifest();
+    let reading = Reading {
+        in_domain: trust.in_domain(),
+        reasons: trust.reasons,
+        novelty_percentile: trust.novelty_percentile,
+        disagreement_percentile: trust.disagreement_percentile,
+        assumed: Vec::new(),
+        warnings: &[],
+    };
     match &manifest.schema.outputs {
         Outputs::Regression { targets } => {
-            let property = |(index, (target, value)): (usize, (&Target, &f64))| {
+            let property = |(index, (target, value)): (usize, (&'a Target, &f64))| {
                 let interval = trust.intervals.get(index).map(|ends| ends.map(|end| rounded(end, 3)));
-                (target.name.clone(), Quantity { value: rounded(*value, 3), unit: target.unit.clone(), interval })
+                (target.name.as_str(), Quantity { value: rounded(*value, 3), unit: &target.unit, interval })
             };
             Prediction::Properties(PropertyPrediction {
                 properties: targets.iter().zip(values).enumerate().map(property).collect(),
@@ -191,8 +188,12 @@ fn in_shape(bundle: &Bundle, values: &[f64], trust: &Trust, confidence: Confiden
             })
         }
         Outputs::Classification { classes } => Prediction::Class(ClassPrediction {
-            class: classes[most_probable(values)].clone(),
-            probabilities: classes.iter().cloned().zip(values.iter().map(|value| rounded(*value, 6))).collect(),
+            class: &classes[most_probable(values)],
+            probabilities: classes
+                .iter()
+                .map(String::as_str)
+                .zip(values.iter().map(|value| rounded(*value, 6)))
+                .collect(),
             reading,
         }),
     }
@@ -204,13 +205,13 @@ pub(super) fn rounded(value: f64, decimals: i32) -> f64 {
     (value * factor).round() / factor
 }
 
-fn value_of(value: &RawValue) -> Scalar {
+fn value_of(value: &RawValue) -> Scalar<'_> {
     match value {
         RawValue::Number(number) => Scalar::Number(*number),
-        RawValue::Text(text) => Scalar::Text(text.clone()),
+        RawValue::Text(text) => Scalar::Text(text),
     }
 }
 
-fn as_map<T: Serialize, S: Serializer>(entries: &[(String, T)], serializer: S) -> Result<S::Ok, S::Error> {
+fn as_map<T: Serialize, S: Serializer>(entries: &[(&str, T)], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_map(entries.iter().map(|(name, value)| (name, value)))
 }

@@ -60,6 +60,7 @@ impl Stopwatch {
     fn write(&mut self, name: &str, duration: Duration) {
         let separator = if self.text.is_empty() { "" } else { ", " };
         // Writing into a string cannot fail.
-        let _ = write!(self.text, "{separator}{name};dur={:.3}", duration.as_secs_f64() * 1e3);
+        let micros = duration.as_micros();
+        let _ = write!(self.text, "{separator}{name};dur={}.{:03}", micros / 1000, micros % 1000);
     }
 }

@@ -15,7 +15,7 @@ use std::time::Instant;
 use arc_swap::ArcSwap;
 use tracing::info;
 
-use crate::batcher::{Batcher, BatcherConfig, SubmitError};
+use crate::batcher::{Batcher, BatcherConfig, Passes, SubmitError};
 use crate::metrics::Metrics;
 use crate::model::{Bundle, DeviceChoice, DeviceError, OpenDevice, probe_features};
 use crate::registry::{Catalogue, CatalogueError};
@@ -87,7 +87,8 @@ impl Live {
             Ok::<_, ServingError>((device, catalogue))
         })
         .await??;
-        let (batcher, thread) = Batcher::start(batching, metrics)?;
+        let passes = if device.device.is_cpu() { Passes::OnWorkers } else { Passes::OnItsThread };
+        let (batcher, thread) = Batcher::start(batching, passes, metrics)?;
         for bundle in catalogue.iter() {
             self_test(bundle, &batcher).await?;
             let manifest = bundle.manifest();

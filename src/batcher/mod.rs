@@ -1,0 +1,235 @@
+//! Concurrent requests become passes: a bounded queue in front of the device.
+//!
+//! Its own because async code must never wait for a device while holding a worker. A batch is whatever waits when the
+//! device is free; there is no timer, so an idle server adds no latency. It knows only the small contract [`Predict`]:
+//! no routes, no files, no tensors.
+//!
+//! A GPU belongs to one thread, which takes what waits, turn by turn ([`device`]). On a CPU a small pass is cheaper than
+//! waking a thread for it: requests that became ready in the same turn of the runtime share a pass on the worker that
+//! read them ([`gather`]), and only long lists go to the thread.
+//!
+//! A job carries the model that it was featurized for, so one request is always answered by one whole version, whatever
+//! is promoted meanwhile; a pass takes the waiting jobs of one model.
+
+mod device;
+mod gather;
+mod passes;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+
+use crate::featurize::Features;
+use crate::metrics::Metrics;
+use crate::model::Predicted;
+use gather::Gather;
+use passes::{Job, Lane, pass};
+
+/// Requests of more samples wait in the lane of bulk work, so that short ones overtake them.
+const SHORT_SAMPLES: usize = 16;
+
+/// Something that answers samples in one pass.
+pub trait Predict: Send + Sync {
+    /// What operators know it by.
+    fn name(&self) -> &str;
+
+    /// What it says of each sample, in order.
+    ///
+    /// # Errors
+    /// The cause, for the log.
+    fn predict(&self, samples: &[&Features]) -> Result<Vec<Predicted>, String>;
+}
+
+impl Predict for crate::model::Bundle {
+    fn name(&self) -> &str {
+        &self.manifest().name
+    }
+
+    fn predict(&self, samples: &[&Features]) -> Result<Vec<Predicted>, String> {
+        crate::model::Bundle::predict(self, samples).map_err(|error| error.to_string())
+    }
+}
+
+/// Bounds of the queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct BatcherConfig {
+    /// Samples that may wait or be under way; more are refused.
+    pub queue_samples: usize,
+    /// Samples in one pass.
+    pub max_batch: usize,
+}
+
+impl Default for BatcherConfig {
+    fn default() -> Self {
+        Self { queue_samples: 16_384, max_batch: 256 }
+    }
+}
+
+/// Why samples were not answered.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SubmitError {
+    /// The queue is full.
+    #[error("the queue is full")]
+    Overloaded,
+    /// The pass failed; the cause is for the log.
+    #[error("the pass failed: {0}")]
+    Failed(String),
+    /// The device thread has ended.
+    #[error("the device thread has ended")]
+    Closed,
+}
+
+/// What samples submitted together got, and where their time went.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Answers {
+    /// What the model says of each sample, in order.
+    pub values: Vec<Predicted>,
+    /// Time in which none of their passes ran.
+    pub queue: Duration,
+    /// Time of their passes, which they may have shared with others.
+    pub pass: Duration,
+}
+
+/// Who runs the passes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Passes {
+    /// The device's own thread, all of them: for a GPU.
+    OnItsThread,
+    /// The workers of the runtime, those of short requests: for a CPU, which they share with the thread.
+    OnWorkers,
+}
+
+/// A handle for submitting; cheap to clone. The device thread ends when the last one is dropped.
+#[derive(Clone)]
+pub struct Batcher {
+    sender: mpsc::UnboundedSender<Job>,
+    room: Arc<Semaphore>,
+    config: BatcherConfig,
+    metrics: Arc<Metrics>,
+    gather: Option<Arc<Gather>>,
+}
+
+impl Batcher {
+    /// Starts the device thread.
+    ///
+    /// # Errors
+    /// The operating system's refusal of a thread.
+    pub fn start(
+        config: BatcherConfig,
+        passes: Passes,
+        metrics: Arc<Metrics>,
+    ) -> std::io::Result<(Self, JoinHandle<()>)> {
+        // The channel itself is unbounded; the permits bound it, in samples.
+        let (sender, receiver) = mpsc::unbounded_channel();
+        let config = BatcherConfig {
+            queue_samples: config.queue_samples.clamp(1, Semaphore::MAX_PERMITS),
+            max_batch: config.max_batch.max(1),
+        };
+        let counted = Arc::clone(&metrics);
+        let device = move || device::serve(receiver, config.max_batch, &counted);
+        let thread = std::thread::Builder::new().name("device".to_owned()).spawn(device)?;
+        let room = Arc::new(Semaphore::new(config.queue_samples));
+        let gather = match passes {
+            Passes::OnItsThread => None,
+            Passes::OnWorkers => Some(Arc::new(Gather::new(config.max_batch, Arc::clone(&metrics)))),
+        };
+        Ok((Self { sender, room, config, metrics, gather }, thread))
+    }
+
+    /// The bounds that hold.
+    pub fn config(&self) -> BatcherConfig {
+        self.config
+    }
+
+    /// Samples that wait or are under way.
+    pub fn queued_samples(&self) -> usize {
+        self.config.queue_samples - self.room.available_permits()
+    }
+
+    /// Answers samples, or refuses at once where there is no room for them.
+    ///
+    /// # Errors
+    /// [`SubmitError`]
+    pub async fn submit(&self, model: Arc<dyn Predict>, samples: Vec<Features>) -> Result<Answers, SubmitError> {
+        let submitted = Instant::now();
+        let count = u32::try_from(samples.len()).map_err(|_| SubmitError::Overloaded)?;
+        let room = Arc::clone(&self.room).try_acquire_many_owned(count).map_err(|_| SubmitError::Overloaded)?;
+        self.pass(model, samples, submitted, room).await
+    }
+
+    /// Answers samples, waiting for room: for what must not be refused.
+    ///
+    /// # Errors
+    /// [`SubmitError`], but not `Overloaded` for as many samples as the queue can ever hold.
+    pub async fn submit_waiting(
+        &self,
+        model: Arc<dyn Predict>,
+        samples: Vec<Features>,
+    ) -> Result<Answers, SubmitError> {
+        let submitted = Instant::now();
+        let count = u32::try_from(samples.len()).map_err(|_| SubmitError::Overloaded)?;
+        let room = Arc::clone(&self.room).acquire_many_owned(count).await.map_err(|_| SubmitError::Closed)?;
+        self.pass(model, samples, submitted, room).await
+    }
+
+    /// Answers a part of bulk work for a thread that may block: on a CPU with a pass right here, else in the lane of bulk
+    /// work. It takes no room in the queue: whoever calls this bounds the parts that are under way.
+    ///
+    /// # Errors
+    /// [`SubmitError`], but not `Overloaded`.
+    pub fn answer_bulk(&self, model: &Arc<dyn Predict>, samples: Vec<Features>) -> Result<Vec<Predicted>, SubmitError> {
+        if self.gather.is_some() {
+            let samples: Vec<&Features> = samples.iter().collect();
+            return pass(&**model, &samples, &self.metrics).0.map_err(SubmitError::Failed);
+        }
+        let (job, answer) = Job::new(Arc::clone(model), samples, Instant::now(), None, Lane::Bulk);
+        self.sender.send(job).map_err(|_| SubmitError::Closed)?;
+        received(answer.blocking_recv()).map(|answers| answers.values)
+    }
+
+    async fn pass(
+        &self,
+        model: Arc<dyn Predict>,
+        mut samples: Vec<Features>,
+        submitted: Instant,
+        mut room: OwnedSemaphorePermit,
+    ) -> Result<Answers, SubmitError> {
+        let lane = if samples.len() <= SHORT_SAMPLES { Lane::Short } else { Lane::Bulk };
+        if let (Some(gather), Lane::Short) = (&self.gather, lane)
+            && samples.len() <= self.config.max_batch
+        {
+            let (job, answer) = Job::new(model, samples, submitted, Some(room), lane);
+            gather.add(job);
+            return received(answer.await);
+        }
+        let mut replies = Vec::new();
+        while !samples.is_empty() {
+            let rest = samples.split_off(samples.len().min(self.config.max_batch));
+            let part = room.split(samples.len()).ok_or(SubmitError::Overloaded)?;
+            let (job, answer) = Job::new(Arc::clone(&model), samples, submitted, Some(part), lane);
+            self.sender.send(job).map_err(|_| SubmitError::Closed)?;
+            replies.push(answer);
+            samples = rest;
+        }
+        let (mut answers, mut end) = (Answers::default(), Duration::ZERO);
+        for reply in replies {
+            let part = received(reply.await)?;
+            answers.values.extend(part.values);
+            answers.pass += part.pass;
+            // All parts began to wait at the same time; the passes of the others are part of a part's wait.
+            end = end.max(part.queue + part.pass);
+        }
+        answers.queue = end.saturating_sub(answers.pass);
+        Ok(answers)
+    }
+}
+
+fn received(reply: Result<Result<Answers, String>, oneshot::error::RecvError>) -> Result<Answers, SubmitError> {
+    reply.map_err(|_| SubmitError::Closed)?.map_err(SubmitError::Failed)
+}
