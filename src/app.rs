@@ -12,6 +12,7 @@ use tokio::task::JoinHandle;
 use tracing::{info, warn};
 
 use crate::admin::{Admin, AdminError};
+use crate::bulk::{Pool, Priority};
 use crate::config::Config;
 use crate::http::{State, Surface, router};
 use crate::metrics::Metrics;
@@ -26,6 +27,9 @@ pub enum AppError {
     /// Administration is configured, but does not work.
     #[error(transparent)]
     Admin(#[from] AdminError),
+    /// No threads for bulk work.
+    #[error("threads for bulk work: {0}")]
+    Io(#[from] std::io::Error),
     /// Requests were still under way when the drain deadline passed.
     #[error("stopped with requests under way after {0:?}")]
     DrainDeadline(Duration),
@@ -50,7 +54,8 @@ pub async fn run(
         _ => Surface::Public,
     };
     let metrics = Arc::new(Metrics::new());
-    let state = State::new(config.http.clone(), Arc::clone(&metrics), admin);
+    let bulk = Pool::start(config.bulk, Priority::Lowest)?;
+    let state = State::new(config.http.clone(), bulk, Arc::clone(&metrics), admin);
     // The sockets answer from the start (liveness, 503s) while the models load beside them.
     let (stop, stopped) = tokio::sync::watch::channel(false);
     let serve = |listener, surface| {

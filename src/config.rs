@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::admin::AdminConfig;
 use crate::batcher::BatcherConfig;
+use crate::bulk::BulkConfig;
 use crate::http::HttpConfig;
 use crate::jobs::JobsConfig;
 use crate::model::DeviceChoice;
@@ -48,6 +49,8 @@ pub struct Config {
     pub http: HttpConfig,
     /// The queue.
     pub batcher: BatcherConfig,
+    /// Tables and lines.
+    pub bulk: BulkConfig,
     /// Administration.
     pub admin: AdminConfig,
     /// Retraining.
@@ -66,6 +69,7 @@ impl Default for Config {
             log_level: "info".to_owned(),
             http: HttpConfig::default(),
             batcher: BatcherConfig::default(),
+            bulk: BulkConfig::default(),
             admin: AdminConfig::default(),
             jobs: JobsConfig::default(),
         }
@@ -75,7 +79,7 @@ impl Default for Config {
 /// The knobs as flags and variables.
 #[derive(Args, Clone, Debug, Default)]
 pub struct ServeFlags {
-    /// TOML file with any of these knobs (`[http]`, `[batcher]`, `[admin]` and `[jobs]` are tables).
+    /// TOML file with any of these knobs (`[http]`, `[batcher]`, `[bulk]`, `[admin]` and `[jobs]` are tables).
     #[arg(long, env = "MCVN_CONFIG")]
     config: Option<PathBuf>,
     /// Address and port to listen on [default: 127.0.0.1:8080].
@@ -102,10 +106,7 @@ pub struct ServeFlags {
     /// Largest JSON body, in bytes [default: 2000000].
     #[arg(long, env = "MCVN_JSON_BODY_BYTES")]
     json_body_bytes: Option<usize>,
-    /// Largest CSV body, in bytes [default: 16000000].
-    #[arg(long, env = "MCVN_CSV_BODY_BYTES")]
-    csv_body_bytes: Option<usize>,
-    /// Most samples in one request [default: 10000].
+    /// Most samples in one JSON request; tables and lines may be of any length [default: 10000].
     #[arg(long, env = "MCVN_MAX_SAMPLES")]
     max_samples: Option<usize>,
     /// Longest time for one answer [default: 30].
@@ -120,6 +121,12 @@ pub struct ServeFlags {
     /// Samples in one pass [default: 256].
     #[arg(long, env = "MCVN_MAX_BATCH")]
     max_batch: Option<usize>,
+    /// Tables and lines that are answered at the same time; more are refused [default: 4].
+    #[arg(long, env = "MCVN_BULK_STREAMS")]
+    bulk_streams: Option<usize>,
+    /// Threads of low priority that answer them; 0 for one a core [default: 0].
+    #[arg(long, env = "MCVN_BULK_THREADS")]
+    bulk_threads: Option<usize>,
     /// File of admin keys, made by `mcvn admin-key create`; without it there is no administration.
     #[arg(long, env = "MCVN_ADMIN_KEYS_FILE")]
     admin_keys_file: Option<PathBuf>,
@@ -173,12 +180,13 @@ impl Config {
         set(&mut config.log_format, flags.log_format);
         set(&mut config.log_level, flags.log_level);
         set(&mut config.http.json_body_bytes, flags.json_body_bytes);
-        set(&mut config.http.csv_body_bytes, flags.csv_body_bytes);
         set(&mut config.http.max_samples, flags.max_samples);
         set(&mut config.http.deadline_seconds, flags.deadline_seconds);
         set(&mut config.http.debug_routes, flags.debug_routes);
         set(&mut config.batcher.queue_samples, flags.queue_samples);
         set(&mut config.batcher.max_batch, flags.max_batch);
+        set(&mut config.bulk.streams, flags.bulk_streams);
+        set(&mut config.bulk.threads, flags.bulk_threads);
         set(&mut config.admin.keys_file, flags.admin_keys_file.map(Some));
         set(&mut config.admin.listen, flags.admin_listen.map(Some));
         set(&mut config.admin.upload_bytes, flags.upload_bytes);
@@ -212,6 +220,9 @@ impl Config {
         }
         if self.http.max_samples == 0 || self.batcher.max_batch == 0 {
             return wrong("max-samples and max-batch must be at least 1");
+        }
+        if self.bulk.streams == 0 {
+            return wrong("bulk-streams must be at least 1");
         }
         if self.batcher.queue_samples < self.http.max_samples {
             return wrong("queue-samples must be at least max-samples, or the largest request could never be answered");

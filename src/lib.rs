@@ -11,25 +11,27 @@
 //! | 1 | [`featurize`] | from a sample to numbers: descriptors, image, feature row, scaling |
 //! | 2 | [`model`] | the network, its parameters, and the bundle that carries them |
 //! | 3 | [`train`], [`registry`], [`keys`], [`store`] | from data to a bundle; bundles, keys and records on storage |
-//! | 4 | [`batcher`], [`jobs`] | concurrent requests become passes on one device thread; retraining |
+//! | 3 | [`wire`] | what clients write and read: JSON, tables, lines |
+//! | 4 | [`batcher`], [`bulk`], [`jobs`] | concurrent requests become passes; threads for bulk work; retraining |
 //! | 5 | [`serving`], [`admin`] | what answers right now, and swapping it; who may |
 //! | 6 | [`http`] | routes, errors, limits |
 //! | 7 | [`app`], [`config`], [`telemetry`], [`cli`] | life cycle, knobs, logs, commands |
 //!
 //! # The walk of one `POST /predict/steel`
 //! 1. `http::layers` gives it an id, a log line, a deadline.
-//! 2. `http::extract` reads bytes into raw samples; a shape that is wrong is read again to name every field.
+//! 2. `wire::request` reads bytes into raw samples; a shape that is wrong is read again to name every field.
 //! 3. `http::state` chooses the bundle, once: schema, scaler and weights of the answer are of one version.
 //! 4. [`domain::Sample::parse`] checks the sample against the bundle's schema and collects every complaint.
 //! 5. [`featurize::featurize`] makes numbers, on the worker that read the request.
 //! 6. [`batcher::Batcher::submit`] takes room in the bounded queue, or refuses.
-//! 7. The device thread takes what waits, scales, passes it through [`model::Bundle::predict`], and replies.
+//! 7. Whoever runs the pass takes what waits, scales, calls [`model::Bundle::predict`], and replies.
 //! 8. [`model::Manifest::trust`] says how far they can be trusted: intervals, and whether the sample is in domain.
-//! 9. `http::reply` puts the numbers into words: units, intervals, domain, what was assumed.
+//! 9. `wire::reply` puts the numbers into words: units, intervals, domain, what was assumed.
 
 pub mod admin;
 pub mod app;
 pub mod batcher;
+pub mod bulk;
 pub mod cli;
 pub mod config;
 pub mod domain;
@@ -44,3 +46,4 @@ pub mod serving;
 pub mod store;
 pub mod telemetry;
 pub mod train;
+pub mod wire;

@@ -9,22 +9,24 @@ const RANKS: [&[&str]; 8] = [
     &["domain", "metrics"],
     &["featurize"],
     &["model"],
-    &["train", "registry", "keys", "store"],
-    &["batcher", "jobs"],
+    &["train", "registry", "keys", "store", "wire"],
+    &["batcher", "bulk", "jobs"],
     &["serving", "admin"],
     &["http"],
     &["app", "cli", "config", "telemetry", "lib", "main"],
 ];
 
 /// Words that a module must not contain.
-const FORBIDDEN: [(&str, &[&str]); 10] = [
+const FORBIDDEN: [(&str, &[&str]); 12] = [
     ("domain", &["candle", "tokio", "axum", "std::fs", "utoipa"]),
     ("metrics", &["candle", "tokio", "axum"]),
     ("featurize", &["candle", "tokio", "axum", "std::fs"]),
     ("model", &["tokio", "axum", "std::fs", "std::path"]),
     ("train", &["tokio", "axum", "std::fs", "std::path"]),
     ("registry", &["tokio", "axum"]),
+    ("wire", &["candle", "tokio", "axum", "std::fs", "std::path"]),
     ("batcher", &["axum", "candle"]),
+    ("bulk", &["axum", "candle", "std::fs"]),
     ("jobs", &["axum", "candle"]),
     ("serving", &["axum", "candle"]),
     ("http", &["candle", "std::fs", "std::path"]),

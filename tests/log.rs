@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex};
 
 use axum::body::Body;
 use axum::http::Request;
+use mcvn::bulk::{BulkConfig, Pool, Priority};
 use mcvn::http::{HttpConfig, State, Surface, router};
 use serde_json::{Value, json};
 use tower::ServiceExt;
@@ -35,7 +36,8 @@ async fn log_lines_carry_ids_and_probes_are_quiet() {
     let format = tracing_subscriber::fmt().json().flatten_event(true).with_span_list(false);
     let subscriber = format.with_max_level(tracing::Level::INFO).with_writer(move || writer.clone()).finish();
     let _guard = tracing::subscriber::set_default(subscriber);
-    let service = router(State::new(HttpConfig::default(), Default::default(), None), Surface::Public);
+    let bulk = Pool::start(BulkConfig::default(), Priority::Usual).unwrap();
+    let service = router(State::new(HttpConfig::default(), bulk, Default::default(), None), Surface::Public);
     for path in ["/livez", "/readyz", "/startupz", "/metrics"] {
         service.clone().oneshot(Request::get(path).body(Body::empty()).unwrap()).await.unwrap();
     }

@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 use axum::body::Body;
 use axum::http::Request;
 use mcvn::batcher::BatcherConfig;
+use mcvn::bulk::{BulkConfig, Pool, Priority};
 use mcvn::domain::{ParameterKind, Sample};
 use mcvn::featurize::featurize;
 use mcvn::http::{HttpConfig, State, Surface, router};
@@ -203,7 +204,8 @@ async fn attention_over_the_batch_is_served_only_on_request() {
         batcher: BatcherConfig::default(),
     };
     let (live, _thread) = Live::load(config, Default::default()).await.unwrap();
-    let state = State::new(HttpConfig::default(), Default::default(), None);
+    let bulk = Pool::start(BulkConfig::default(), Priority::Usual).unwrap();
+    let state = State::new(HttpConfig::default(), bulk, Default::default(), None);
     state.set_ready(live);
     let json = r#"{"composition": {"C": 0.4, "Cr": 1}, "processing": {"tempering_temperature": 600}}"#;
     for (content_type, body, word) in [

@@ -183,12 +183,12 @@ impl Batcher {
     ///
     /// # Errors
     /// [`SubmitError`], but not `Overloaded`.
-    pub fn answer_bulk(&self, model: &Arc<dyn Predict>, samples: Vec<Features>) -> Result<Vec<Predicted>, SubmitError> {
+    pub fn answer_bulk(&self, model: &Arc<dyn Predict>, samples: &[Features]) -> Result<Vec<Predicted>, SubmitError> {
         if self.gather.is_some() {
             let samples: Vec<&Features> = samples.iter().collect();
             return pass(&**model, &samples, &self.metrics).0.map_err(SubmitError::Failed);
         }
-        let (job, answer) = Job::new(Arc::clone(model), samples, Instant::now(), None, Lane::Bulk);
+        let (job, answer) = Job::new(Arc::clone(model), samples.to_vec(), Instant::now(), None, Lane::Bulk);
         self.sender.send(job).map_err(|_| SubmitError::Closed)?;
         received(answer.blocking_recv()).map(|answers| answers.values)
     }

@@ -186,8 +186,8 @@ fn bulk_work_is_answered_wherever_it_is_asked() {
     for passes in [Passes::OnWorkers, Passes::OnItsThread] {
         let (batcher, thread) = Batcher::start(BatcherConfig::default(), passes, Arc::default()).unwrap();
         let echo: Arc<dyn Predict> = Arc::new(Echo::default());
-        assert_eq!(batcher.answer_bulk(&echo, vec![sample(1.0), sample(2.0)]).unwrap(), [said(1.0), said(2.0)]);
-        assert!(matches!(batcher.answer_bulk(&echo, vec![sample(f64::NAN)]), Err(SubmitError::Failed(_))));
+        assert_eq!(batcher.answer_bulk(&echo, &[sample(1.0), sample(2.0)]).unwrap(), [said(1.0), said(2.0)]);
+        assert!(matches!(batcher.answer_bulk(&echo, &[sample(f64::NAN)]), Err(SubmitError::Failed(_))));
         drop(batcher);
         thread.join().unwrap();
     }

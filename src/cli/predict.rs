@@ -1,28 +1,43 @@
-//! `mcvn predict`: the rows of a CSV file through a bundle.
+//! `mcvn predict`: the rows of a file through a model, as a server would answer them.
+//!
+//! Its own because here the rows come from a file and go into one: read and answered piece by piece, so a file may be
+//! larger than the memory.
 
-use std::path::PathBuf;
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::{IsTerminal, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use tokio::sync::oneshot;
 
-use super::{device, read, write_whole};
-use crate::domain::{Outputs, Sample, TableLayout, Violation};
-use crate::featurize::{Features, featurize};
-use crate::model::{Bundle, Confidence, ConfidenceError, DeviceChoice, Manifest, Trust};
-use crate::registry::load_bundle;
-
-/// Rows in one pass.
-const BATCH: usize = 256;
+use super::{device, write_whole};
+use crate::bulk::{BulkConfig, Pool, Priority};
+use crate::domain::Violation;
+use crate::featurize::Features;
+use crate::model::{Bundle, Confidence, ConfidenceError, DeviceChoice};
+use crate::registry::{active_bundles, load_bundle};
+use crate::wire::{Answered, Bulk, Columns, Lines, Rows, Table};
 
 #[derive(Args)]
 pub(super) struct Arguments {
-    /// Folder of the bundle.
+    /// Name of the model.
+    #[arg(long, required_unless_present = "bundle", conflicts_with = "bundle")]
+    model: Option<String>,
+    /// Folder of models; may be repeated, later ones shadow earlier ones.
+    #[arg(long = "models-dir", default_value = "models")]
+    models_dirs: Vec<PathBuf>,
+    /// Folder of a bundle, instead of a model's name.
     #[arg(long)]
-    bundle: PathBuf,
-    /// Rows to predict: columns named as in the API or as in the recipe's data; others are copied.
+    bundle: Option<PathBuf>,
+    /// Rows to predict. A table (.csv): columns named as in the API or as in the recipe's data; others are copied. Or
+    /// lines of JSON (.ndjson, .jsonl): a sample each, as in the API, and an `id` if you like.
     #[arg(long)]
     input: PathBuf,
-    /// The input's columns with the predictions behind them.
+    /// Of the same format. A table holds the input's columns with the predictions behind them.
     #[arg(long)]
     output: PathBuf,
     /// How often intervals should hold what is measured, as a share from 0.5 to 0.99; 0.9 where none is given.
@@ -31,120 +46,154 @@ pub(super) struct Arguments {
     /// auto, cpu or cuda:N.
     #[arg(long, default_value = "auto", value_parser = device)]
     device: DeviceChoice,
+    /// Threads; 0 for as many as there are cores.
+    #[arg(long, default_value_t = 0)]
+    threads: usize,
+}
+
+/// What a file holds, by the end of its name.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Format {
+    Csv,
+    Ndjson,
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<()> {
-    let bundle = load_bundle(&arguments.bundle, &arguments.device.open()?.device)?;
+    let format = Format::of(&arguments.input)?;
+    // What is no file of that kind (standard output, say) gets what the input is.
+    if Format::of(&arguments.output).is_ok_and(|output| output != format) {
+        bail!("--output: must be of the format of --input");
+    }
+    let bundle = Arc::new(load_bundle(&folder(arguments)?, &arguments.device.open()?.device)?);
     if bundle.manifest().batch_dependent() {
-        eprintln!("mcvn: answers of this model depend on what shares a pass (up to {BATCH} rows)");
+        eprintln!("mcvn: answers of this model depend on what shares a pass (some hundred rows)");
+    }
+    if arguments.confidence.is_some() && !bundle.manifest().has_intervals() {
+        bail!("--confidence: {} gives no intervals", bundle.manifest().name);
     }
     let place = || arguments.input.display().to_string();
-    let bytes = read(&arguments.input)?;
-    let mut reader = csv::ReaderBuilder::new().from_reader(bytes.as_slice());
-    let headers = reader.headers().with_context(place)?.clone();
-    let manifest = bundle.manifest();
-    let schema = &manifest.schema;
-    if arguments.confidence.is_some() && !manifest.has_intervals() {
-        bail!("--confidence: {} gives no intervals", manifest.name);
-    }
+    let file = File::open(&arguments.input).with_context(place)?;
+    let mut input = Input::new(file, format)?;
     let confidence = arguments.confidence.unwrap_or_default();
-    let layout = match TableLayout::new(&headers, schema) {
-        Ok(layout) => layout,
-        Err(violations) => bail!("{}: {}", place(), in_words(&violations)),
-    };
-    let records: Vec<csv::StringRecord> = reader.records().collect::<Result<_, _>>().with_context(place)?;
-    let mut bad_rows = 0;
-    write_whole(&arguments.output, |out| {
-        let mut writer = csv::Writer::from_writer(out);
-        let added = added_columns(manifest);
-        writer.write_record(headers.iter().chain(added.iter().map(String::as_str)))?;
-        for chunk in records.chunks(BATCH) {
-            for (record, cells) in chunk.iter().zip(predict(&bundle, &layout, chunk, confidence)?) {
-                bad_rows += usize::from(cells.last().is_some_and(|error| !error.is_empty()));
-                writer.write_record(record.iter().chain(cells.iter().map(String::as_str)))?;
+    let rows: Arc<dyn Bulk> = match format {
+        Format::Ndjson => Arc::new(Lines::new(Arc::clone(&bundle), confidence)),
+        Format::Csv => {
+            let header = input.first_row().with_context(place)?;
+            match Table::new(&header, Arc::clone(&bundle), confidence, Columns::All) {
+                Ok(table) => Arc::new(table),
+                Err(violations) => bail!("{}: {}", place(), in_words(&violations)),
             }
         }
-        Ok(writer.flush()?)
+    };
+    let pool = Pool::start(BulkConfig { threads: arguments.threads, ..BulkConfig::default() }, Priority::Usual)?;
+    let mut total = Answered::default();
+    write_whole(&arguments.output, |out| {
+        out.write_all(&rows.head())?;
+        let mut under_way = VecDeque::new();
+        // Twice as many chunks as threads: one is answered while the next one waits.
+        while let Some(chunk) = input.chunk().with_context(place)? {
+            under_way.push_back(begin(&pool, &rows, &bundle, chunk));
+            if under_way.len() > 2 * pool.config().threads {
+                finish(under_way.pop_front(), &mut total, out)?;
+            }
+        }
+        under_way.into_iter().try_for_each(|answered| finish(Some(answered), &mut total, out))
     })?;
-    if bad_rows > 0 {
-        eprintln!("mcvn: {bad_rows} of {} rows have an error; see the error column", records.len());
+    input.bar.finish_and_clear();
+    if total.bad_rows > 0 {
+        let whose = if format == Format::Csv { "the error column" } else { "their errors" };
+        eprintln!("mcvn: {} of {} rows have an error; see {whose}", total.bad_rows, total.rows);
     }
     Ok(())
 }
 
-/// The added cells of some rows.
-fn predict(
-    bundle: &Bundle,
-    layout: &TableLayout,
-    records: &[csv::StringRecord],
-    confidence: Confidence,
-) -> Result<Vec<Vec<String>>> {
-    let manifest = bundle.manifest();
-    let parse = |record| layout.sample(record).and_then(|raw| Sample::parse(&raw, &manifest.schema, ""));
-    let samples: Vec<Result<Sample, Vec<Violation>>> = records.iter().map(parse).collect();
-    let features: Vec<Features> =
-        samples.iter().flatten().map(|sample| featurize(sample, &manifest.schema, &manifest.features)).collect();
-    let mut answers = bundle.predict(&features.iter().collect::<Vec<_>>())?.into_iter();
-    let width = added_columns(manifest).len();
-    let row = |sample: Result<Sample, Vec<Violation>>| match sample {
-        Ok(sample) => {
-            let predicted = answers.next().unwrap_or_default();
-            let trust = manifest.trust(&sample, &predicted, confidence);
-            let mut cells = output_cells(&manifest.schema.outputs, &predicted.values, &trust);
-            cells.extend(manifest.has_intervals().then(|| confidence.level().to_string()));
-            cells.extend([trust.in_domain().to_string(), trust.reasons.join("; ")]);
-            cells.extend(trust.percentile_cells(manifest));
-            cells.push(String::new());
-            cells
-        }
-        Err(violations) => {
-            let mut cells = vec![String::new(); width - 1];
-            cells.push(in_words(&violations));
-            cells
-        }
-    };
-    Ok(samples.into_iter().map(row).collect())
+fn begin(pool: &Pool, rows: &Arc<dyn Bulk>, bundle: &Arc<Bundle>, chunk: Vec<u8>) -> oneshot::Receiver<Answered> {
+    let (rows, bundle) = (Arc::clone(rows), Arc::clone(bundle));
+    pool.run(move || {
+        let answerer = |features: &[Features]| {
+            bundle.predict(&features.iter().collect::<Vec<_>>()).map_err(|error| error.to_string())
+        };
+        rows.answer(&chunk, &answerer)
+    })
 }
 
-/// Columns behind those of the input. Predicted ones stand beside measured ones of the same name, so they say what
-/// they are. The last is the error.
-fn added_columns(manifest: &Manifest) -> Vec<String> {
-    let mut columns = Vec::new();
-    match &manifest.schema.outputs {
-        Outputs::Regression { targets } => {
-            for target in targets {
-                columns.push(format!("predicted_{}", target.name));
-                if manifest.has_intervals() {
-                    columns.extend(["low", "high"].map(|end| format!("predicted_{}_{end}", target.name)));
-                }
+fn finish(answered: Option<oneshot::Receiver<Answered>>, total: &mut Answered, out: &mut dyn Write) -> Result<()> {
+    let Some(answered) = answered else { return Ok(()) };
+    let answered = answered.blocking_recv().context("a panic while predicting")?;
+    if let Some(failure) = answered.failures.first() {
+        bail!("the pass failed: {failure}");
+    }
+    total.rows += answered.rows;
+    total.bad_rows += answered.bad_rows;
+    Ok(out.write_all(&answered.bytes)?)
+}
+
+/// A file as chunks of rows, with a bar of how much of it is read.
+struct Input {
+    file: File,
+    rows: Rows,
+    bar: ProgressBar,
+    bytes: Vec<u8>,
+    ended: bool,
+}
+
+impl Input {
+    fn new(file: File, format: Format) -> Result<Self> {
+        let length = file.metadata().map_or(0, |known| known.len());
+        let bar = if std::io::stderr().is_terminal() && length > 0 {
+            let style = "{bar:40} {bytes} of {total_bytes}, {eta} left";
+            ProgressBar::new(length).with_style(ProgressStyle::with_template(style).context("the bar's template")?)
+        } else {
+            ProgressBar::hidden()
+        };
+        Ok(Self { file, rows: Rows::new(format == Format::Csv), bar, bytes: vec![0; 1 << 16], ended: false })
+    }
+
+    fn more(&mut self) -> Result<()> {
+        let count = self.file.read(&mut self.bytes)?;
+        self.bar.inc(count as u64);
+        self.ended = count == 0;
+        Ok(self.rows.push(&self.bytes[..count])?)
+    }
+
+    fn first_row(&mut self) -> Result<Vec<u8>> {
+        loop {
+            match self.rows.first_row() {
+                Some(row) if row.trim_ascii().is_empty() => {}
+                Some(row) => return Ok(row),
+                None if self.ended => return Ok(self.rows.rest().unwrap_or_default()),
+                None => self.more()?,
             }
         }
-        Outputs::Classification { classes } => {
-            columns.push("predicted_class".to_owned());
-            columns.extend(classes.iter().map(|class| format!("probability_{class}")));
+    }
+
+    fn chunk(&mut self) -> Result<Option<Vec<u8>>> {
+        loop {
+            match self.rows.chunk() {
+                Some(chunk) => return Ok(Some(chunk)),
+                None if self.ended => return Ok(self.rows.rest()),
+                None => self.more()?,
+            }
         }
     }
-    columns.extend(manifest.has_intervals().then(|| "confidence".to_owned()));
-    columns.extend(["in_domain", "reasons"].map(str::to_owned));
-    columns.extend(manifest.percentile_columns().into_iter().map(str::to_owned));
-    columns.push("error".to_owned());
-    columns
 }
 
-fn output_cells(outputs: &Outputs, values: &[f64], trust: &Trust) -> Vec<String> {
-    match outputs {
-        Outputs::Regression { .. } => {
-            let cells = values.iter().enumerate().flat_map(|(index, value)| {
-                let ends = trust.intervals.get(index).copied();
-                [*value].into_iter().chain(ends.into_iter().flatten())
-            });
-            cells.map(|number| number.to_string()).collect()
-        }
-        Outputs::Classification { classes } => {
-            let best = crate::domain::most_probable(values);
-            classes.get(best).cloned().into_iter().chain(values.iter().map(f64::to_string)).collect()
+impl Format {
+    fn of(path: &Path) -> Result<Self> {
+        match path.extension().and_then(|end| end.to_str()) {
+            Some("csv") => Ok(Self::Csv),
+            Some("ndjson" | "jsonl") => Ok(Self::Ndjson),
+            _ => bail!("{}: must end in .csv, .ndjson or .jsonl", path.display()),
         }
     }
+}
+
+/// Where the bundle lies.
+fn folder(arguments: &Arguments) -> Result<PathBuf> {
+    let Some(name) = &arguments.model else { return arguments.bundle.clone().context("name a --model or a --bundle") };
+    let active = active_bundles(&arguments.models_dirs)?;
+    let names = active.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+    active.get(name).cloned().with_context(|| format!("no model {name}; there are: {names}"))
 }
 
 fn confidence(text: &str) -> Result<Confidence, ConfidenceError> {

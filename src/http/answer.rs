@@ -13,16 +13,17 @@ use axum::http::{HeaderMap, Uri};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 
+use super::bulk;
 use super::error::ApiError;
-use super::extract::{BodyKind, Parsed, body_kind, parse, read_body};
-use super::reply::{Many, Prediction, Single, model_ref, prediction};
+use super::extract::{BodyKind, body_kind, read_body};
 use super::state::{State, choose};
-use super::table;
 use super::timing::Stopwatch;
 use crate::domain::{Outputs, RawSample, Sample, Violation};
 use crate::featurize::{Features, featurize};
 use crate::model::{Bundle, Confidence};
 use crate::serving::Serving;
+use crate::wire::reply::{Many, Prediction, Single, model_ref, prediction};
+use crate::wire::request::{Parsed, add_news, parse};
 
 /// Bodies over this size are read on a thread of their own: they would keep others waiting.
 const LARGE_BODY_BYTES: usize = 32 * 1024;
@@ -68,47 +69,49 @@ pub(super) async fn answer(
 ) -> Result<Response, ApiError> {
     let serving = state.serving()?;
     let kind = body_kind(headers)?;
-    let limits = state.http();
-    let limit = match kind {
-        BodyKind::Json => limits.json_body_bytes,
-        BodyKind::Csv => limits.csv_body_bytes,
-    };
     let query = |error: &dyn std::fmt::Display| ApiError::from(vec![Violation::new("", format!("query: {error}"))]);
     let Query(asked) = Query::<PredictQuery>::try_from_uri(uri).map_err(|error| query(&error))?;
-    let mut watch = Stopwatch::start();
-    let bytes = read_body(headers, body, limit).await?;
-    watch.lap("read");
-    let max_samples = limits.max_samples;
     match kind {
-        BodyKind::Csv => table::answer(state, serving, route, asked, bytes, watch).await,
-        BodyKind::Json => {
-            let reading = Arc::clone(&serving);
-            let prepared = off_thread_if_large(bytes, move |bytes| {
-                Prepared::from_json(&reading, route, &asked, &bytes, max_samples, watch)
-            })
-            .await?;
-            let Prepared { bundle, samples, features, confidence, listed, mut watch } = prepared;
-            let answers = serving.batcher.submit(Arc::clone(&bundle) as _, features).await?;
-            watch.submitted(&answers);
-            watch.lap_device();
-            let (mut predictions, mut in_domain) = (Vec::<Prediction>::with_capacity(samples.len()), 0);
-            for (sample, predicted) in samples.iter().zip(&answers.values) {
-                let trust = bundle.manifest().trust(sample, predicted, confidence);
-                in_domain += usize::from(trust.in_domain());
-                predictions.push(prediction(&bundle, sample, predicted, trust, confidence));
-            }
-            state.metrics().predicted(&bundle.manifest().name, predictions.len(), in_domain);
-            let (model, batch_dependent) = (model_ref(&bundle), bundle.manifest().batch_dependent());
-            let mut response = if listed {
-                Json(Many { model, predictions, batch_dependent }).into_response()
-            } else {
-                let only = predictions.pop().ok_or_else(|| ApiError::InferenceFailed("no answer".to_owned()))?;
-                Json(Single { model, prediction: only, batch_dependent }).into_response()
-            };
-            watch.finish(&mut response);
-            Ok(response)
-        }
+        BodyKind::Csv | BodyKind::Ndjson => bulk::answer(state, &serving, route, kind, asked, body).await,
+        BodyKind::Json => answer_json(state, serving, route, asked, headers, body).await,
     }
+}
+
+async fn answer_json(
+    state: &State,
+    serving: Arc<Serving>,
+    route: &'static str,
+    asked: PredictQuery,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let mut watch = Stopwatch::start();
+    let bytes = read_body(headers, body, state.http().json_body_bytes).await?;
+    watch.lap("read");
+    let (reading, max_samples) = (Arc::clone(&serving), state.http().max_samples);
+    let prepared = off_thread_if_large(bytes, move |bytes| {
+        Prepared::from_json(&reading, route, &asked, &bytes, max_samples, watch)
+    });
+    let Prepared { bundle, samples, features, confidence, listed, mut watch } = prepared.await?;
+    let answers = serving.batcher.submit(Arc::clone(&bundle) as _, features).await?;
+    watch.submitted(&answers);
+    watch.lap_device();
+    let (mut predictions, mut in_domain) = (Vec::<Prediction>::with_capacity(samples.len()), 0);
+    for (sample, predicted) in samples.iter().zip(&answers.values) {
+        let trust = bundle.manifest().trust(sample, predicted, confidence);
+        in_domain += usize::from(trust.in_domain());
+        predictions.push(prediction(&bundle, sample, predicted, trust, confidence));
+    }
+    state.metrics().predicted(&bundle.manifest().name, predictions.len(), in_domain);
+    let (model, batch_dependent) = (model_ref(&bundle), bundle.manifest().batch_dependent());
+    let mut response = if listed {
+        Json(Many { model, predictions, batch_dependent }).into_response()
+    } else {
+        let only = predictions.pop().ok_or_else(|| ApiError::InferenceFailed("no answer".to_owned()))?;
+        Json(Single { model, prediction: only, batch_dependent }).into_response()
+    };
+    watch.finish(&mut response);
+    Ok(response)
 }
 
 /// Runs `work` here, or on a thread for blocking work where the body is large.
@@ -142,7 +145,8 @@ impl Prepared {
         max_samples: usize,
         mut watch: Stopwatch,
     ) -> Result<Self, ApiError> {
-        let Parsed { model, confidence, samples: raw, listed, mut violations } = parse(bytes)?;
+        let Parsed { model, confidence, samples: raw, listed, mut violations } =
+            parse(bytes).map_err(|error| ApiError::MalformedBody(error.to_string()))?;
         let bundle = choose(serving, route, model.as_deref().or(asked.model.as_deref()))?;
         let confidence = asked.confidence(confidence, bundle, &mut violations);
         if raw.is_empty() && violations.is_empty() {
@@ -161,10 +165,7 @@ impl Prepared {
             match Sample::parse(sample, schema, &base) {
                 Ok(sample) => samples.push(sample),
                 Err(found) => {
-                    // A field that could not be read is already named; that it is therefore missing is no news.
-                    let known = &violations[..shape_violations];
-                    let news: Vec<Violation> = found.into_iter().filter(|found| !is_covered(found, known)).collect();
-                    violations.extend(news);
+                    add_news(&mut violations, shape_violations, found);
                 }
             }
         }
@@ -177,11 +178,6 @@ impl Prepared {
         watch.lap("featurize");
         Ok(Self { bundle: Arc::clone(bundle), samples, features, confidence, listed, watch })
     }
-}
-
-fn is_covered(found: &Violation, known: &[Violation]) -> bool {
-    let inside = format!("{}/", found.pointer);
-    known.iter().any(|known| known.pointer == found.pointer || known.pointer.starts_with(&inside))
 }
 
 /// Other models of the route that would take the process parameters of the first sample, where those are

@@ -10,14 +10,14 @@ use utoipa::ToSchema;
 use super::answer::answer;
 use super::error::{ApiError, Problems};
 use super::predict::Composition;
-use super::reply::{Answer, ClassPrediction};
 use super::state::State;
+use crate::wire::reply::{Answer, ClassPrediction};
 
 /// One alloy, or a list of them: give `composition`, or `samples`.
 #[derive(Serialize, ToSchema)]
 #[allow(dead_code, reason = "describes bodies; they are read by `extract`")]
 pub(super) struct GlassRequest {
-    /// Which model of the route answers; its default where none is named. For CSV: `?model=`.
+    /// Which model of the route answers; its default where none is named. For tables and lines: `?model=`.
     #[schema(example = "glass")]
     model: Option<String>,
     /// Several alloys instead of one.
@@ -41,18 +41,19 @@ pub(super) const ROUTE: &str = "/classify/glass";
 
 /// Glass-forming class of alloys: bulk metallic glass (BMG), ribbon (RMG) or crystalline (CRA).
 ///
-/// Takes JSON or a CSV table (a `formula` column, or one column per element) and answers in kind. A bad row
-/// of a table gets its message in the `error` column.
+/// Takes JSON, a CSV table (a `formula` column, or one column per element) or lines of JSON (NDJSON) and answers in
+/// kind. Tables and lines may be of any length; they are answered while they arrive. A bad row of a table gets its
+/// message in the `error` column, a bad line an answer with `errors`.
 #[utoipa::path(
     post,
     path = "/classify/glass",
     tag = "prediction",
     params(("model" = Option<String>, Query, description = "Which model answers")),
-    request_body(content((GlassRequest = "application/json"), (String = "text/csv"))),
+    request_body(content((GlassRequest = "application/json"), (String = "text/csv"), (String = "application/x-ndjson"))),
     responses(
         (status = 200, description = "The most probable class and all probabilities",
-            headers(("server-timing" = String, description = "Where the time went, in milliseconds: read, parse, featurize, queue, pass, render")),
-            content((Answer<ClassPrediction> = "application/json"), (String = "text/csv"))),
+            headers(("server-timing" = String, description = "For JSON: where the time went, in milliseconds: read, parse, featurize, queue, pass, render")),
+            content((Answer<ClassPrediction> = "application/json"), (String = "text/csv"), (String = "application/x-ndjson"))),
         Problems,
     )
 )]

@@ -10,11 +10,12 @@ use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 
 use super::error::ApiError;
-use super::extract::{parse, read_body};
+use super::extract::read_body;
 use super::predict;
-use super::reply::{Many, Single, blank, model_ref};
 use super::state::{State, choose};
 use super::timing::Stopwatch;
+use crate::wire::reply::{Many, Single, blank, model_ref};
+use crate::wire::request::parse;
 
 /// The route.
 pub(super) const ROUTE: &str = "/debug/echo";
@@ -29,7 +30,7 @@ pub(super) async fn echo(
     let mut watch = Stopwatch::start();
     let bytes = read_body(&headers, body, state.http().json_body_bytes).await?;
     watch.lap("read");
-    let request = parse(&bytes)?;
+    let request = parse(&bytes).map_err(|error| ApiError::MalformedBody(error.to_string()))?;
     let bundle = choose(&serving, predict::ROUTE, request.model.as_deref())?;
     watch.lap("parse");
     let model = model_ref(bundle);

@@ -27,7 +27,7 @@ const MOST_VIOLATIONS: usize = 100;
 /// An error answer.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum ApiError {
-    /// Not JSON, or not CSV.
+    /// Not JSON, or not CSV, or it broke off.
     MalformedBody(String),
     /// A content type that no route reads.
     UnsupportedMediaType(String),
@@ -106,7 +106,7 @@ struct FieldError {
 #[derive(IntoResponses)]
 #[allow(dead_code, reason = "describes answers; they are made from ApiError")]
 pub(super) enum Problems {
-    /// malformed_body: not JSON, or not CSV
+    /// malformed_body: not JSON, or not CSV, or it broke off
     #[response(status = 400, content_type = "application/problem+json")]
     MalformedBody(Problem),
     /// not_found: the route has no such model
@@ -115,7 +115,7 @@ pub(super) enum Problems {
     /// body_too_large: over the limit for its content type
     #[response(status = 413, content_type = "application/problem+json")]
     BodyTooLarge(Problem),
-    /// unsupported_media_type: neither JSON nor CSV
+    /// unsupported_media_type: neither JSON nor CSV nor NDJSON
     #[response(status = 415, content_type = "application/problem+json")]
     UnsupportedMediaType(Problem),
     /// invalid_sample: every offending field is named in errors

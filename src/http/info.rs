@@ -13,6 +13,7 @@ use super::error::ApiError;
 use super::models::{ModelSummary, summary};
 use super::state::State;
 use crate::metrics::{ModelInUse, Now, TextFormat};
+use crate::wire::LONGEST_ROW_BYTES;
 
 /// What runs here.
 #[derive(Serialize, ToSchema)]
@@ -59,10 +60,13 @@ struct DeviceInfo {
 /// What a request may ask, and what may wait.
 #[derive(Serialize, ToSchema)]
 struct Limits {
-    /// Most samples in one request.
+    /// Most samples in one JSON request; tables and lines may be of any length.
     max_samples: usize,
     json_body_bytes: usize,
-    csv_body_bytes: usize,
+    /// Tables and lines that are answered at the same time.
+    bulk_streams: usize,
+    /// Longest row of a table, and longest line.
+    row_bytes: usize,
     /// Longest time for one answer.
     deadline_seconds: f64,
     /// Samples that may wait or be under way; null while nothing is loaded.
@@ -96,7 +100,8 @@ pub(super) async fn info(FromState(state): FromState<State>) -> Json<Info> {
         limits: Limits {
             max_samples: http.max_samples,
             json_body_bytes: http.json_body_bytes,
-            csv_body_bytes: http.csv_body_bytes,
+            bulk_streams: state.bulk().config().streams,
+            row_bytes: LONGEST_ROW_BYTES,
             deadline_seconds: http.deadline_seconds,
             queue_samples: batcher.map(|batcher| batcher.queue_samples),
             max_batch: batcher.map(|batcher| batcher.max_batch),

@@ -5,6 +5,7 @@
 
 mod admin;
 mod answer;
+mod bulk;
 mod classify;
 mod echo;
 mod error;
@@ -15,9 +16,7 @@ mod layers;
 mod models;
 mod observe;
 mod predict;
-mod reply;
 mod state;
-mod table;
 mod timing;
 mod traceparent;
 

@@ -9,10 +9,10 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::error::{ApiError, Problem};
-use super::reply::rounded;
 use super::state::State;
 use crate::domain::{Outputs, Parameter, ParameterKind, Target};
 use crate::model::{Bundle, Calibration, DEFAULT_CONFIDENCE, Evaluation};
+use crate::wire::reply::rounded;
 
 /// One model of the list.
 #[derive(Serialize, ToSchema)]
@@ -105,7 +105,7 @@ struct ParameterInput {
     levels: Option<Vec<String>>,
     /// What is taken where none is given.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<super::reply::Scalar>)]
+    #[schema(value_type = Option<crate::wire::reply::Scalar>)]
     default: Option<serde_json::Value>,
 }
 

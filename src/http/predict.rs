@@ -9,17 +9,18 @@ use utoipa::ToSchema;
 
 use super::answer::answer;
 use super::error::{ApiError, Problems};
-use super::reply::{Answer, PropertyPrediction, Scalar};
 use super::state::State;
+use crate::wire::reply::{Answer, PropertyPrediction, Scalar};
 
 /// One steel, or a list of them: give `composition` and `processing`, or `samples`.
 #[derive(Serialize, ToSchema)]
 #[allow(dead_code, reason = "describes bodies; they are read by `extract`")]
 pub(super) struct SteelRequest {
-    /// Which model of the route answers; its default where none is named. For CSV: `?model=`.
+    /// Which model of the route answers; its default where none is named. For tables and lines: `?model=`.
     #[schema(example = "steel-fatigue")]
     model: Option<String>,
-    /// How often intervals should hold what is measured, as a share; 0.9 where none is given. For CSV: `?confidence=`.
+    /// How often intervals should hold what is measured, as a share; 0.9 where none is given. For tables and
+    /// lines: `?confidence=`.
     #[schema(minimum = 0.5, maximum = 0.99, example = 0.8)]
     confidence: Option<f64>,
     /// Several steels instead of one.
@@ -62,9 +63,10 @@ pub(super) const ROUTE: &str = "/predict/steel";
 
 /// Mechanical properties of steels.
 ///
-/// Takes JSON or a CSV table (header row = names as in the API, one row a sample, an `id` column is given back)
-/// and answers in kind. A bad row of a table gets its message in the `error` column. In a table the ends of an interval
-/// stand in `<property>_low` and `<property>_high`.
+/// Takes JSON, a CSV table (header row = names as in the API, one row a sample, an `id` column is given back) or lines
+/// of JSON (NDJSON: a sample a line, an `id` is given back) and answers in kind. Tables and lines may be of any length;
+/// they are answered while they arrive. A bad row of a table gets its message in the `error` column, a bad line an answer
+/// with `errors`. In a table the ends of an interval stand in `<property>_low` and `<property>_high`.
 #[utoipa::path(
     post,
     path = "/predict/steel",
@@ -74,11 +76,11 @@ pub(super) const ROUTE: &str = "/predict/steel";
         ("confidence" = Option<f64>, Query, minimum = 0.5, maximum = 0.99,
             description = "How often intervals should hold what is measured, as a share; 0.9 where none is given"),
     ),
-    request_body(content((SteelRequest = "application/json"), (String = "text/csv"))),
+    request_body(content((SteelRequest = "application/json"), (String = "text/csv"), (String = "application/x-ndjson"))),
     responses(
         (status = 200, description = "Properties with units and intervals",
-            headers(("server-timing" = String, description = "Where the time went, in milliseconds: read, parse, featurize, queue, pass, render")),
-            content((Answer<PropertyPrediction> = "application/json"), (String = "text/csv"))),
+            headers(("server-timing" = String, description = "For JSON: where the time went, in milliseconds: read, parse, featurize, queue, pass, render")),
+            content((Answer<PropertyPrediction> = "application/json"), (String = "text/csv"), (String = "application/x-ndjson"))),
         Problems,
     )
 )]

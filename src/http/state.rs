@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::ApiError;
 use crate::admin::Admin;
+use crate::bulk::Pool;
 use crate::metrics::Metrics;
 use crate::model::Bundle;
 use crate::serving::{Live, Serving};
@@ -20,9 +21,7 @@ use crate::serving::{Live, Serving};
 pub struct HttpConfig {
     /// Largest JSON body, in bytes.
     pub json_body_bytes: usize,
-    /// Largest CSV body, in bytes.
-    pub csv_body_bytes: usize,
-    /// Most samples in one request, JSON or CSV.
+    /// Most samples in one JSON request. Tables and lines may be of any length.
     pub max_samples: usize,
     /// Longest time for one answer.
     pub deadline_seconds: f64,
@@ -32,13 +31,7 @@ pub struct HttpConfig {
 
 impl Default for HttpConfig {
     fn default() -> Self {
-        Self {
-            json_body_bytes: 2_000_000,
-            csv_body_bytes: 16_000_000,
-            max_samples: 10_000,
-            deadline_seconds: 30.0,
-            debug_routes: false,
-        }
+        Self { json_body_bytes: 2_000_000, max_samples: 10_000, deadline_seconds: 30.0, debug_routes: false }
     }
 }
 
@@ -50,6 +43,7 @@ impl HttpConfig {
 
 struct Shared {
     http: HttpConfig,
+    bulk: Pool,
     metrics: Arc<Metrics>,
     started: Instant,
     live: OnceLock<Live>,
@@ -63,9 +57,9 @@ pub struct State(Arc<Shared>);
 
 impl State {
     /// A server that is alive but has nothing loaded yet.
-    pub fn new(http: HttpConfig, metrics: Arc<Metrics>, admin: Option<Admin>) -> Self {
+    pub fn new(http: HttpConfig, bulk: Pool, metrics: Arc<Metrics>, admin: Option<Admin>) -> Self {
         let (live, draining, admin) = (OnceLock::new(), AtomicBool::new(false), admin.map(Arc::new));
-        Self(Arc::new(Shared { http, metrics, started: Instant::now(), live, admin, draining }))
+        Self(Arc::new(Shared { http, bulk, metrics, started: Instant::now(), live, admin, draining }))
     }
 
     /// Hands over what answers, after a real pass of every model has succeeded.
@@ -81,6 +75,10 @@ impl State {
 
     pub(super) fn http(&self) -> &HttpConfig {
         &self.0.http
+    }
+
+    pub(super) fn bulk(&self) -> &Pool {
+        &self.0.bulk
     }
 
     pub(super) fn metrics(&self) -> &Arc<Metrics> {

@@ -85,14 +85,12 @@ impl Trust {
         self.reasons.is_empty()
     }
 
-    /// The percentiles as cells of a table, for [`Manifest::percentile_columns`]; empty where a sample has none.
-    pub fn percentile_cells(&self, manifest: &Manifest) -> Vec<String> {
-        let cell = |column: &'static str| match column {
+    /// The percentiles for [`Manifest::percentile_columns`]; `None` where a sample has none.
+    pub fn percentiles(&self, manifest: &Manifest) -> impl Iterator<Item = Option<u8>> {
+        manifest.percentile_columns().into_iter().map(|column| match column {
             "novelty_percentile" => self.novelty_percentile,
             _ => self.disagreement_percentile,
-        };
-        let columns = manifest.percentile_columns().into_iter();
-        columns.map(|column| cell(column).map_or_else(String::new, |percentile| percentile.to_string())).collect()
+        })
     }
 }
 

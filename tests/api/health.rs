@@ -4,7 +4,7 @@ use mcvn::http::{HttpConfig, State, Surface, router};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
-use crate::support::Server;
+use crate::support::{Server, bulk_pool};
 
 #[tokio::test]
 async fn alive_ready_and_documented() {
@@ -39,7 +39,7 @@ async fn models_say_what_they_take() {
 
 #[tokio::test]
 async fn before_anything_is_loaded_only_liveness_is_granted() {
-    let service = router(State::new(HttpConfig::default(), Default::default(), None), Surface::Public);
+    let service = router(State::new(HttpConfig::default(), bulk_pool(), Default::default(), None), Surface::Public);
     let status = |method: &'static str, path: &'static str| {
         let request = axum::http::Request::builder().method(method).uri(path).body(axum::body::Body::empty()).unwrap();
         let service = service.clone();

@@ -6,6 +6,7 @@ mod admin_access;
 mod admin_jobs;
 mod admin_versions;
 mod batching;
+mod bulk;
 mod errors;
 mod health;
 mod healthcheck;

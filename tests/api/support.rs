@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use mcvn::app::{self, AppError};
+use mcvn::bulk::{BulkConfig, Pool, Priority};
 use mcvn::config::Config;
 use mcvn::keys::Scope;
 use mcvn::model::DeviceChoice;
@@ -27,6 +28,11 @@ pub(crate) fn shipped_models() -> PathBuf {
 
 pub(crate) fn config() -> Config {
     Config { models_dirs: vec![shipped_models()], device: DeviceChoice::Cpu, ..Config::default() }
+}
+
+/// Threads for a router without a server.
+pub(crate) fn bulk_pool() -> Pool {
+    Pool::start(BulkConfig::default(), Priority::Usual).unwrap()
 }
 
 impl Server {

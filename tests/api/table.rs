@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::{Server, config, pointers, steel_4140};
+use crate::support::{Server, pointers, steel_4140};
 
 const HEADER: &str = "id,C,Si,Mn,P,S,Ni,Cr,Cu,Mo,normalizing_temperature,quenching_temperature,tempering_temperature,\
 reduction_ratio,inclusions_da,inclusions_db,inclusions_dc";
@@ -55,15 +55,12 @@ async fn glasses_by_formula_and_the_model_in_the_query() {
 
 #[tokio::test]
 async fn tables_that_cannot_be_read() {
-    let mut config = config();
-    config.http.max_samples = 2;
-    let server = Server::start_with(config).await;
+    let server = Server::start().await;
     for (text, pointer) in [
         ("C,C,test_temperature\n1,1,1\n", "/C"),
         ("C,colour,test_temperature\n1,red,1\n", "/colour"),
         ("test_temperature\n1\n", ""),
         ("C,test_temperature\n", ""),
-        ("C,test_temperature\n1,1\n1,1\n1,1\n", ""),
         ("", ""),
     ] {
         let response = server.post_raw("/predict/steel?model=steel-tensile", "text/csv", text).await;
@@ -78,10 +75,8 @@ async fn ten_thousand_rows() {
     let server = Server::start().await;
     let mut text = "formula\n".to_owned();
     (0..10_000).for_each(|row| text += &format!("Fe{}B{}\n", 60 + row % 30, 10 + row % 17));
-    let rows = table(&server, "/classify/glass", text.clone()).await;
+    let rows = table(&server, "/classify/glass", text).await;
     assert_eq!(rows.len(), 10_001);
     // Row 0 and row 510 are the same alloy (510 = 30 · 17), far apart in the table.
     assert_eq!(rows[1], rows[511]);
-    let response = server.post_raw("/classify/glass", "text/csv", text + "Fe80B20\n").await;
-    assert_eq!(response.status(), 422);
 }

@@ -1,17 +1,18 @@
 //! What an answer says: a model's numbers in words, units and names.
 //!
 //! Its own because it is the shape that clients rely on, and what the OpenAPI document shows of it; how a request gets
-//! here is [`super::answer`]'s.
+//! here is not its business.
 
 use serde::{Serialize, Serializer};
+use serde_json::value::RawValue as RawJson;
 use utoipa::ToSchema;
 
-use crate::domain::{Outputs, RawValue, Sample, Target, most_probable};
+use crate::domain::{Outputs, RawValue, Sample, Target, Violation, most_probable};
 use crate::model::{Bundle, Confidence, Predicted, Trust};
 
 /// The model that gave an answer.
 #[derive(Clone, Debug, Serialize, ToSchema)]
-pub(super) struct ModelRef<'a> {
+pub(crate) struct ModelRef<'a> {
     #[schema(example = "steel-fatigue")]
     name: &'a str,
     #[schema(example = "3f9a1c2b7d10")]
@@ -20,7 +21,7 @@ pub(super) struct ModelRef<'a> {
 
 /// A number with its unit.
 #[derive(Clone, Debug, Serialize, ToSchema)]
-pub(super) struct Quantity<'a> {
+pub(crate) struct Quantity<'a> {
     #[schema(example = 512.3)]
     value: f64,
     #[schema(example = "MPa")]
@@ -34,7 +35,7 @@ pub(super) struct Quantity<'a> {
 
 /// How an input was read, and how far the answer can be trusted.
 #[derive(Clone, Debug, Serialize, ToSchema)]
-pub(super) struct Reading<'a> {
+pub(crate) struct Reading<'a> {
     /// Whether the input lies within what the model was trained on: values and amounts within their training ranges,
     /// no element that was never seen, not farther from the training rows than 99 % of held-out rows were, and no more
     /// disagreement within the model than on 99 % of those.
@@ -64,14 +65,14 @@ pub(super) struct Reading<'a> {
 /// A number or a level.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(untagged)]
-pub(super) enum Scalar<'a> {
+pub(crate) enum Scalar<'a> {
     Number(f64),
     Text(&'a str),
 }
 
 /// Predicted properties of one sample.
 #[derive(Clone, Debug, Serialize, ToSchema)]
-pub(super) struct PropertyPrediction<'a> {
+pub(crate) struct PropertyPrediction<'a> {
     /// The properties of the model, by name.
     #[serde(serialize_with = "as_map")]
     #[schema(value_type = std::collections::HashMap<String, Quantity>)]
@@ -86,7 +87,7 @@ pub(super) struct PropertyPrediction<'a> {
 
 /// Predicted class of one sample.
 #[derive(Clone, Debug, Serialize, ToSchema)]
-pub(super) struct ClassPrediction<'a> {
+pub(crate) struct ClassPrediction<'a> {
     /// The most probable class.
     #[schema(example = "BMG")]
     class: &'a str,
@@ -101,48 +102,89 @@ pub(super) struct ClassPrediction<'a> {
 /// What a model says of one sample.
 #[derive(Clone, Debug, Serialize)]
 #[serde(untagged)]
-pub(super) enum Prediction<'a> {
+pub(crate) enum Prediction<'a> {
     Properties(PropertyPrediction<'a>),
     Class(ClassPrediction<'a>),
 }
 
 /// The answer to a single sample.
 #[derive(Clone, Debug, Serialize, ToSchema)]
-pub(super) struct Single<'a, P> {
-    pub(super) model: ModelRef<'a>,
+pub(crate) struct Single<'a, P> {
+    pub(crate) model: ModelRef<'a>,
     #[serde(flatten)]
-    pub(super) prediction: P,
+    pub(crate) prediction: P,
     /// There and true for a model whose answers depend on what else is asked at the same time.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub(super) batch_dependent: bool,
+    pub(crate) batch_dependent: bool,
 }
 
 /// The answer to a list of samples, in their order.
 #[derive(Clone, Debug, Serialize, ToSchema)]
-pub(super) struct Many<'a, P> {
-    pub(super) model: ModelRef<'a>,
-    pub(super) predictions: Vec<P>,
+pub(crate) struct Many<'a, P> {
+    pub(crate) model: ModelRef<'a>,
+    pub(crate) predictions: Vec<P>,
     /// There and true for a model whose answers depend on what else is asked at the same time.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub(super) batch_dependent: bool,
+    pub(crate) batch_dependent: bool,
 }
 
 /// A single sample or a list: the two forms of an answer, for the document.
 #[derive(Serialize, ToSchema)]
 #[serde(untagged)]
 #[allow(dead_code, reason = "describes answers; they are built as Single or Many")]
-pub(super) enum Answer<'a, P> {
+pub(crate) enum Answer<'a, P> {
     Single(Single<'a, P>),
     Many(Many<'a, P>),
 }
 
-pub(super) fn model_ref(bundle: &Bundle) -> ModelRef<'_> {
+/// The answer to a line of NDJSON.
+#[derive(Debug, Serialize)]
+pub(crate) struct LineAnswer<'a> {
+    /// The `id` of the line, as it came.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) id: Option<&'a RawJson>,
+    pub(crate) model: ModelRef<'a>,
+    #[serde(flatten)]
+    pub(crate) prediction: Prediction<'a>,
+    /// There and true for a model whose answers depend on what else is asked at the same time.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) batch_dependent: bool,
+}
+
+/// What is wrong with a line of NDJSON.
+#[derive(Debug, Serialize)]
+pub(crate) struct LineProblem<'a> {
+    /// The `id` of the line, as it came.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<&'a RawJson>,
+    model: ModelRef<'a>,
+    /// Every offending field.
+    errors: Vec<FieldError<'a>>,
+}
+
+impl<'a> LineProblem<'a> {
+    pub(crate) fn new(id: Option<&'a RawJson>, model: ModelRef<'a>, violations: &'a [Violation]) -> Self {
+        let field = |found: &'a Violation| FieldError { pointer: &found.pointer, detail: &found.detail };
+        Self { id, model, errors: violations.iter().map(field).collect() }
+    }
+}
+
+/// One offending field.
+#[derive(Debug, Serialize)]
+struct FieldError<'a> {
+    /// JSON pointer (RFC 6901) to the field; for a table, `/` and the name of the column.
+    pointer: &'a str,
+    /// What is wrong with it.
+    detail: &'a str,
+}
+
+pub(crate) fn model_ref(bundle: &Bundle) -> ModelRef<'_> {
     let manifest = bundle.manifest();
     ModelRef { name: &manifest.name, version: &manifest.version }
 }
 
 /// Puts a model's numbers into words.
-pub(super) fn prediction<'a>(
+pub(crate) fn prediction<'a>(
     bundle: &'a Bundle,
     sample: &'a Sample,
     predicted: &Predicted,
@@ -158,7 +200,7 @@ pub(super) fn prediction<'a>(
 }
 
 /// A prediction in the usual shape that says nothing: every value is 0.
-pub(super) fn blank(bundle: &Bundle) -> Prediction<'_> {
+pub(crate) fn blank(bundle: &Bundle) -> Prediction<'_> {
     let width = bundle.manifest().schema.outputs.width();
     let intervals = if bundle.manifest().has_intervals() { vec![[0.0; 2]; width] } else { Vec::new() };
     let trust = Trust { intervals, novelty_percentile: Some(0), disagreement_percentile: Some(0), ..Trust::default() };
@@ -200,7 +242,7 @@ fn in_shape<'a>(bundle: &'a Bundle, values: &[f64], trust: Trust, confidence: Co
 }
 
 /// More digits than any measurement has would only look like accuracy.
-pub(super) fn rounded(value: f64, decimals: i32) -> f64 {
+pub(crate) fn rounded(value: f64, decimals: i32) -> f64 {
     let factor = 10f64.powi(decimals);
     (value * factor).round() / factor
 }

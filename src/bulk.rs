@@ -1,0 +1,134 @@
+//! Threads for bulk work: many rows, for which nobody waits row by row.
+//!
+//! Its own because bulk work must not slow down whoever waits for one answer. Its threads have the lowest priority that
+//! the operating system knows, so they take what others leave; and whoever hands them work bounds how much of it is
+//! under way, so that nothing piles up and several streams get their turns.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+
+/// Bounds of bulk work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct BulkConfig {
+    /// Tables and lines that are answered at the same time; more are refused.
+    pub streams: usize,
+    /// Threads that answer them; 0 for as many as there are cores.
+    pub threads: usize,
+}
+
+impl Default for BulkConfig {
+    fn default() -> Self {
+        Self { streams: 4, threads: 0 }
+    }
+}
+
+/// How much the operating system should favour others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Priority {
+    /// Like everyone.
+    Usual,
+    /// Whatever others leave.
+    Lowest,
+}
+
+type Task = Box<dyn FnOnce() + Send>;
+
+/// The threads; cheap to clone. They end when the last handle is dropped and nothing is left to do.
+#[derive(Clone, Debug)]
+pub struct Pool {
+    sender: Sender<Task>,
+    config: BulkConfig,
+    streams: Arc<Semaphore>,
+}
+
+impl Pool {
+    /// Starts the threads.
+    ///
+    /// # Errors
+    /// The operating system's refusal of a thread.
+    pub fn start(config: BulkConfig, priority: Priority) -> std::io::Result<Self> {
+        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+        let threads = if config.threads == 0 { cores() } else { config.threads };
+        let (sender, receiver) = channel::<Task>();
+        let receiver = Arc::new(Mutex::new(receiver));
+        for number in 0..threads {
+            let receiver = Arc::clone(&receiver);
+            let name = format!("bulk-{number}");
+            std::thread::Builder::new().name(name).spawn(move || work(&receiver, priority))?;
+        }
+        let streams = Arc::new(Semaphore::new(config.streams.min(Semaphore::MAX_PERMITS)));
+        Ok(Self { sender, config: BulkConfig { threads, ..config }, streams })
+    }
+
+    /// The bounds that hold.
+    pub fn config(&self) -> BulkConfig {
+        self.config
+    }
+
+    /// A place for one stream, held while it is answered; `None` where all are taken.
+    pub fn enter(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.streams).try_acquire_owned().ok()
+    }
+
+    /// Has a thread do something. The answer never comes where it panicked; it is not begun where nobody waits for the
+    /// answer any more.
+    pub fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> oneshot::Receiver<T> {
+        let (reply, answer) = oneshot::channel();
+        let task = move || {
+            if !reply.is_closed() {
+                let _ = reply.send(work());
+            }
+        };
+        // Threads outlive every handle.
+        let _ = self.sender.send(Box::new(task));
+        answer
+    }
+}
+
+fn work(tasks: &Mutex<Receiver<Task>>, priority: Priority) {
+    if priority == Priority::Lowest {
+        // On Linux this is the thread's alone. Without it bulk work is only less polite.
+        let _ = rustix::process::nice(19);
+    }
+    loop {
+        let task = tasks.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok(task) = task else { return };
+        // The panic is told by the answer that never comes.
+        let _ = catch_unwind(AssertUnwindSafe(task));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn work_is_done_and_a_panic_ends_no_thread() {
+        let pool = Pool::start(BulkConfig { streams: 1, threads: 1 }, Priority::Lowest).unwrap();
+        assert_eq!(pool.config().threads, 1);
+        let place = pool.enter();
+        assert!(place.is_some() && pool.enter().is_none());
+        drop(place);
+        assert!(pool.enter().is_some());
+        assert!(pool.run(|| panic!("oh")).blocking_recv().is_err());
+        assert_eq!(pool.run(|| 3).blocking_recv(), Ok(3));
+    }
+
+    #[test]
+    fn what_nobody_waits_for_is_not_begun() {
+        let pool = Pool::start(BulkConfig { streams: 1, threads: 1 }, Priority::Usual).unwrap();
+        let (hold, held) = channel::<()>();
+        let first = pool.run(move || held.recv().is_ok());
+        let (begun, beginnings) = channel();
+        drop(pool.run(move || begun.send(())));
+        hold.send(()).unwrap();
+        assert_eq!(first.blocking_recv(), Ok(true));
+        assert_eq!(pool.run(|| ()).blocking_recv(), Ok(()));
+        assert!(beginnings.recv().is_err());
+    }
+}

@@ -1,0 +1,282 @@
+//! Bulk requests: a table or lines of JSON, streamed both ways, of any length.
+//!
+//! Its own because such a request is not read whole before it is answered: rows are answered while more arrive, and
+//! bytes are only read as fast as answers are taken. Some answers may wait for a client that sends everything before it
+//! reads; when they are too many, nothing more is read. A stream that stands still is cut off.
+
+use std::io::{Error, ErrorKind};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::body::{Body, BodyDataStream, Bytes};
+use axum::http::{HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use futures_util::StreamExt;
+use futures_util::stream::{FuturesOrdered, unfold};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tracing::{Instrument, info, warn};
+
+use super::answer::PredictQuery;
+use super::error::ApiError;
+use super::extract::BodyKind;
+use super::state::{State, choose};
+use crate::batcher::{Batcher, Predict};
+use crate::bulk::Pool;
+use crate::domain::Violation;
+use crate::featurize::Features;
+use crate::metrics::Metrics;
+use crate::model::Bundle;
+use crate::serving::Serving;
+use crate::wire::{Answered, Bulk, Columns, LONGEST_ROW_BYTES, Lines, Rows, Table};
+
+/// Answers that may wait for their client, in bytes: as long as these, a request may be sent whole before any is read.
+const WAITING_BYTES: usize = 16 << 20;
+/// Chunks of one stream that are under way, for each thread: one is answered while the next one waits.
+const CHUNKS_PER_THREAD: usize = 2;
+
+/// Answers a stream of rows.
+///
+/// # Errors
+/// What is wrong with the whole of it: the query, the header row, that there is no row.
+pub(super) async fn answer(
+    state: &State,
+    serving: &Serving,
+    route: &'static str,
+    kind: BodyKind,
+    asked: PredictQuery,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let bundle = Arc::clone(choose(serving, route, asked.model.as_deref())?);
+    let mut complaints = Vec::new();
+    let confidence = asked.confidence(None, &bundle, &mut complaints);
+    if !complaints.is_empty() {
+        return Err(complaints.into());
+    }
+    let place = state.bulk().enter().ok_or(ApiError::Overloaded)?;
+    let rows = Rows::new(kind == BodyKind::Csv);
+    let mut input = Input { stream: body.into_data_stream(), rows, ended: false, stall: state.http().deadline() };
+    let (format, content_type): (Arc<dyn Bulk>, _) = match kind {
+        BodyKind::Csv => {
+            let header = input.first_row().await?.unwrap_or_default();
+            let table = Table::new(&header, Arc::clone(&bundle), confidence, Columns::Id)?;
+            (Arc::new(table), "text/csv; charset=utf-8")
+        }
+        BodyKind::Json | BodyKind::Ndjson => {
+            (Arc::new(Lines::new(Arc::clone(&bundle), confidence)), "application/x-ndjson")
+        }
+    };
+    let Some(first) = input.chunk(true).await? else {
+        return Err(vec![Violation::new("", "there are no rows")].into());
+    };
+    let (answers, taken) = outlet();
+    let pump = Pump {
+        format,
+        bundle,
+        batcher: serving.batcher.clone(),
+        pool: state.bulk().clone(),
+        metrics: Arc::clone(state.metrics()),
+        answers,
+        total: Total { start: Instant::now(), rows: 0, bad_rows: 0 },
+        _place: place,
+    };
+    tokio::spawn(pump.run(input, first).in_current_span());
+    let mut response = Body::from_stream(taken).into_response();
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    Ok(response)
+}
+
+/// The bytes of a request, as whole rows.
+struct Input {
+    stream: BodyDataStream,
+    rows: Rows,
+    ended: bool,
+    stall: Duration,
+}
+
+impl Input {
+    /// Waits for more bytes; false where none will come.
+    async fn more(&mut self) -> Result<bool, ApiError> {
+        let next = tokio::time::timeout(self.stall, self.stream.next()).await;
+        match next.map_err(|_| ApiError::DeadlineExceeded(self.stall))? {
+            Some(Ok(bytes)) => {
+                self.rows.push(&bytes).map_err(|_| ApiError::BodyTooLarge(LONGEST_ROW_BYTES))?;
+                Ok(true)
+            }
+            Some(Err(_)) => Err(ApiError::MalformedBody("the body broke off".to_owned())),
+            None => {
+                self.ended = true;
+                Ok(false)
+            }
+        }
+    }
+
+    /// The first row that is not blank.
+    async fn first_row(&mut self) -> Result<Option<Vec<u8>>, ApiError> {
+        loop {
+            match self.rows.first_row() {
+                Some(row) if row.trim_ascii().is_empty() => {}
+                Some(row) => return Ok(Some(row)),
+                None if self.ended => return Ok(self.rows.rest()),
+                None => {
+                    self.more().await?;
+                }
+            }
+        }
+    }
+
+    /// The next rows; `None` after the last. Where somebody is `idle` the first whole ones will do. May be dropped
+    /// while it waits: nothing is lost.
+    async fn chunk(&mut self, idle: bool) -> Result<Option<Vec<u8>>, ApiError> {
+        loop {
+            let ready = match (self.ended, self.rows.chunk()) {
+                (_, Some(chunk)) => Some(chunk),
+                (true, None) => return Ok(self.rows.rest()),
+                (false, None) if idle => self.rows.take_whole(),
+                (false, None) => None,
+            };
+            if ready.is_some() {
+                return Ok(ready);
+            }
+            self.more().await?;
+        }
+    }
+}
+
+/// What has become of a stream, for the log.
+struct Total {
+    start: Instant,
+    rows: usize,
+    bad_rows: usize,
+}
+
+/// Why a stream ends early.
+enum Broken {
+    /// The client has gone.
+    Gone,
+    /// Its bytes cannot be read, or nothing moves.
+    Input(String),
+}
+
+/// Moves rows to the threads and their answers to the client, in order.
+struct Pump {
+    format: Arc<dyn Bulk>,
+    bundle: Arc<Bundle>,
+    batcher: Batcher,
+    pool: Pool,
+    metrics: Arc<Metrics>,
+    answers: Outlet,
+    total: Total,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Pump {
+    async fn run(mut self, input: Input, first: Vec<u8>) {
+        let broken = self.stream(input, first).await.err();
+        let Total { start, rows, bad_rows } = self.total;
+        let seconds = start.elapsed().as_secs_f64();
+        let model = &self.bundle.manifest().name;
+        match broken {
+            None => info!(model, rows, bad_rows, seconds, "bulk work done"),
+            Some(Broken::Gone) => info!(model, rows, bad_rows, seconds, "bulk work left by its client"),
+            Some(Broken::Input(cause)) => {
+                warn!(model, rows, bad_rows, seconds, cause, "bulk work cut off");
+                // The head of the answer is sent, so the only way to say that this is not all is to break off.
+                self.answers.break_off(cause);
+            }
+        }
+    }
+
+    async fn stream(&mut self, mut input: Input, first: Vec<u8>) -> Result<(), Broken> {
+        let most = CHUNKS_PER_THREAD * self.pool.config().threads;
+        let mut under_way = FuturesOrdered::new();
+        self.answers.send(self.format.head(), input.stall).await?;
+        under_way.push_back(self.begin(first));
+        loop {
+            let (idle, room) = (under_way.is_empty(), under_way.len() < most);
+            tokio::select! {
+                Some(answered) = under_way.next(), if !idle => {
+                    let answered = answered.map_err(|_| Broken::Input("a panic in bulk work".to_owned()))?;
+                    let bytes = self.count(answered);
+                    self.answers.send(bytes, input.stall).await?;
+                }
+                chunk = input.chunk(idle), if !input.ended && room => {
+                    let chunk = chunk.map_err(|error| Broken::Input(error.detail()))?;
+                    under_way.extend(chunk.map(|chunk| self.begin(chunk)));
+                }
+                () = self.answers.gone() => return Err(Broken::Gone),
+                else => return Ok(()),
+            }
+            if input.ended && under_way.is_empty() {
+                return Ok(());
+            }
+        }
+    }
+
+    fn begin(&self, chunk: Vec<u8>) -> tokio::sync::oneshot::Receiver<Answered> {
+        let (format, batcher) = (Arc::clone(&self.format), self.batcher.clone());
+        let model = Arc::clone(&self.bundle) as Arc<dyn Predict>;
+        self.pool.run(move || {
+            let answerer =
+                |features: &[Features]| batcher.answer_bulk(&model, features).map_err(|error| error.to_string());
+            format.answer(&chunk, &answerer)
+        })
+    }
+
+    fn count(&mut self, answered: Answered) -> Vec<u8> {
+        let Answered { bytes, rows, bad_rows, in_domain, failures } = answered;
+        self.total.rows += rows;
+        self.total.bad_rows += bad_rows;
+        self.metrics.predicted(&self.bundle.manifest().name, rows - bad_rows, in_domain);
+        for cause in failures {
+            tracing::error!(cause, "inference_failed");
+        }
+        bytes
+    }
+}
+
+/// Where answers wait for their client.
+struct Outlet {
+    sender: mpsc::UnboundedSender<Result<Bytes, Error>>,
+    room: Arc<Semaphore>,
+}
+
+/// The two ends of an outlet: answers in, a body out.
+fn outlet() -> (Outlet, impl futures_util::Stream<Item = Result<Bytes, Error>>) {
+    let (sender, receiver) = mpsc::unbounded_channel::<Result<Bytes, Error>>();
+    let room = Arc::new(Semaphore::new(WAITING_BYTES));
+    let taken = unfold((receiver, Arc::clone(&room)), |(mut receiver, room)| async move {
+        let next = receiver.recv().await?;
+        room.add_permits(next.as_ref().map_or(0, Bytes::len));
+        Some((next, (receiver, room)))
+    });
+    (Outlet { sender, room }, taken)
+}
+
+impl Outlet {
+    /// Waits for room.
+    async fn send(&self, bytes: Vec<u8>, stall: Duration) -> Result<(), Broken> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        // A chunk larger than all the room would wait for ever.
+        let needed = u32::try_from(bytes.len().min(WAITING_BYTES)).unwrap_or(u32::MAX);
+        let room = tokio::select! {
+            room = tokio::time::timeout(stall, self.room.acquire_many(needed)) => room,
+            () = self.gone() => return Err(Broken::Gone),
+        };
+        match room {
+            Ok(Ok(room)) => room.forget(),
+            Ok(Err(_)) => return Err(Broken::Gone),
+            Err(_) => return Err(Broken::Input(format!("no answer was taken for {} s", stall.as_secs_f64()))),
+        }
+        self.sender.send(Ok(bytes.into())).map_err(|_| Broken::Gone)
+    }
+
+    async fn gone(&self) {
+        self.sender.closed().await;
+    }
+
+    fn break_off(&self, cause: String) {
+        let _ = self.sender.send(Err(Error::new(ErrorKind::ConnectionAborted, cause)));
+    }
+}

@@ -1,0 +1,80 @@
+//! Bulk work as NDJSON: a sample a line, with an `id` if one likes; an answer a line.
+//!
+//! Its own because a line is a request by itself: what is wrong with it stands in its own answer.
+
+use std::sync::Arc;
+
+use serde_json::value::RawValue as RawJson;
+
+use super::reply::{LineAnswer, LineProblem, model_ref, prediction};
+use super::request::{Line, add_news, parse_line};
+use super::{Answered, Answerer, Bulk, Said, answer_rows};
+use crate::domain::{Sample, Violation};
+use crate::model::{Bundle, Confidence};
+
+/// How lines are read and answered.
+pub struct Lines {
+    bundle: Arc<Bundle>,
+    confidence: Confidence,
+}
+
+/// A line as it came: its `id`, and the sample or what is wrong with it.
+struct Row<'a> {
+    id: Option<&'a RawJson>,
+    sample: Result<Sample, Vec<Violation>>,
+}
+
+impl Lines {
+    /// Lines for a model.
+    pub fn new(bundle: Arc<Bundle>, confidence: Confidence) -> Self {
+        Self { bundle, confidence }
+    }
+
+    fn read<'a>(&self, line: &'a [u8]) -> Row<'a> {
+        match parse_line(line) {
+            Err(malformed) => Row { id: None, sample: Err(vec![Violation::new("", malformed.to_string())]) },
+            Ok(Line { id, sample, mut violations }) => {
+                let parsed = Sample::parse(&sample, &self.bundle.manifest().schema, "");
+                let sample = match parsed {
+                    Ok(sample) if violations.is_empty() => Ok(sample),
+                    Ok(_) => Err(violations),
+                    Err(found) => {
+                        let shape = violations.len();
+                        add_news(&mut violations, shape, found);
+                        Err(violations)
+                    }
+                };
+                Row { id, sample }
+            }
+        }
+    }
+
+    fn write(&self, bytes: &mut Vec<u8>, row: &Row, said: Said) {
+        let batch_dependent = self.bundle.manifest().batch_dependent();
+        let (id, model) = (row.id, model_ref(&self.bundle));
+        // Writing into memory cannot fail, and every part can be written.
+        let _ = match &said {
+            Ok((sample, predicted, trust)) => {
+                let prediction = prediction(&self.bundle, sample, predicted, trust.clone(), self.confidence);
+                serde_json::to_writer(&mut *bytes, &LineAnswer { id, model, prediction, batch_dependent })
+            }
+            Err(violations) => serde_json::to_writer(&mut *bytes, &LineProblem::new(id, model, violations)),
+        };
+        bytes.push(b'\n');
+    }
+}
+
+impl Bulk for Lines {
+    fn head(&self) -> Vec<u8> {
+        Vec::new()
+    }
+
+    fn answer(&self, chunk: &[u8], answerer: Answerer) -> Answered {
+        let lines = chunk.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty());
+        let rows: Vec<Row> = lines.map(|line| self.read(line)).collect();
+        let mut answered = Answered { bytes: Vec::with_capacity(rows.len() * 512), ..Answered::default() };
+        let write = |bytes: &mut Vec<u8>, row: &Row, said: Said| self.write(bytes, row, said);
+        answer_rows(&self.bundle, self.confidence, &rows, |row| &row.sample, answerer, &mut answered, write);
+        answered
+    }
+}

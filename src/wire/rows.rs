@@ -1,0 +1,182 @@
+//! A stream of bytes, cut into chunks of whole rows.
+//!
+//! Its own because bytes arrive as the network pleases, and whoever answers rows must have them whole: a line break
+//! within the quotes of a CSV cell ends no row.
+
+use std::mem::take;
+
+/// Longest row, in bytes: what is longer is no row, and would be kept in memory whole.
+pub const LONGEST_ROW_BYTES: usize = 1 << 20;
+/// A chunk is given out when it has so many bytes: some hundred rows.
+const CHUNK_BYTES: usize = 32 << 10;
+
+/// A row longer than [`LONGEST_ROW_BYTES`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a row is longer than {LONGEST_ROW_BYTES} bytes")]
+pub struct RowTooLong;
+
+/// Where in a row of CSV a byte stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    CellStart,
+    Cell,
+    Quoted,
+    /// After a quote within quotes: it ends them, unless another one follows.
+    QuoteInQuotes,
+}
+
+/// Collects bytes and gives out whole rows.
+#[derive(Debug)]
+pub struct Rows {
+    buffer: Vec<u8>,
+    /// End of the last whole row in the buffer.
+    whole: usize,
+    /// Bytes of the buffer that were looked at.
+    seen: usize,
+    place: Place,
+    quotes: bool,
+}
+
+impl Rows {
+    /// Rows end at line breaks, those of CSV only outside of quotes.
+    pub fn new(quotes: bool) -> Self {
+        Self { buffer: Vec::new(), whole: 0, seen: 0, place: Place::CellStart, quotes }
+    }
+
+    /// Adds bytes as they came.
+    ///
+    /// # Errors
+    /// [`RowTooLong`]
+    pub fn push(&mut self, bytes: &[u8]) -> Result<(), RowTooLong> {
+        self.buffer.extend_from_slice(bytes);
+        self.look();
+        if self.buffer.len() - self.whole > LONGEST_ROW_BYTES { Err(RowTooLong) } else { Ok(()) }
+    }
+
+    /// Whole rows, where enough of them have come.
+    pub fn chunk(&mut self) -> Option<Vec<u8>> {
+        if self.whole >= CHUNK_BYTES { self.take_whole() } else { None }
+    }
+
+    /// Whatever whole rows have come, however few.
+    pub fn take_whole(&mut self) -> Option<Vec<u8>> {
+        if self.whole == 0 {
+            return None;
+        }
+        let rest = self.buffer.split_off(self.whole);
+        self.seen -= self.whole;
+        self.whole = 0;
+        Some(std::mem::replace(&mut self.buffer, rest))
+    }
+
+    /// The first row, with its end.
+    pub fn first_row(&mut self) -> Option<Vec<u8>> {
+        if self.whole == 0 {
+            return None;
+        }
+        let mut first = Self::new(self.quotes);
+        let end = (1..=self.whole).find(|end| {
+            first.step(self.buffer[end - 1]);
+            self.buffer[end - 1] == b'\n' && first.place == Place::CellStart
+        })?;
+        let rest = self.buffer.split_off(end);
+        self.seen -= end;
+        self.whole -= end;
+        Some(std::mem::replace(&mut self.buffer, rest))
+    }
+
+    /// What is left when no more bytes come: the last row may lack its end.
+    pub fn rest(&mut self) -> Option<Vec<u8>> {
+        (self.whole, self.seen) = (0, 0);
+        Some(take(&mut self.buffer)).filter(|rest| !rest.is_empty())
+    }
+
+    fn look(&mut self) {
+        let fresh = &self.buffer[self.seen..];
+        let in_quotes = matches!(self.place, Place::Quoted | Place::QuoteInQuotes);
+        if !in_quotes && !(self.quotes && fresh.contains(&b'"')) {
+            if let Some(at) = fresh.iter().rposition(|byte| *byte == b'\n') {
+                self.whole = self.seen + at + 1;
+            }
+            if let Some(last) = fresh.last() {
+                self.place = if b",\r\n".contains(last) { Place::CellStart } else { Place::Cell };
+            }
+            self.seen = self.buffer.len();
+            return;
+        }
+        for at in self.seen..self.buffer.len() {
+            let byte = self.buffer[at];
+            self.step(byte);
+            if byte == b'\n' && self.place == Place::CellStart {
+                self.whole = at + 1;
+            }
+        }
+        self.seen = self.buffer.len();
+    }
+
+    /// The rules of the `csv` crate: quotes mean something only where a cell begins.
+    fn step(&mut self, byte: u8) {
+        self.place = match (self.place, byte) {
+            (Place::CellStart, b'"') if self.quotes => Place::Quoted,
+            (Place::Quoted, b'"') => Place::QuoteInQuotes,
+            (Place::Quoted, _) => Place::Quoted,
+            (Place::QuoteInQuotes, b'"') => Place::Quoted,
+            (_, b',' | b'\r' | b'\n') => Place::CellStart,
+            _ => Place::Cell,
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn quoted_line_breaks_end_no_row() {
+        let mut rows = Rows::new(true);
+        rows.push(b"id,formula\n\"a\nb\",\"Fe\"\n\"c\"\"").unwrap();
+        assert_eq!(rows.first_row().unwrap(), b"id,formula\n");
+        assert_eq!(rows.chunk(), None);
+        assert_eq!(rows.take_whole().unwrap(), b"\"a\nb\",\"Fe\"\n");
+        rows.push(b"\nd\",Fe\n").unwrap();
+        assert_eq!(rows.take_whole().unwrap(), b"\"c\"\"\nd\",Fe\n");
+        assert_eq!((rows.take_whole(), rows.rest()), (None, None));
+        let mut lines = Rows::new(false);
+        lines.push(b"{\"a\n\"").unwrap();
+        assert_eq!(lines.take_whole().unwrap(), b"{\"a\n");
+        assert_eq!(lines.rest().unwrap(), b"\"");
+    }
+
+    #[test]
+    fn what_never_ends_is_refused() {
+        let mut rows = Rows::new(true);
+        assert_eq!((0..17).map(|_| rows.push(&[b'x'; 1 << 16])).filter(Result::is_err).count(), 1);
+    }
+
+    fn records(bytes: &[u8]) -> Vec<csv::ByteRecord> {
+        let reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(bytes);
+        reader.into_byte_records().map(Result::unwrap).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn chunks_hold_the_records_that_the_whole_holds(
+            text in prop::collection::vec(prop::sample::select(b"a,\"\n\r".to_vec()), 0..80),
+            cuts in prop::collection::vec(1usize..9, 1..40),
+        ) {
+            let (mut rows, mut chunked, mut left) = (Rows::new(true), Vec::new(), text.as_slice());
+            let mut cuts = cuts.iter().cycle();
+            while !left.is_empty() {
+                let (now, later) = left.split_at((*cuts.next().unwrap()).min(left.len()));
+                rows.push(now).unwrap();
+                chunked.extend(rows.take_whole());
+                left = later;
+            }
+            chunked.extend(rows.rest());
+            prop_assert_eq!(chunked.concat(), text.clone());
+            let separate: Vec<csv::ByteRecord> = chunked.iter().flat_map(|chunk| records(chunk)).collect();
+            prop_assert_eq!(separate, records(&text));
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! Tables and lines as streams: both ways at once, of any length, and gone when their client is.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::support::{Server, config, pointers, steel_4140};
+
+/// A request whose body is written piece by piece.
+struct Stream(TcpStream);
+
+impl Stream {
+    async fn open(server: &Server, path: &str, content_type: &str) -> Self {
+        let address = server.url.strip_prefix("http://").unwrap();
+        let mut socket = TcpStream::connect(address).await.unwrap();
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nhost: x\r\ncontent-type: {content_type}\r\ntransfer-encoding: chunked\r\n\r\n"
+        );
+        socket.write_all(head.as_bytes()).await.unwrap();
+        Self(socket)
+    }
+
+    async fn send(&mut self, piece: &str) {
+        self.0.write_all(format!("{:x}\r\n{piece}\r\n", piece.len()).as_bytes()).await.unwrap();
+    }
+
+    /// Reads until the text has come, or the connection ends; gives back all of it.
+    async fn read_until(&mut self, wanted: &str) -> String {
+        let mut seen = Vec::new();
+        while !String::from_utf8_lossy(&seen).contains(wanted) {
+            if self.0.read_buf(&mut seen).await.unwrap_or(0) == 0 {
+                break;
+            }
+        }
+        String::from_utf8_lossy(&seen).into_owned()
+    }
+}
+
+#[tokio::test]
+async fn rows_are_answered_while_others_are_still_to_come() {
+    let server = Server::start().await;
+    let mut stream = Stream::open(&server, "/classify/glass", "text/csv").await;
+    stream.send("id,formula\n1,Cu60Zr40\n2,\"Fe80").await;
+    let first = stream.read_until("\n1,").await;
+    assert!(first.starts_with("HTTP/1.1 200") && first.contains("id,class,BMG,RMG,CRA,"), "{first}");
+    stream.send("B20\"\n3,Qq\n").await;
+    let more = stream.read_until("\n3,").await;
+    assert!(more.contains("2,") && !more.contains("0\r\n\r\n"), "{more}");
+    stream.send("4,Fe80B20").await;
+    stream.0.write_all(b"0\r\n\r\n").await.unwrap();
+    assert!(stream.read_until("0\r\n\r\n").await.contains("4,"));
+}
+
+#[tokio::test]
+async fn lines_are_answered_as_requests_are() {
+    let server = Server::start().await;
+    let alone = server.answer("/predict/steel", &steel_4140()).await;
+    let mut with_id = steel_4140();
+    with_id["id"] = json!({"heat": 7});
+    let text = format!(
+        "{with_id}\n\n{{\"id\": \"b\", \"composition\": {{\"Xx\": 1}}, \"colour\": 1}}\nnot JSON\n{}",
+        steel_4140()
+    );
+    let response = server.post_raw("/predict/steel", "application/x-ndjson", text).await;
+    assert_eq!(
+        (response.status().as_u16(), &response.headers()["content-type"]),
+        (200, &"application/x-ndjson".parse().unwrap())
+    );
+    let text = response.text().await.unwrap();
+    let mut lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.len(), 4);
+    assert_eq!(lines[0].as_object_mut().unwrap().remove("id"), Some(json!({"heat": 7})));
+    assert_eq!((&lines[0], &lines[3]), (&alone, &alone));
+    assert_eq!((&lines[1]["id"], &lines[1]["model"]), (&json!("b"), &alone["model"]));
+    let complaints = pointers(&lines[1]);
+    assert!(complaints.contains(&"/composition/Xx") && complaints.contains(&"/colour"), "{complaints:?}");
+    assert_eq!((pointers(&lines[2]), lines[2].get("id")), (vec![""], None));
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_the_whole_is_a_problem() {
+    let server = Server::start().await;
+    for (content_type, path, body) in [
+        ("application/x-ndjson", "/predict/steel", ""),
+        ("application/x-ndjson", "/predict/steel?confidence=2", "{}\n"),
+        ("text/csv", "/classify/glass", "formula\n"),
+        ("text/csv", "/classify/glass", "formula,colour\nFe,red\n"),
+    ] {
+        let problem = Server::problem(server.post_raw(path, content_type, body).await).await;
+        assert_eq!(problem["code"], "invalid_sample", "{path} {body}");
+    }
+    let problem = Server::problem(server.post_raw("/classify/glass?model=x", "text/csv", "formula\nFe\n").await).await;
+    assert_eq!(problem["code"], "not_found");
+    let endless = format!("formula\n\"{}", "x".repeat(1_100_000));
+    let problem = Server::problem(server.post_raw("/classify/glass", "text/csv", endless).await).await;
+    assert_eq!(problem["code"], "body_too_large");
+}
+
+#[tokio::test]
+async fn places_are_limited_and_those_of_clients_that_left_are_free() {
+    let mut config = config();
+    config.bulk.streams = 1;
+    let server = Server::start_with(config).await;
+    let mut stream = Stream::open(&server, "/classify/glass", "text/csv").await;
+    stream.send("formula\nCu60Zr40\n").await;
+    stream.read_until("true,").await;
+    let table = || server.post_raw("/classify/glass", "text/csv", "formula\nFe80B20\n");
+    let refused = table().await;
+    assert_eq!((refused.status().as_u16(), &refused.headers()["retry-after"]), (429, &"1".parse().unwrap()));
+    assert_eq!(Server::problem(refused).await["code"], "overloaded");
+    assert_eq!(server.post("/classify/glass", &json!({"composition": "Fe80B20"})).await.status(), 200);
+    drop(stream);
+    while table().await.status() != 200 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_stands_still_is_cut_off() {
+    let mut config = config();
+    config.http.deadline_seconds = 0.3;
+    let server = Server::start_with(config).await;
+    let mut stream = Stream::open(&server, "/classify/glass", "text/csv").await;
+    stream.send("formula\nCu60Zr40\n").await;
+    let all = tokio::time::timeout(Duration::from_secs(20), stream.read_until("\r\n0\r\n\r\n")).await.unwrap();
+    assert!(
+        all.contains("true,") && !all.ends_with("0\r\n\r\n"),
+        "an answer that is not whole must not look whole: {all}"
+    );
+    // One that does not even begin gets an answer that says so.
+    let mut stream = Stream::open(&server, "/classify/glass", "text/csv").await;
+    let all = stream.read_until("deadline_exceeded").await;
+    assert!(all.starts_with("HTTP/1.1 504"), "{all}");
+}
+
+#[tokio::test]
+async fn an_answer_may_be_larger_than_what_waits_for_its_client() {
+    let server = Server::start().await;
+    // Some 25 MB of answers, more than may wait: they must be taken while rows are sent.
+    let piece = "Cu60Zr40\n".repeat(1000);
+    let stream = Stream::open(&server, "/classify/glass", "text/csv").await;
+    let (mut reader, mut writer) = stream.0.into_split();
+    let sending = tokio::spawn(async move {
+        let chunk = |text: &str| format!("{:x}\r\n{text}\r\n", text.len());
+        writer.write_all(chunk("formula\n").as_bytes()).await.unwrap();
+        for _ in 0..120 {
+            writer.write_all(chunk(&piece).as_bytes()).await.unwrap();
+        }
+        writer.write_all(b"0\r\n\r\n").await.unwrap();
+        writer
+    });
+    let (mut rows, mut buffer, mut tail) = (0, vec![0; 1 << 16], Vec::new());
+    while !tail.ends_with(b"\r\n0\r\n\r\n") {
+        let count = reader.read(&mut buffer).await.unwrap();
+        assert!(count > 0, "cut off after {rows} rows");
+        rows += buffer[..count].windows(6).filter(|six| six == b",glass").count();
+        tail.extend_from_slice(&buffer[..count]);
+        tail.drain(..tail.len().saturating_sub(16));
+    }
+    let _writer = sending.await.unwrap();
+    // A word may be cut by a read, or by a chunk of the transfer.
+    assert!((119_000..=120_000).contains(&rows), "{rows}");
+}
