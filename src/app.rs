@@ -13,7 +13,7 @@ use tracing::{info, warn};
 
 use crate::admin::{Admin, AdminError};
 use crate::config::Config;
-use crate::http::{State, Surface, router};
+use crate::http::{State, Surface, router, serve};
 use crate::metrics::Metrics;
 use crate::serving::{Live, ServingError};
 
@@ -53,12 +53,11 @@ pub async fn run(
     let state = State::new(config.http.clone(), Arc::clone(&metrics), admin);
     // The sockets answer from the start (liveness, 503s) while the models load beside them.
     let (stop, stopped) = tokio::sync::watch::channel(false);
-    let serve = |listener, surface| {
-        let server = axum::serve(listener, router(state.clone(), surface));
-        tokio::spawn(server.with_graceful_shutdown(until(stopped.clone())).into_future())
+    let spawn = |listener, surface| {
+        tokio::spawn(serve(listener, router(state.clone(), surface), config.http.clone(), stopped.clone()))
     };
-    let mut servers = vec![serve(listener, surface)];
-    servers.extend(admin_listener.map(|listener| serve(listener, Surface::Admin)));
+    let mut servers = vec![spawn(listener, surface)];
+    servers.extend(admin_listener.map(|listener| spawn(listener, Surface::Admin)));
 
     let loading = Live::load(config.serving(), metrics);
     tokio::pin!(loading, shutdown);
@@ -104,9 +103,4 @@ pub async fn run(
     }
     info!("stopped");
     Ok(())
-}
-
-async fn until(mut stopped: tokio::sync::watch::Receiver<bool>) {
-    // An error means that the sender is gone, which is a stop too.
-    let _ = stopped.wait_for(|stopped| *stopped).await;
 }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
+use super::activity::Times;
 use super::error::ApiError;
 use crate::admin::Admin;
 use crate::metrics::Metrics;
@@ -26,6 +27,12 @@ pub struct HttpConfig {
     pub max_samples: usize,
     /// Longest time for one answer.
     pub deadline_seconds: f64,
+    /// Most open connections of a listener; more wait in the system's queue.
+    pub connections: usize,
+    /// Longest time for the head of a request, from its first byte; on a new connection, from the beginning.
+    pub header_seconds: f64,
+    /// Longest time for which nothing moves on a connection: between requests, or in an answer that is not read.
+    pub keep_alive_seconds: f64,
     /// Whether there is `POST /debug/echo`, which answers as a prediction does and asks no model: for load tests.
     pub debug_routes: bool,
 }
@@ -37,6 +44,9 @@ impl Default for HttpConfig {
             csv_body_bytes: 16_000_000,
             max_samples: 10_000,
             deadline_seconds: 30.0,
+            connections: 4096,
+            header_seconds: 10.0,
+            keep_alive_seconds: 75.0,
             debug_routes: false,
         }
     }
@@ -45,6 +55,13 @@ impl Default for HttpConfig {
 impl HttpConfig {
     pub(super) fn deadline(&self) -> Duration {
         Duration::try_from_secs_f64(self.deadline_seconds).unwrap_or(Duration::MAX)
+    }
+
+    pub(super) fn times(&self) -> Times {
+        // Added to a moment, the longest time there is would overflow; a year is for ever, too.
+        let year = Duration::from_secs(31_536_000);
+        let time = |seconds: f64| Duration::try_from_secs_f64(seconds).map_or(year, |time| time.min(year));
+        Times { header: time(self.header_seconds), keep_alive: time(self.keep_alive_seconds) }
     }
 }
 

@@ -6,6 +6,8 @@ mod admin_access;
 mod admin_jobs;
 mod admin_versions;
 mod batching;
+mod connections;
+mod drain;
 mod errors;
 mod health;
 mod healthcheck;
