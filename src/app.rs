@@ -29,6 +29,9 @@ pub enum AppError {
     /// Requests were still under way when the drain deadline passed.
     #[error("stopped with requests under way after {0:?}")]
     DrainDeadline(Duration),
+    /// No pass can succeed in this process any more; another one may do better.
+    #[error("the device is lost to this process: {0}")]
+    DeviceLost(String),
 }
 
 /// Serves on a listener until `shutdown` resolves, then finishes what was accepted. Administration, where it
@@ -65,11 +68,17 @@ pub async fn run(
         loaded = &mut loading => loaded.map(Some),
         () = &mut shutdown => Ok(None),
     };
+    let mut lost = None;
     let device_thread = match loaded {
         Ok(Some((live, thread))) => {
             let runner = jobs.clone().map(|jobs| tokio::spawn(jobs.run(live.device().to_owned())));
+            let health = Arc::clone(live.current().batcher.health());
             state.set_ready(live);
-            shutdown.await;
+            lost = tokio::select! {
+                () = state.clone().try_while_failing() => None,
+                () = &mut shutdown => None,
+                cause = health.lost() => Some(cause),
+            };
             Some((thread, runner))
         }
         Ok(None) => None,
@@ -92,6 +101,11 @@ pub async fn run(
     if drained.is_err() {
         servers.iter().for_each(JoinHandle::abort);
         warn!("the drain deadline passed with requests under way");
+    }
+    if let Some(cause) = lost {
+        return Err(AppError::DeviceLost(cause));
+    }
+    if drained.is_err() {
         return Err(AppError::DrainDeadline(drain));
     }
     if let Some((thread, runner)) = device_thread {

@@ -7,6 +7,10 @@
 //! A job carries the model that it was featurized for, so one request is always answered by one whole
 //! version, whatever is promoted meanwhile; a pass takes the waiting jobs of one model.
 
+mod health;
+
+pub use health::{Condition, DeviceHealth};
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -49,11 +53,13 @@ pub struct BatcherConfig {
     pub queue_samples: usize,
     /// Samples in one pass.
     pub max_batch: usize,
+    /// Passes that fail in a row before the server says that it is not ready.
+    pub failures_until_unready: usize,
 }
 
 impl Default for BatcherConfig {
     fn default() -> Self {
-        Self { queue_samples: 16_384, max_batch: 256 }
+        Self { queue_samples: 16_384, max_batch: 256, failures_until_unready: 5 }
     }
 }
 
@@ -106,6 +112,7 @@ pub struct Batcher {
     sender: mpsc::UnboundedSender<Job>,
     room: Arc<Semaphore>,
     config: BatcherConfig,
+    health: Arc<DeviceHealth>,
 }
 
 impl Batcher {
@@ -119,16 +126,24 @@ impl Batcher {
         let config = BatcherConfig {
             queue_samples: config.queue_samples.clamp(1, Semaphore::MAX_PERMITS),
             max_batch: config.max_batch.max(1),
+            ..config
         };
-        let device = move || serve(receiver, config.max_batch, &metrics);
+        let health = Arc::new(DeviceHealth::new(config.failures_until_unready));
+        let observed = Arc::clone(&health);
+        let device = move || serve(receiver, config.max_batch, &metrics, &observed);
         let thread = std::thread::Builder::new().name("device".to_owned()).spawn(device)?;
         let room = Arc::new(Semaphore::new(config.queue_samples));
-        Ok((Self { sender, room, config }, thread))
+        Ok((Self { sender, room, config, health }, thread))
     }
 
     /// The bounds that hold.
     pub fn config(&self) -> BatcherConfig {
         self.config
+    }
+
+    /// What the passes say of the device.
+    pub fn health(&self) -> &Arc<DeviceHealth> {
+        &self.health
     }
 
     /// Samples that wait or are under way.
@@ -193,7 +208,7 @@ impl Batcher {
 }
 
 /// The device thread: takes what waits, until every handle is gone and the queue is empty.
-fn serve(mut receiver: mpsc::UnboundedReceiver<Job>, max_batch: usize, metrics: &Metrics) {
+fn serve(mut receiver: mpsc::UnboundedReceiver<Job>, max_batch: usize, metrics: &Metrics, health: &DeviceHealth) {
     while let Some(first) = receiver.blocking_recv() {
         let mut count = first.samples.len();
         let mut waiting = vec![first];
@@ -209,7 +224,7 @@ fn serve(mut receiver: mpsc::UnboundedReceiver<Job>, max_batch: usize, metrics: 
             let model = Arc::clone(&job.model);
             let (batch, rest): (Vec<Job>, _) = waiting.into_iter().partition(|job| same(&job.model, &model));
             batch.iter().for_each(|job| metrics.waited(job.submitted.elapsed()));
-            answer(&*model, batch, metrics);
+            answer(&*model, batch, metrics, health);
             waiting = rest;
         }
     }
@@ -221,12 +236,13 @@ fn same(left: &Arc<dyn Predict>, right: &Arc<dyn Predict>) -> bool {
 
 /// One pass for several jobs. If it fails, each job gets a pass of its own: one request's trouble must not
 /// become another's.
-fn answer(model: &dyn Predict, jobs: Vec<Job>, metrics: &Metrics) {
+fn answer(model: &dyn Predict, jobs: Vec<Job>, metrics: &Metrics, health: &DeviceHealth) {
     let samples: Vec<&Features> = jobs.iter().flat_map(|job| &job.samples).collect();
     let start = Instant::now();
     let outcome = pass(model, &samples);
     let took = start.elapsed();
     metrics.passed(model.name(), samples.len(), took, outcome.is_ok());
+    health.passed(&outcome);
     match outcome {
         Ok(values) => {
             let mut values = values.into_iter();
@@ -237,7 +253,7 @@ fn answer(model: &dyn Predict, jobs: Vec<Job>, metrics: &Metrics) {
             }
         }
         Err(error) if jobs.len() == 1 => jobs.into_iter().for_each(|job| job.finish(Err(error.clone()))),
-        Err(_) => jobs.into_iter().for_each(|job| answer(model, vec![job], metrics)),
+        Err(_) => jobs.into_iter().for_each(|job| answer(model, vec![job], metrics, health)),
     }
 }
 
@@ -322,7 +338,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_full_queue_refuses_and_abandoned_work_is_dropped() {
-        let config = BatcherConfig { queue_samples: 4, max_batch: 2 };
+        let config = BatcherConfig { queue_samples: 4, max_batch: 2, ..BatcherConfig::default() };
         let (batcher, _thread) = Batcher::start(config, Arc::default()).unwrap();
         let echo = Arc::new(Echo::default());
         echo.hold.store(true, Ordering::SeqCst);
@@ -364,7 +380,7 @@ mod tests {
     #[tokio::test]
     async fn passes_and_waits_are_measured() {
         let metrics = Arc::new(Metrics::new());
-        let config = BatcherConfig { queue_samples: 100, max_batch: 4 };
+        let config = BatcherConfig { queue_samples: 100, max_batch: 4, ..BatcherConfig::default() };
         let (batcher, _thread) = Batcher::start(config, Arc::clone(&metrics)).unwrap();
         let echo = Arc::new(Echo::default());
         let start = Instant::now();

@@ -129,6 +129,9 @@ pub struct ServeFlags {
     /// Samples in one pass [default: 256].
     #[arg(long, env = "MCVN_MAX_BATCH")]
     max_batch: Option<usize>,
+    /// Passes that fail in a row before /readyz says so [default: 5].
+    #[arg(long, env = "MCVN_FAILURES_UNTIL_UNREADY")]
+    failures_until_unready: Option<usize>,
     /// File of admin keys, made by `mcvn admin-key create`; without it there is no administration.
     #[arg(long, env = "MCVN_ADMIN_KEYS_FILE")]
     admin_keys_file: Option<PathBuf>,
@@ -191,6 +194,7 @@ impl Config {
         set(&mut config.http.debug_routes, flags.debug_routes);
         set(&mut config.batcher.queue_samples, flags.queue_samples);
         set(&mut config.batcher.max_batch, flags.max_batch);
+        set(&mut config.batcher.failures_until_unready, flags.failures_until_unready);
         set(&mut config.admin.keys_file, flags.admin_keys_file.map(Some));
         set(&mut config.admin.listen, flags.admin_listen.map(Some));
         set(&mut config.admin.upload_bytes, flags.upload_bytes);
@@ -225,8 +229,8 @@ impl Config {
         if self.http.max_samples == 0 || self.batcher.max_batch == 0 {
             return wrong("max-samples and max-batch must be at least 1");
         }
-        if self.http.connections == 0 {
-            return wrong("connections must be at least 1");
+        if self.http.connections == 0 || self.batcher.failures_until_unready == 0 {
+            return wrong("connections and failures-until-unready must be at least 1");
         }
         if self.batcher.queue_samples < self.http.max_samples {
             return wrong("queue-samples must be at least max-samples, or the largest request could never be answered");
@@ -277,6 +281,7 @@ mod tests {
         for flags in [
             ServeFlags { queue_samples: Some(1), ..ServeFlags::default() },
             ServeFlags { connections: Some(0), ..ServeFlags::default() },
+            ServeFlags { failures_until_unready: Some(0), ..ServeFlags::default() },
             ServeFlags { header_seconds: Some(0.0), ..ServeFlags::default() },
             ServeFlags { keep_alive_seconds: Some(f64::NAN), ..ServeFlags::default() },
         ] {

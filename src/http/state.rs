@@ -149,8 +149,20 @@ impl State {
         Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
     }
 
-    pub(super) fn is_ready(&self) -> bool {
-        self.live().is_some() && !self.0.draining.load(Ordering::Relaxed)
+    /// Whether new work is welcome.
+    ///
+    /// # Errors
+    /// 503 while nothing is loaded, passes keep failing, or the server is stopping.
+    pub(super) fn readiness(&self) -> Result<(), ApiError> {
+        let live = self.live().filter(|_| !self.0.draining.load(Ordering::Relaxed)).ok_or(ApiError::NotReady)?;
+        if live.current().batcher.health().is_healthy() { Ok(()) } else { Err(ApiError::DeviceFailing) }
+    }
+
+    /// While passes keep failing, tries them without being asked. Does not return, except where nothing is loaded.
+    pub async fn try_while_failing(self) {
+        if let Some(live) = self.live() {
+            live.try_while_failing().await;
+        }
     }
 }
 
