@@ -14,7 +14,7 @@ use tracing::{info, warn};
 use crate::admin::{Admin, AdminError};
 use crate::bulk::{Pool, Priority};
 use crate::config::Config;
-use crate::http::{State, Surface, router};
+use crate::http::{State, Surface, router, serve};
 use crate::metrics::Metrics;
 use crate::serving::{Live, ServingError};
 
@@ -33,6 +33,9 @@ pub enum AppError {
     /// Requests were still under way when the drain deadline passed.
     #[error("stopped with requests under way after {0:?}")]
     DrainDeadline(Duration),
+    /// No pass can succeed in this process any more; another one may do better.
+    #[error("the device is lost to this process: {0}")]
+    DeviceLost(String),
 }
 
 /// Serves on a listener until `shutdown` resolves, then finishes what was accepted. Administration, where it
@@ -58,12 +61,11 @@ pub async fn run(
     let state = State::new(config.http.clone(), bulk, Arc::clone(&metrics), admin);
     // The sockets answer from the start (liveness, 503s) while the models load beside them.
     let (stop, stopped) = tokio::sync::watch::channel(false);
-    let serve = |listener, surface| {
-        let server = axum::serve(listener, router(state.clone(), surface));
-        tokio::spawn(server.with_graceful_shutdown(until(stopped.clone())).into_future())
+    let spawn = |listener, surface| {
+        tokio::spawn(serve(listener, router(state.clone(), surface), config.http.clone(), stopped.clone()))
     };
-    let mut servers = vec![serve(listener, surface)];
-    servers.extend(admin_listener.map(|listener| serve(listener, Surface::Admin)));
+    let mut servers = vec![spawn(listener, surface)];
+    servers.extend(admin_listener.map(|listener| spawn(listener, Surface::Admin)));
 
     let loading = Live::load(config.serving(), metrics);
     tokio::pin!(loading, shutdown);
@@ -71,11 +73,17 @@ pub async fn run(
         loaded = &mut loading => loaded.map(Some),
         () = &mut shutdown => Ok(None),
     };
+    let mut lost = None;
     let device_thread = match loaded {
         Ok(Some((live, thread))) => {
             let runner = jobs.clone().map(|jobs| tokio::spawn(jobs.run(live.device().to_owned())));
+            let health = Arc::clone(live.current().batcher.health());
             state.set_ready(live);
-            shutdown.await;
+            lost = tokio::select! {
+                () = state.clone().try_while_failing() => None,
+                () = &mut shutdown => None,
+                cause = health.lost() => Some(cause),
+            };
             Some((thread, runner))
         }
         Ok(None) => None,
@@ -98,6 +106,11 @@ pub async fn run(
     if drained.is_err() {
         servers.iter().for_each(JoinHandle::abort);
         warn!("the drain deadline passed with requests under way");
+    }
+    if let Some(cause) = lost {
+        return Err(AppError::DeviceLost(cause));
+    }
+    if drained.is_err() {
         return Err(AppError::DrainDeadline(drain));
     }
     if let Some((thread, runner)) = device_thread {
@@ -109,9 +122,4 @@ pub async fn run(
     }
     info!("stopped");
     Ok(())
-}
-
-async fn until(mut stopped: tokio::sync::watch::Receiver<bool>) {
-    // An error means that the sender is gone, which is a stop too.
-    let _ = stopped.wait_for(|stopped| *stopped).await;
 }

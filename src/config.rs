@@ -112,6 +112,15 @@ pub struct ServeFlags {
     /// Longest time for one answer [default: 30].
     #[arg(long, env = "MCVN_DEADLINE_SECONDS")]
     deadline_seconds: Option<f64>,
+    /// Most open connections of a listener; more wait in the system's queue [default: 4096].
+    #[arg(long, env = "MCVN_CONNECTIONS")]
+    connections: Option<usize>,
+    /// Longest time for the head of a request [default: 10].
+    #[arg(long, env = "MCVN_HEADER_SECONDS")]
+    header_seconds: Option<f64>,
+    /// Longest time for which nothing moves on a connection, between requests or in an answer [default: 75].
+    #[arg(long, env = "MCVN_KEEP_ALIVE_SECONDS")]
+    keep_alive_seconds: Option<f64>,
     /// Serve POST /debug/echo, which answers as a prediction does and asks no model: for load tests [default: false].
     #[arg(long, env = "MCVN_DEBUG_ROUTES", num_args = 0..=1, default_missing_value = "true")]
     debug_routes: Option<bool>,
@@ -127,6 +136,9 @@ pub struct ServeFlags {
     /// Threads of low priority that answer them; 0 for one a core [default: 0].
     #[arg(long, env = "MCVN_BULK_THREADS")]
     bulk_threads: Option<usize>,
+    /// Passes that fail in a row before /readyz says so [default: 5].
+    #[arg(long, env = "MCVN_FAILURES_UNTIL_UNREADY")]
+    failures_until_unready: Option<usize>,
     /// File of admin keys, made by `mcvn admin-key create`; without it there is no administration.
     #[arg(long, env = "MCVN_ADMIN_KEYS_FILE")]
     admin_keys_file: Option<PathBuf>,
@@ -182,11 +194,15 @@ impl Config {
         set(&mut config.http.json_body_bytes, flags.json_body_bytes);
         set(&mut config.http.max_samples, flags.max_samples);
         set(&mut config.http.deadline_seconds, flags.deadline_seconds);
+        set(&mut config.http.connections, flags.connections);
+        set(&mut config.http.header_seconds, flags.header_seconds);
+        set(&mut config.http.keep_alive_seconds, flags.keep_alive_seconds);
         set(&mut config.http.debug_routes, flags.debug_routes);
         set(&mut config.batcher.queue_samples, flags.queue_samples);
         set(&mut config.batcher.max_batch, flags.max_batch);
         set(&mut config.bulk.streams, flags.bulk_streams);
         set(&mut config.bulk.threads, flags.bulk_threads);
+        set(&mut config.batcher.failures_until_unready, flags.failures_until_unready);
         set(&mut config.admin.keys_file, flags.admin_keys_file.map(Some));
         set(&mut config.admin.listen, flags.admin_listen.map(Some));
         set(&mut config.admin.upload_bytes, flags.upload_bytes);
@@ -224,12 +240,16 @@ impl Config {
         if self.bulk.streams == 0 {
             return wrong("bulk-streams must be at least 1");
         }
+        if self.http.connections == 0 || self.batcher.failures_until_unready == 0 {
+            return wrong("connections and failures-until-unready must be at least 1");
+        }
         if self.batcher.queue_samples < self.http.max_samples {
             return wrong("queue-samples must be at least max-samples, or the largest request could never be answered");
         }
         let times = [self.http.deadline_seconds, self.drain_seconds, self.admin.deadline_seconds];
-        if !times.iter().all(|seconds| *seconds > 0.0) {
-            return wrong("deadlines and drain-seconds must be above 0");
+        let times = times.into_iter().chain([self.http.header_seconds, self.http.keep_alive_seconds]);
+        if !times.into_iter().all(|seconds| seconds > 0.0) {
+            return wrong("deadlines, drain-seconds, header-seconds and keep-alive-seconds must be above 0");
         }
         if self.admin.listen.is_some() && self.admin.keys_file.is_none() {
             return wrong("admin-listen without admin-keys-file: there would be nothing to serve there");
@@ -269,7 +289,14 @@ mod tests {
         writeln!(file, "colour = 3").unwrap();
         let flags = ServeFlags { config: Some(file.path().to_owned()), ..ServeFlags::default() };
         assert!(matches!(Config::assemble(flags), Err(ConfigError::Syntax(..))));
-        let flags = ServeFlags { queue_samples: Some(1), ..ServeFlags::default() };
-        assert!(matches!(Config::assemble(flags), Err(ConfigError::Value(_))));
+        for flags in [
+            ServeFlags { queue_samples: Some(1), ..ServeFlags::default() },
+            ServeFlags { connections: Some(0), ..ServeFlags::default() },
+            ServeFlags { failures_until_unready: Some(0), ..ServeFlags::default() },
+            ServeFlags { header_seconds: Some(0.0), ..ServeFlags::default() },
+            ServeFlags { keep_alive_seconds: Some(f64::NAN), ..ServeFlags::default() },
+        ] {
+            assert!(matches!(Config::assemble(flags), Err(ConfigError::Value(_))));
+        }
     }
 }

@@ -7,11 +7,10 @@ use std::collections::VecDeque;
 
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use super::passes::{Job, Lane, run};
-use crate::metrics::Metrics;
+use super::passes::{Job, Lane, Observer, run};
 
 /// Serves until every handle is gone and the queue is empty.
-pub(super) fn serve(mut receiver: UnboundedReceiver<Job>, max_batch: usize, metrics: &Metrics) {
+pub(super) fn serve(mut receiver: UnboundedReceiver<Job>, max_batch: usize, observer: &Observer) {
     let (mut short, mut bulk) = (VecDeque::new(), VecDeque::new());
     let sort = |job: Job, short: &mut VecDeque<Job>, bulk: &mut VecDeque<Job>| match job.lane {
         Lane::Short => short.push_back(job),
@@ -25,8 +24,8 @@ pub(super) fn serve(mut receiver: UnboundedReceiver<Job>, max_batch: usize, metr
         while let Ok(job) = receiver.try_recv() {
             sort(job, &mut short, &mut bulk);
         }
-        run(first(&mut short, max_batch), max_batch, metrics);
-        run(first(&mut bulk, max_batch), max_batch, metrics);
+        run(first(&mut short, max_batch), max_batch, observer);
+        run(first(&mut bulk, max_batch), max_batch, observer);
     }
 }
 

@@ -6,18 +6,17 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::passes::{Job, run};
-use crate::metrics::Metrics;
+use super::passes::{Job, Observer, run};
 
 pub(super) struct Gather {
     waiting: Mutex<Vec<Job>>,
     max_batch: usize,
-    metrics: Arc<Metrics>,
+    observer: Arc<Observer>,
 }
 
 impl Gather {
-    pub(super) fn new(max_batch: usize, metrics: Arc<Metrics>) -> Self {
-        Self { waiting: Mutex::default(), max_batch, metrics }
+    pub(super) fn new(max_batch: usize, observer: Arc<Observer>) -> Self {
+        Self { waiting: Mutex::default(), max_batch, observer }
     }
 
     /// Adds a job. Its answer does not depend on whoever adds it: the pass is a task of its own.
@@ -36,6 +35,6 @@ impl Gather {
         // Whoever is ready to run goes first, and may add to the batch.
         tokio::task::yield_now().await;
         let jobs = std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
-        run(jobs, self.max_batch, &self.metrics);
+        run(jobs, self.max_batch, &self.observer);
     }
 }

@@ -13,6 +13,7 @@
 
 mod device;
 mod gather;
+mod health;
 mod passes;
 #[cfg(test)]
 mod tests;
@@ -21,6 +22,8 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+pub use health::{Condition, DeviceHealth};
+
 use serde::{Deserialize, Serialize};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
@@ -28,7 +31,7 @@ use crate::featurize::Features;
 use crate::metrics::Metrics;
 use crate::model::Predicted;
 use gather::Gather;
-use passes::{Job, Lane, pass};
+use passes::{Job, Lane, Observer, pass};
 
 /// Requests of more samples wait in the lane of bulk work, so that short ones overtake them.
 const SHORT_SAMPLES: usize = 16;
@@ -63,11 +66,13 @@ pub struct BatcherConfig {
     pub queue_samples: usize,
     /// Samples in one pass.
     pub max_batch: usize,
+    /// Passes that fail in a row before the server says that it is not ready.
+    pub failures_until_unready: usize,
 }
 
 impl Default for BatcherConfig {
     fn default() -> Self {
-        Self { queue_samples: 16_384, max_batch: 256 }
+        Self { queue_samples: 16_384, max_batch: 256, failures_until_unready: 5 }
     }
 }
 
@@ -111,7 +116,7 @@ pub struct Batcher {
     sender: mpsc::UnboundedSender<Job>,
     room: Arc<Semaphore>,
     config: BatcherConfig,
-    metrics: Arc<Metrics>,
+    observer: Arc<Observer>,
     gather: Option<Arc<Gather>>,
 }
 
@@ -130,21 +135,29 @@ impl Batcher {
         let config = BatcherConfig {
             queue_samples: config.queue_samples.clamp(1, Semaphore::MAX_PERMITS),
             max_batch: config.max_batch.max(1),
+            ..config
         };
-        let counted = Arc::clone(&metrics);
-        let device = move || device::serve(receiver, config.max_batch, &counted);
+        let health = Arc::new(DeviceHealth::new(config.failures_until_unready));
+        let observer = Arc::new(Observer { metrics, health });
+        let told = Arc::clone(&observer);
+        let device = move || device::serve(receiver, config.max_batch, &told);
         let thread = std::thread::Builder::new().name("device".to_owned()).spawn(device)?;
         let room = Arc::new(Semaphore::new(config.queue_samples));
         let gather = match passes {
             Passes::OnItsThread => None,
-            Passes::OnWorkers => Some(Arc::new(Gather::new(config.max_batch, Arc::clone(&metrics)))),
+            Passes::OnWorkers => Some(Arc::new(Gather::new(config.max_batch, Arc::clone(&observer)))),
         };
-        Ok((Self { sender, room, config, metrics, gather }, thread))
+        Ok((Self { sender, room, config, observer, gather }, thread))
     }
 
     /// The bounds that hold.
     pub fn config(&self) -> BatcherConfig {
         self.config
+    }
+
+    /// What the passes say of the device.
+    pub fn health(&self) -> &Arc<DeviceHealth> {
+        &self.observer.health
     }
 
     /// Samples that wait or are under way.
@@ -186,7 +199,7 @@ impl Batcher {
     pub fn answer_bulk(&self, model: &Arc<dyn Predict>, samples: &[Features]) -> Result<Vec<Predicted>, SubmitError> {
         if self.gather.is_some() {
             let samples: Vec<&Features> = samples.iter().collect();
-            return pass(&**model, &samples, &self.metrics).0.map_err(SubmitError::Failed);
+            return pass(&**model, &samples, &self.observer).0.map_err(SubmitError::Failed);
         }
         let (job, answer) = Job::new(Arc::clone(model), samples.to_vec(), Instant::now(), None, Lane::Bulk);
         self.sender.send(job).map_err(|_| SubmitError::Closed)?;

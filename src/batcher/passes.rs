@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
-use super::{Answers, Predict};
+use super::{Answers, DeviceHealth, Predict};
 use crate::featurize::Features;
 use crate::metrics::Metrics;
 use crate::model::Predicted;
@@ -21,6 +21,12 @@ pub(super) enum Lane {
     Short,
     /// A part of many.
     Bulk,
+}
+
+/// Who is told of every pass.
+pub(super) struct Observer {
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) health: Arc<DeviceHealth>,
 }
 
 /// What a job gets.
@@ -62,7 +68,7 @@ impl Job {
 }
 
 /// Answers jobs, in as few passes as their models and `max_batch` allow.
-pub(super) fn run(mut jobs: Vec<Job>, max_batch: usize, metrics: &Metrics) {
+pub(super) fn run(mut jobs: Vec<Job>, max_batch: usize, observer: &Observer) {
     // Nobody waits for these any more.
     jobs.retain(|job| !job.reply.is_closed());
     while let Some(first) = jobs.first() {
@@ -73,8 +79,8 @@ pub(super) fn run(mut jobs: Vec<Job>, max_batch: usize, metrics: &Metrics) {
             count += if joins { job.samples() } else { 0 };
             joins
         });
-        batch.iter().for_each(|job| metrics.waited(job.submitted.elapsed()));
-        answer(&*model, batch, metrics);
+        batch.iter().for_each(|job| observer.metrics.waited(job.submitted.elapsed()));
+        answer(&*model, batch, observer);
         jobs = rest;
     }
 }
@@ -85,10 +91,10 @@ fn same(left: &Arc<dyn Predict>, right: &Arc<dyn Predict>) -> bool {
 
 /// One pass for several jobs. If it fails, each job gets a pass of its own: one request's trouble must not
 /// become another's.
-fn answer(model: &dyn Predict, jobs: Vec<Job>, metrics: &Metrics) {
+fn answer(model: &dyn Predict, jobs: Vec<Job>, observer: &Observer) {
     let samples: Vec<&Features> = jobs.iter().flat_map(|job| &job.samples).collect();
     let start = Instant::now();
-    let (outcome, took) = pass(model, &samples, metrics);
+    let (outcome, took) = pass(model, &samples, observer);
     match outcome {
         Ok(values) => {
             let mut values = values.into_iter();
@@ -99,7 +105,7 @@ fn answer(model: &dyn Predict, jobs: Vec<Job>, metrics: &Metrics) {
             }
         }
         Err(error) if jobs.len() == 1 => jobs.into_iter().for_each(|job| job.finish(Err(error.clone()))),
-        Err(_) => jobs.into_iter().for_each(|job| answer(model, vec![job], metrics)),
+        Err(_) => jobs.into_iter().for_each(|job| answer(model, vec![job], observer)),
     }
 }
 
@@ -107,7 +113,7 @@ fn answer(model: &dyn Predict, jobs: Vec<Job>, metrics: &Metrics) {
 pub(super) fn pass(
     model: &dyn Predict,
     samples: &[&Features],
-    metrics: &Metrics,
+    observer: &Observer,
 ) -> (Result<Vec<Predicted>, String>, Duration) {
     let start = Instant::now();
     let outcome = catch_unwind(AssertUnwindSafe(|| model.predict(samples)))
@@ -117,6 +123,7 @@ pub(super) fn pass(
             false => Err(format!("{} answers for {} samples", answers.len(), samples.len())),
         });
     let took = start.elapsed();
-    metrics.passed(model.name(), samples.len(), took, outcome.is_ok());
+    observer.metrics.passed(model.name(), samples.len(), took, outcome.is_ok());
+    observer.health.passed(&outcome);
     (outcome, took)
 }

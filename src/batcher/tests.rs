@@ -69,7 +69,7 @@ async fn what_waits_becomes_one_batch_and_answers_stay_in_order() {
 
 #[tokio::test]
 async fn a_full_queue_refuses_and_abandoned_work_is_dropped() {
-    let config = BatcherConfig { queue_samples: 4, max_batch: 2 };
+    let config = BatcherConfig { queue_samples: 4, max_batch: 2, ..BatcherConfig::default() };
     let (batcher, _thread) = Batcher::start(config, Passes::OnItsThread, Arc::default()).unwrap();
     let echo = Arc::new(Echo::default());
     echo.hold.store(true, Ordering::SeqCst);
@@ -111,7 +111,7 @@ async fn a_panic_costs_only_the_request_that_caused_it() {
 #[tokio::test]
 async fn passes_and_waits_are_measured() {
     let metrics = Arc::new(Metrics::new());
-    let config = BatcherConfig { queue_samples: 100, max_batch: 4 };
+    let config = BatcherConfig { queue_samples: 100, max_batch: 4, ..BatcherConfig::default() };
     let (batcher, _thread) = Batcher::start(config, Passes::OnItsThread, Arc::clone(&metrics)).unwrap();
     let echo = Arc::new(Echo::default());
     let start = Instant::now();
@@ -156,7 +156,7 @@ async fn on_workers_what_becomes_ready_together_shares_a_pass() {
 
 #[tokio::test]
 async fn on_workers_trouble_and_absence_cost_nobody_else() {
-    let config = BatcherConfig { queue_samples: 100, max_batch: 4 };
+    let config = BatcherConfig { queue_samples: 100, max_batch: 4, ..BatcherConfig::default() };
     let (batcher, _thread) = Batcher::start(config, Passes::OnWorkers, Arc::default()).unwrap();
     let echo = Arc::new(Echo::default());
     let submit = |value: f64| {
@@ -195,7 +195,7 @@ fn bulk_work_is_answered_wherever_it_is_asked() {
 
 #[tokio::test]
 async fn short_requests_overtake_bulk_work() {
-    let config = BatcherConfig { queue_samples: 1000, max_batch: 20 };
+    let config = BatcherConfig { queue_samples: 1000, max_batch: 20, ..BatcherConfig::default() };
     let (batcher, _thread) = Batcher::start(config, Passes::OnItsThread, Arc::default()).unwrap();
     let echo = Arc::new(Echo::default());
     echo.hold.store(true, Ordering::SeqCst);

@@ -24,6 +24,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 
+use crate::app::AppError;
 use crate::model::DeviceChoice;
 
 /// Alloy property prediction over HTTP.
@@ -82,8 +83,19 @@ pub fn run() -> ExitCode {
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("mcvn: {error:#}");
-            ExitCode::FAILURE
+            ExitCode::from(exit_status(&error))
         }
+    }
+}
+
+/// A server whose device is lost would be lost for ever; started again it may not be. It says so in the words of
+/// sysexits.h: `EX_TEMPFAIL`.
+const TRY_AGAIN: u8 = 75;
+
+fn exit_status(error: &anyhow::Error) -> u8 {
+    match error.downcast_ref() {
+        Some(AppError::DeviceLost(_)) => TRY_AGAIN,
+        _ => 1,
     }
 }
 
@@ -128,4 +140,17 @@ fn write_whole(path: &Path, write: impl FnOnce(&mut dyn std::io::Write) -> Resul
     use std::os::unix::fs::PermissionsExt;
     file.set_permissions(std::fs::Permissions::from_mode(0o644))?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lost_device_is_told_from_other_failures() {
+        let lost = AppError::DeviceLost("CUDA_ERROR_ILLEGAL_ADDRESS".to_owned());
+        assert_eq!(exit_status(&lost.into()), 75);
+        assert_eq!(exit_status(&AppError::DrainDeadline(std::time::Duration::ZERO).into()), 1);
+        assert_eq!(exit_status(&anyhow::anyhow!("CUDA_ERROR_ILLEGAL_ADDRESS")), 1);
+    }
 }

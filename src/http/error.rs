@@ -53,6 +53,8 @@ pub(super) enum ApiError {
     Overloaded,
     /// Loading or draining.
     NotReady,
+    /// Passes of the device keep failing; of health checks only, predictions are still tried.
+    DeviceFailing,
     /// The pass failed; the cause is for the log only.
     InferenceFailed(String),
     /// The answer took too long.
@@ -148,7 +150,7 @@ impl ApiError {
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::Overloaded => StatusCode::TOO_MANY_REQUESTS,
-            Self::NotReady => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NotReady | Self::DeviceFailing => StatusCode::SERVICE_UNAVAILABLE,
             Self::InferenceFailed(_) | Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
             Self::DeadlineExceeded(_) => StatusCode::GATEWAY_TIMEOUT,
         }
@@ -183,7 +185,7 @@ impl ApiError {
             Self::NotFound(_) => ("not_found", "Not found"),
             Self::MethodNotAllowed => ("method_not_allowed", "The method is not allowed here"),
             Self::Overloaded => ("overloaded", "Too much is waiting"),
-            Self::NotReady => ("not_ready", "Not ready"),
+            Self::NotReady | Self::DeviceFailing => ("not_ready", "Not ready"),
             Self::InferenceFailed(_) => ("inference_failed", "The prediction failed"),
             Self::DeadlineExceeded(_) => ("deadline_exceeded", "The answer took too long"),
         }
@@ -206,6 +208,7 @@ impl ApiError {
             Self::MethodNotAllowed => "see the Allow header".to_owned(),
             Self::Overloaded => "the queue is full; try again after Retry-After seconds".to_owned(),
             Self::NotReady => "the server is starting or stopping".to_owned(),
+            Self::DeviceFailing => "passes of the device keep failing; the cause is in the server's log".to_owned(),
             Self::InferenceFailed(_) | Self::Internal(_) => {
                 "the cause is in the server's log under this request_id".to_owned()
             }
@@ -284,7 +287,7 @@ pub(super) async fn render(request: Request, next: Next) -> Response {
     }
     let headers = rendered.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-    if matches!(error, ApiError::Overloaded | ApiError::NotReady) {
+    if matches!(error, ApiError::Overloaded | ApiError::NotReady | ApiError::DeviceFailing) {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER.as_secs()));
     }
     if error == ApiError::Unauthorized {

@@ -40,18 +40,18 @@ pub(super) async fn startupz(FromState(state): FromState<State>) -> Result<Json<
     if state.live().is_some() { Ok(Json(Health { status: "started" })) } else { Err(ApiError::NotReady) }
 }
 
-/// Whether every model has answered a real pass, and the server is not stopping.
+/// Whether every model has answered a real pass, passes do not keep failing, and the server is not stopping.
 #[utoipa::path(
     get,
     path = "/readyz",
     tag = "health",
     responses(
         (status = 200, body = Health, description = "Every model has answered a real pass"),
-        (status = 503, body = Problem, content_type = "application/problem+json", description = "loading or draining"),
+        (status = 503, body = Problem, content_type = "application/problem+json", description = "loading, draining, or passes keep failing"),
     )
 )]
 pub(super) async fn readyz(FromState(state): FromState<State>) -> Result<Json<Health>, ApiError> {
-    if state.is_ready() { Ok(Json(Health { status: "ready" })) } else { Err(ApiError::NotReady) }
+    state.readiness().map(|()| Json(Health { status: "ready" }))
 }
 
 /// This document.

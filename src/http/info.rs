@@ -22,7 +22,7 @@ pub(super) struct Info {
     name: &'static str,
     #[schema(example = "0.1.0")]
     version: &'static str,
-    /// `starting`, `ready` or `draining`.
+    /// `starting`, `ready`, `failing` (passes of the device fail in a row) or `draining`.
     #[schema(example = "ready")]
     status: &'static str,
     uptime_seconds: f64,
@@ -84,10 +84,11 @@ pub(super) async fn info(FromState(state): FromState<State>) -> Json<Info> {
     Json(Info {
         name: env!("CARGO_PKG_NAME"),
         version: env!("CARGO_PKG_VERSION"),
-        status: match (live.is_some(), state.is_ready()) {
-            (false, _) => "starting",
-            (true, true) => "ready",
-            (true, false) => "draining",
+        status: match state.readiness() {
+            Ok(()) => "ready",
+            Err(_) if live.is_none() => "starting",
+            Err(ApiError::DeviceFailing) => "failing",
+            Err(_) => "draining",
         },
         uptime_seconds: state.uptime().as_secs_f64(),
         build: Build {
@@ -127,8 +128,9 @@ pub(super) async fn metrics(FromState(state): FromState<State>, headers: HeaderM
     });
     let batcher = serving.as_ref().map(|serving| &serving.batcher);
     let now = Now {
-        ready: state.is_ready(),
+        ready: state.readiness().is_ok(),
         device: state.live().map(|live| live.device()),
+        device_healthy: batcher.is_some_and(|batcher| batcher.health().is_healthy()),
         models: &in_use.collect::<Vec<_>>(),
         queue_samples: batcher.map_or(0, |batcher| batcher.queued_samples()),
         queue_limit_samples: batcher.map_or(0, |batcher| batcher.config().queue_samples),

@@ -3,6 +3,7 @@
 //! Its own because here the outside world ends: bytes become raw samples, errors become problem details.
 //! It knows everything below, but neither candle's types nor file paths.
 
+mod activity;
 mod admin;
 mod answer;
 mod bulk;
@@ -13,6 +14,7 @@ mod extract;
 mod health;
 mod info;
 mod layers;
+mod listen;
 mod models;
 mod observe;
 mod predict;
@@ -27,6 +29,7 @@ use utoipa::{Modify, OpenApi};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+pub use listen::serve;
 pub use state::{HttpConfig, State};
 
 use error::ApiError;

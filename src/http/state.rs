@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
+use super::activity::Times;
 use super::error::ApiError;
 use crate::admin::Admin;
 use crate::bulk::Pool;
@@ -25,19 +26,40 @@ pub struct HttpConfig {
     pub max_samples: usize,
     /// Longest time for one answer.
     pub deadline_seconds: f64,
+    /// Most open connections of a listener; more wait in the system's queue.
+    pub connections: usize,
+    /// Longest time for the head of a request, from its first byte; on a new connection, from the beginning.
+    pub header_seconds: f64,
+    /// Longest time for which nothing moves on a connection: between requests, or in an answer that is not read.
+    pub keep_alive_seconds: f64,
     /// Whether there is `POST /debug/echo`, which answers as a prediction does and asks no model: for load tests.
     pub debug_routes: bool,
 }
 
 impl Default for HttpConfig {
     fn default() -> Self {
-        Self { json_body_bytes: 2_000_000, max_samples: 10_000, deadline_seconds: 30.0, debug_routes: false }
+        Self {
+            json_body_bytes: 2_000_000,
+            max_samples: 10_000,
+            deadline_seconds: 30.0,
+            connections: 4096,
+            header_seconds: 10.0,
+            keep_alive_seconds: 75.0,
+            debug_routes: false,
+        }
     }
 }
 
 impl HttpConfig {
     pub(super) fn deadline(&self) -> Duration {
         Duration::try_from_secs_f64(self.deadline_seconds).unwrap_or(Duration::MAX)
+    }
+
+    pub(super) fn times(&self) -> Times {
+        // Added to a moment, the longest time there is would overflow; a year is for ever, too.
+        let year = Duration::from_secs(31_536_000);
+        let time = |seconds: f64| Duration::try_from_secs_f64(seconds).map_or(year, |time| time.min(year));
+        Times { header: time(self.header_seconds), keep_alive: time(self.keep_alive_seconds) }
     }
 }
 
@@ -130,8 +152,20 @@ impl State {
         Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
     }
 
-    pub(super) fn is_ready(&self) -> bool {
-        self.live().is_some() && !self.0.draining.load(Ordering::Relaxed)
+    /// Whether new work is welcome.
+    ///
+    /// # Errors
+    /// 503 while nothing is loaded, passes keep failing, or the server is stopping.
+    pub(super) fn readiness(&self) -> Result<(), ApiError> {
+        let live = self.live().filter(|_| !self.0.draining.load(Ordering::Relaxed)).ok_or(ApiError::NotReady)?;
+        if live.current().batcher.health().is_healthy() { Ok(()) } else { Err(ApiError::DeviceFailing) }
+    }
+
+    /// While passes keep failing, tries them without being asked. Does not return, except where nothing is loaded.
+    pub async fn try_while_failing(self) {
+        if let Some(live) = self.live() {
+            live.try_while_failing().await;
+        }
     }
 }
 

@@ -20,6 +20,8 @@ pub struct Now<'a> {
     pub ready: bool,
     /// `cpu` or `cuda:N`; `None` while nothing is loaded.
     pub device: Option<&'a str>,
+    /// Whether its passes succeed.
+    pub device_healthy: bool,
     /// The models in use.
     pub models: &'a [ModelInUse<'a>],
     /// Samples that wait for the device or are under way.
@@ -96,8 +98,10 @@ fn momentary(now: &Now, started: SystemTime) -> Registry {
     registry.register_with_unit("mcvn_queue", help, samples(), gauge(now.queue_samples));
     let help = "Samples that may wait or be under way; more are refused";
     registry.register_with_unit("mcvn_queue_limit", help, samples(), gauge(now.queue_limit_samples));
-    let help = "1 where every model answers and the server is not stopping";
+    let help = "1 where every model answers, passes do not keep failing and the server is not stopping";
     registry.register("mcvn_ready", help, gauge(usize::from(now.ready)));
+    let help = "1 where passes of the device succeed; 0 before the first, and while too many fail in a row";
+    registry.register("mcvn_device_healthy", help, gauge(usize::from(now.device_healthy)));
 
     let models = now.models.iter().map(|model| {
         let labels = [("model", model.name), ("version", model.version), ("route", model.route)];
@@ -176,6 +180,7 @@ mod tests {
         let now = Now {
             ready: true,
             device: Some("cpu"),
+            device_healthy: true,
             models: &models,
             queue_samples: 7,
             queue_limit_samples: 100,
@@ -197,6 +202,7 @@ mod tests {
             "mcvn_queue_samples 7",
             "mcvn_queue_limit_samples 100",
             "mcvn_ready 1",
+            "mcvn_device_healthy 1",
             "mcvn_model_info{model=\"glass\",version=\"ab\\\"c\",route=\"/classify/glass\"} 1",
             "mcvn_jobs{state=\"queued\"} 0",
             "mcvn_jobs{state=\"running\"} 1",

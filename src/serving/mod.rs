@@ -10,7 +10,7 @@ pub use promotion::{Swap, SwapError, objections};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use tracing::info;
@@ -19,6 +19,9 @@ use crate::batcher::{Batcher, BatcherConfig, Passes, SubmitError};
 use crate::metrics::Metrics;
 use crate::model::{Bundle, DeviceChoice, DeviceError, OpenDevice, probe_features};
 use crate::registry::{Catalogue, CatalogueError};
+
+/// While passes keep failing, they are tried so often.
+const BETWEEN_TRIES: Duration = Duration::from_secs(1);
 
 /// Why nothing can be served.
 #[derive(Debug, thiserror::Error)]
@@ -113,6 +116,22 @@ impl Live {
     /// How the device was chosen, in words.
     pub fn device_note(&self) -> &str {
         &self.device.note
+    }
+}
+
+impl Live {
+    /// While passes keep failing, tries them without being asked: who is not ready is sent no requests, and would
+    /// never learn that the device has recovered. Does not return.
+    pub async fn try_while_failing(&self) {
+        loop {
+            let serving = self.current();
+            serving.batcher.health().failing().await;
+            tokio::time::sleep(BETWEEN_TRIES).await;
+            for bundle in self.current().catalogue.iter() {
+                // What comes of it is seen, and logged, where passes end.
+                let _ = self_test(bundle, &serving.batcher).await;
+            }
+        }
     }
 }
 

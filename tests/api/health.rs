@@ -1,10 +1,70 @@
 //! What operators look at, and the documents.
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::{Body, to_bytes};
+use axum::http::Request;
+use mcvn::batcher::Predict;
+use mcvn::featurize::Features;
 use mcvn::http::{HttpConfig, State, Surface, router};
+use mcvn::model::Predicted;
+use mcvn::serving::Live;
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
-use crate::support::{Server, bulk_pool};
+use crate::support::{Server, bulk_pool, config};
+
+/// A model whose passes fail.
+struct Failing;
+
+impl Predict for Failing {
+    fn name(&self) -> &str {
+        "failing"
+    }
+
+    fn predict(&self, _: &[&Features]) -> Result<Vec<Predicted>, String> {
+        Err("not finite".to_owned())
+    }
+}
+
+#[tokio::test]
+async fn passes_that_keep_failing_deny_readiness_until_one_succeeds() {
+    let config = config();
+    let (live, _thread) = Live::load(config.serving(), Default::default()).await.unwrap();
+    let batcher = live.current().batcher.clone();
+    let state = State::new(config.http, bulk_pool(), Default::default(), None);
+    state.set_ready(live);
+    let service = router(state.clone(), Surface::Public);
+    let get = async |path: &str| {
+        let response = service.clone().oneshot(Request::get(path).body(Body::empty()).unwrap()).await.unwrap();
+        let status = response.status().as_u16();
+        let body = to_bytes(response.into_body(), usize::MAX).await.unwrap();
+        (status, String::from_utf8(body.to_vec()).unwrap())
+    };
+    for failures in 0..5 {
+        assert_eq!(get("/readyz").await.0, 200, "after {failures}");
+        let sample = Features { row: vec![0.0], pixels: None };
+        assert!(batcher.submit(Arc::new(Failing), vec![sample]).await.is_err());
+    }
+    let (status, problem) = get("/readyz").await;
+    let problem: Value = serde_json::from_str(&problem).unwrap();
+    assert_eq!((status, &problem["code"]), (503, &json!("not_ready")));
+    assert!(problem["detail"].as_str().unwrap().contains("keep failing"), "{problem}");
+    assert_eq!(get("/livez").await.0, 200);
+    assert!(get("/info").await.1.contains("\"status\":\"failing\""));
+    assert!(get("/metrics").await.1.contains("\nmcvn_device_healthy 0\n"));
+    // Nobody asks a server that is not ready: it tries by itself.
+    let trying = tokio::spawn(state.try_while_failing());
+    let ready = async {
+        while get("/readyz").await.0 != 200 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), ready).await.unwrap();
+    assert!(get("/metrics").await.1.contains("\nmcvn_device_healthy 1\n"));
+    trying.abort();
+}
 
 #[tokio::test]
 async fn alive_ready_and_documented() {

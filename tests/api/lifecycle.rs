@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Server, config, shipped_models, steel_4140};
 
-fn many_glasses(count: usize) -> Value {
+pub(crate) fn many_glasses(count: usize) -> Value {
     let samples: Vec<Value> =
         (0..count).map(|i| json!({"composition": format!("Fe{}B{}", 60 + i % 30, 10 + i % 17)})).collect();
     json!({ "samples": samples })

@@ -7,6 +7,8 @@ mod admin_jobs;
 mod admin_versions;
 mod batching;
 mod bulk;
+mod connections;
+mod drain;
 mod errors;
 mod health;
 mod healthcheck;

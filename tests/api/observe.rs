@@ -123,7 +123,7 @@ async fn a_scrape_tells_what_was_asked() {
     assert_eq!((predictions("steel-fatigue", true), predictions("steel-fatigue", false)), (3.0, 1.0));
     assert_eq!(predictions("glass", true) + predictions("glass", false), 2.0, "a bad row is no prediction");
     assert_eq!(passes(&series), 9.0);
-    assert_eq!(series["mcvn_queue_wait_seconds_count"], 9.0);
+    assert_eq!(series["mcvn_queue_wait_seconds_count"], 8.0, "on a CPU a table does not wait in the queue");
     assert_eq!(series["mcvn_pass_duration_seconds_count{model=\"glass\"}"], 3.0);
     assert_eq!(series["mcvn_pass_failures_total"], 0.0);
     for (buckets, count) in [

@@ -2,6 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
+use axum::body::Bytes;
+use axum::http::{Request, Version};
+use http_body_util::{BodyExt, Full};
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
 use mcvn::app::{self, AppError};
 use mcvn::bulk::{BulkConfig, Pool, Priority};
 use mcvn::config::Config;
@@ -128,6 +133,34 @@ impl Server {
     /// Waits for the server's end.
     pub(crate) async fn ended(self) -> Result<(), AppError> {
         self.running.await.unwrap()
+    }
+}
+
+/// A client whose connections speak one version of HTTP.
+pub(crate) struct Plain {
+    client: hyper_util::client::legacy::Client<HttpConnector, Full<Bytes>>,
+    uri: String,
+}
+
+impl Plain {
+    pub(crate) fn new(server: &Server, version: Version) -> Self {
+        let mut builder = hyper_util::client::legacy::Client::builder(TokioExecutor::new());
+        let client = builder.http2_only(version == Version::HTTP_2).build_http();
+        Self { client, uri: server.url.clone() }
+    }
+
+    /// Status, version and body of an answer.
+    pub(crate) async fn post(
+        &self,
+        path: &str,
+        body: &Value,
+    ) -> Result<(u16, Version, Value), hyper_util::client::legacy::Error> {
+        let request = Request::post(format!("{}{path}", self.uri)).header("content-type", "application/json");
+        let answer = self.client.request(request.body(Full::new(body.to_string().into())).unwrap()).await?;
+        let (status, version) = (answer.status().as_u16(), answer.version());
+        // An answer that has begun is whole.
+        let body = answer.into_body().collect().await.unwrap().to_bytes();
+        Ok((status, version, serde_json::from_slice(&body).unwrap()))
     }
 }
 
