@@ -49,3 +49,20 @@ fn steel_amounts(index: usize) -> [f64; 3] {
 fn tempering(index: usize) -> usize {
     550 + index % 131
 }
+
+/// Low-alloy steels in tensile tests, as a table.
+pub(crate) fn tensile_table(first: usize, count: usize) -> String {
+    let head = "id,C,Si,Mn,P,S,Ni,Cr,Mo,Cu,V,Al,N,test_temperature\n";
+    let row = |index: usize| {
+        let [carbon, manganese, chromium] = steel_amounts(index).map(|amount| amount / 2.0);
+        let temperature = 20 + index % 631;
+        format!("{index},{carbon},0.3,{manganese},0.01,0.01,0.1,{chromium},0.5,0.1,0,0.01,0.008,{temperature}\n")
+    };
+    head.to_owned() + &(first..first + count).map(row).collect::<String>()
+}
+
+/// Metallic glasses, as a table.
+pub(crate) fn glass_table(first: usize, count: usize) -> String {
+    let row = |index: usize| format!("{index},{}\n", glass(index)["composition"].as_str().unwrap_or_default());
+    "id,formula\n".to_owned() + &(first..first + count).map(row).collect::<String>()
+}

@@ -3,6 +3,7 @@
 //! Its own because scores on test rows don't show whether a model has learnt the trends that a metallurgist knows. The
 //! compositions are rounded textbook values, none a row of the training data.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::PathBuf;
@@ -297,11 +298,11 @@ fn ask(bundle: &Bundle, sweep: &Sweep, steel: &Steel) -> Result<Vec<(Predicted, 
     Ok(samples.iter().zip(answers).map(with_trust).collect())
 }
 
-fn raw(sweep: &Sweep, steel: &Steel, step: f64) -> RawSample {
-    let with = |entries: Amounts, moved: Option<&str>| {
+fn raw(sweep: &Sweep, steel: &Steel, step: f64) -> RawSample<'static> {
+    let with = |entries: Amounts, moved: Option<&'static str>| {
         let kept = entries.iter().filter(|(name, _)| Some(*name) != moved);
-        let mut entries: Vec<(String, f64)> = kept.map(|(name, value)| ((*name).to_owned(), *value)).collect();
-        entries.extend(moved.map(|name| (name.to_owned(), step)));
+        let mut entries: Vec<(Cow<str>, f64)> = kept.map(|(name, value)| (Cow::Borrowed(*name), *value)).collect();
+        entries.extend(moved.map(|name| (Cow::Borrowed(name), step)));
         entries
     };
     let (amount, parameter) = match sweep.input {

@@ -3,15 +3,17 @@
 //! Its own because every door (JSON, tables, training files) ends in these types, and only
 //! [`super::Sample::parse`] goes on from them.
 
+use std::borrow::Cow;
+
 use super::Basis;
 
 /// A composition as a user wrote it.
 #[derive(Clone, Debug, PartialEq)]
-pub enum RawComposition {
+pub enum RawComposition<'a> {
     /// A formula in atomic parts.
     Formula(String),
     /// Symbols and amounts, on the basis of the sample or else of the schema.
-    Amounts(Vec<(String, f64)>),
+    Amounts(Vec<(Cow<'a, str>, f64)>),
 }
 
 /// A process parameter as a user wrote it.
@@ -25,13 +27,13 @@ pub enum RawValue {
 
 /// A sample as a user wrote it: well-typed, but not yet checked.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct RawSample {
+pub struct RawSample<'a> {
     /// The composition.
-    pub composition: Option<RawComposition>,
+    pub composition: Option<RawComposition<'a>>,
     /// Basis of the amounts; the schema's where it is not given.
     pub basis: Option<Basis>,
     /// Process parameters by name.
-    pub processing: Vec<(String, RawValue)>,
+    pub processing: Vec<(Cow<'a, str>, RawValue)>,
 }
 
 /// One complaint about an input.

@@ -4,6 +4,8 @@
 //! no public fields and comes from [`Sample::parse`] alone, which collects every complaint instead of
 //! stopping at the first. It does not know where the raw values came from (JSON, CSV or a training file).
 
+use std::borrow::Cow;
+
 use super::raw::{RawComposition, RawSample, RawValue, Violation};
 use super::{
     Basis, Composition, CompositionError, Element, ElementRange, PERCENT_LIMIT, Parameter, ParameterKind, Schema,
@@ -119,7 +121,7 @@ impl Checks {
     /// Percent amounts by symbol, with the balance filled in.
     fn amounts(
         &mut self,
-        amounts: &[(String, f64)],
+        amounts: &[(Cow<str>, f64)],
         basis: Basis,
         balance: Option<Element>,
         pointer: &dyn Fn() -> String,
@@ -325,12 +327,12 @@ mod tests {
         }
     }
 
-    fn raw(amounts: &[(&str, f64)], processing: &[(&str, RawValue)]) -> RawSample {
-        let amounts = amounts.iter().map(|(symbol, amount)| ((*symbol).to_owned(), *amount)).collect();
+    fn raw<'a>(amounts: &[(&'a str, f64)], processing: &[(&'a str, RawValue)]) -> RawSample<'a> {
+        let amounts = amounts.iter().map(|(symbol, amount)| ((*symbol).into(), *amount)).collect();
         RawSample {
             composition: Some(RawComposition::Amounts(amounts)),
             basis: None,
-            processing: processing.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect(),
+            processing: processing.iter().map(|(name, value)| ((*name).into(), value.clone())).collect(),
         }
     }
 

@@ -57,8 +57,9 @@ impl TableLayout {
     ///
     /// # Errors
     /// A violation for each cell that is not what its column should hold; its pointer is the column's name.
-    pub fn sample<'a>(&self, cells: impl IntoIterator<Item = &'a str>) -> Result<RawSample, Vec<Violation>> {
-        let (mut sample, mut amounts, mut violations) = (RawSample::default(), Vec::new(), Vec::new());
+    pub fn sample<'a>(&self, cells: impl IntoIterator<Item = &'a str>) -> Result<RawSample<'_>, Vec<Violation>> {
+        let (mut sample, mut violations) = (RawSample::default(), Vec::new());
+        let mut amounts = Vec::with_capacity(self.columns.len());
         for ((cell, column), header) in cells.into_iter().zip(&self.columns).zip(&self.headers) {
             let cell = cell.trim();
             if cell.is_empty() {
@@ -75,12 +76,12 @@ impl TableLayout {
             match column {
                 Column::Other => {}
                 Column::Formula => sample.composition = Some(RawComposition::Formula(cell.to_owned())),
-                Column::Amount(element) => amounts.extend(number().map(|amount| (element.symbol().to_owned(), amount))),
+                Column::Amount(element) => amounts.extend(number().map(|amount| (element.symbol().into(), amount))),
                 Column::Numeric(name) => {
-                    sample.processing.extend(number().map(|value| (name.clone(), RawValue::Number(value))));
+                    sample.processing.extend(number().map(|value| (name.into(), RawValue::Number(value))));
                 }
                 Column::Categorical(name) => {
-                    sample.processing.push((name.clone(), RawValue::Text(cell.to_owned())));
+                    sample.processing.push((name.into(), RawValue::Text(cell.to_owned())));
                 }
                 Column::Basis => match cell {
                     "weight_percent" => sample.basis = Some(Basis::WeightPercent),
@@ -148,7 +149,8 @@ mod tests {
         let sample = layout.sample(["H1", "0.4", "", "600"]).unwrap();
         assert_eq!(sample.composition, Some(RawComposition::Amounts(vec![("C".into(), 0.4)])));
         assert_eq!(sample.processing, [("tempering_temperature".into(), RawValue::Number(600.0))]);
-        let formulas = TableLayout::new(["alloy"], &schema()).unwrap().sample(["Fe80B20"]).unwrap();
+        let layout = TableLayout::new(["alloy"], &schema()).unwrap();
+        let formulas = layout.sample(["Fe80B20"]).unwrap();
         assert_eq!(formulas.composition, Some(RawComposition::Formula("Fe80B20".into())));
     }
 

@@ -188,7 +188,7 @@ fn models_that_take(serving: &Serving, bundle: &Bundle, violations: &[Violation]
     else {
         return Vec::new();
     };
-    let names: Vec<&str> = first.processing.iter().map(|(name, _)| name.as_str()).collect();
+    let names: Vec<&str> = first.processing.iter().map(|(name, _)| name.as_ref()).collect();
     let others = serving.catalogue.of_route(&manifest.route).map(|bundle| bundle.manifest());
     let others = others.filter(|other| other.name != manifest.name && other.schema.takes(&names));
     others.map(|other| other.name.clone()).collect()

@@ -20,7 +20,7 @@ pub fn probe_features(manifest: &Manifest, count: usize) -> Vec<Features> {
 
 /// Samples within the ranges of a schema, which must name elements and levels (a loaded bundle's does);
 /// the same seed gives the same samples.
-pub fn probe_samples(schema: &Schema, count: usize, seed: u64) -> Vec<RawSample> {
+pub fn probe_samples(schema: &Schema, count: usize, seed: u64) -> Vec<RawSample<'_>> {
     let mut rng = rng(seed, "probe");
     let sample = |_| {
         let composition = match schema.composition.balance {
@@ -28,7 +28,7 @@ pub fn probe_samples(schema: &Schema, count: usize, seed: u64) -> Vec<RawSample>
             None => few_elements(schema, &mut rng),
         };
         let parameters = schema.processing.iter();
-        let processing = parameters.map(|parameter| (parameter.name.clone(), value(&parameter.kind, &mut rng)));
+        let processing = parameters.map(|parameter| (parameter.name.as_str().into(), value(&parameter.kind, &mut rng)));
         RawSample { composition: Some(composition), basis: None, processing: processing.collect() }
     };
     (0..count).map(sample).collect()
@@ -46,14 +46,14 @@ fn between(min: f64, max: f64, rng: &mut ChaCha8Rng) -> f64 {
 }
 
 /// Each alloying element somewhere in its range; the balance makes up the rest.
-fn within_ranges(schema: &Schema, balance: Element, rng: &mut ChaCha8Rng) -> RawComposition {
+fn within_ranges(schema: &Schema, balance: Element, rng: &mut ChaCha8Rng) -> RawComposition<'static> {
     let alloying = schema.composition.elements.iter().filter(|range| range.element != balance);
-    let amounts = alloying.map(|range| (range.element.symbol().to_owned(), between(range.min, range.max, rng)));
+    let amounts = alloying.map(|range| (range.element.symbol().into(), between(range.min, range.max, rng)));
     RawComposition::Amounts(amounts.collect())
 }
 
 /// Two to five of the known elements in random proportions.
-fn few_elements(schema: &Schema, rng: &mut ChaCha8Rng) -> RawComposition {
+fn few_elements(schema: &Schema, rng: &mut ChaCha8Rng) -> RawComposition<'static> {
     let known = &schema.composition.elements;
     let parts = (0..rng.random_range(2..=5)).map(|_| {
         let element = known[rng.random_range(0..known.len())].element;

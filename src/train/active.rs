@@ -136,11 +136,11 @@ fn reordered(outcome: &Outcome, order: &[usize]) -> Outcome {
 }
 
 /// A sample as its user would write it for another schema; parameters that the other lacks are left out.
-fn raw(sample: &Sample, own: &Schema, other: &Schema) -> RawSample {
+fn raw<'a>(sample: &Sample, own: &'a Schema, other: &Schema) -> RawSample<'a> {
     let composition = sample.composition();
     // Scaling to 100 may leave a hair more than the 100 that a single amount may be.
-    let amount = |(element, amount): &(Element, f64)| (element.symbol().to_owned(), amount.min(100.0));
-    let value = |(parameter, value): (&Parameter, &ProcessValue)| {
+    let amount = |(element, amount): &(Element, f64)| (element.symbol().into(), amount.min(100.0));
+    let value = |(parameter, value): (&'a Parameter, &ProcessValue)| {
         other.processing.iter().find(|known| known.name == parameter.name && known.unit == parameter.unit)?;
         let value = match (&parameter.kind, value) {
             (ParameterKind::Categorical { levels, .. }, ProcessValue::Level(level)) => {
@@ -149,7 +149,7 @@ fn raw(sample: &Sample, own: &Schema, other: &Schema) -> RawSample {
             (_, ProcessValue::Number(number)) => RawValue::Number(*number),
             _ => return None,
         };
-        Some((parameter.name.clone(), value))
+        Some((parameter.name.as_str().into(), value))
     };
     RawSample {
         composition: Some(RawComposition::Amounts(composition.amounts().iter().map(amount).collect())),

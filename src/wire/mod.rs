@@ -19,7 +19,7 @@ use crate::featurize::{Features, featurize};
 use crate::model::{Bundle, Confidence, Predicted, Trust};
 
 /// Rows that are answered in one pass.
-const PASS_ROWS: usize = 256;
+const PASS_ROWS: usize = 64;
 
 /// Who answers the rows of a pass, or says for the log why not.
 pub type Answerer<'a> = &'a dyn Fn(&[Features]) -> Result<Vec<Predicted>, String>;

@@ -3,6 +3,7 @@
 //! Its own because it must be fast when all is well and thorough when not: a body is parsed into the typed
 //! request first; only when that fails is it read again, field by field, to collect every complaint.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::Deserialize;
@@ -19,56 +20,56 @@ pub(crate) struct Malformed(#[from] serde_json::Error);
 /// A request for predictions, well-typed but not yet checked.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct PredictRequest {
+struct PredictRequest<'a> {
     #[serde(default)]
     model: Option<String>,
     #[serde(default)]
     confidence: Option<f64>,
-    #[serde(default)]
-    samples: Option<Vec<SampleInput>>,
-    #[serde(default)]
-    composition: Option<CompositionInput>,
+    #[serde(default, borrow)]
+    samples: Option<Vec<SampleInput<'a>>>,
+    #[serde(default, borrow)]
+    composition: Option<CompositionInput<'a>>,
     #[serde(default)]
     basis: Option<Basis>,
-    #[serde(default)]
-    processing: Option<Entries<ValueInput>>,
+    #[serde(default, borrow)]
+    processing: Option<Entries<'a, ValueInput>>,
 }
 
 /// One sample of a list.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct SampleInput {
-    #[serde(default)]
-    composition: Option<CompositionInput>,
+struct SampleInput<'a> {
+    #[serde(default, borrow)]
+    composition: Option<CompositionInput<'a>>,
     #[serde(default)]
     basis: Option<Basis>,
-    #[serde(default)]
-    processing: Option<Entries<ValueInput>>,
+    #[serde(default, borrow)]
+    processing: Option<Entries<'a, ValueInput>>,
 }
 
 #[derive(Debug)]
-enum CompositionInput {
+enum CompositionInput<'a> {
     Formula(String),
-    Amounts(Entries<f64>),
+    Amounts(Entries<'a, f64>),
 }
 
 /// By hand, as for [`RawValue`]: an untagged enum would keep a copy of every value and look at it twice.
-impl<'de> Deserialize<'de> for CompositionInput {
+impl<'de: 'a, 'a> Deserialize<'de> for CompositionInput<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct CompositionVisitor;
 
         impl<'de> Visitor<'de> for CompositionVisitor {
-            type Value = CompositionInput;
+            type Value = CompositionInput<'de>;
 
             fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
                 f.write_str("a formula or amounts")
             }
 
-            fn visit_str<E>(self, text: &str) -> Result<CompositionInput, E> {
+            fn visit_str<E>(self, text: &str) -> Result<CompositionInput<'de>, E> {
                 Ok(CompositionInput::Formula(text.to_owned()))
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<CompositionInput, A::Error> {
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<CompositionInput<'de>, A::Error> {
                 Entries::read(map).map(CompositionInput::Amounts)
             }
         }
@@ -115,13 +116,13 @@ impl<'de> Deserialize<'de> for ValueInput {
 
 /// A request with everything that could be read of it, and everything that could not.
 #[derive(Debug, Default)]
-pub(crate) struct Parsed {
+pub(crate) struct Parsed<'a> {
     /// The model asked for.
     pub(crate) model: Option<String>,
     /// The confidence of intervals asked for.
     pub(crate) confidence: Option<f64>,
     /// The samples; one where the body is a single sample.
-    pub(crate) samples: Vec<RawSample>,
+    pub(crate) samples: Vec<RawSample<'a>>,
     /// Whether they came as a list.
     pub(crate) listed: bool,
     /// Complaints about the shape of the body.
@@ -132,15 +133,15 @@ pub(crate) struct Parsed {
 ///
 /// # Errors
 /// 400 where the body is not JSON at all.
-pub(crate) fn parse(body: &[u8]) -> Result<Parsed, Malformed> {
+pub(crate) fn parse(body: &[u8]) -> Result<Parsed<'_>, Malformed> {
     match serde_json::from_slice::<PredictRequest>(body) {
         Ok(request) => Ok(request.into_parsed()),
         Err(_) => reread(body),
     }
 }
 
-impl PredictRequest {
-    fn into_parsed(self) -> Parsed {
+impl<'a> PredictRequest<'a> {
+    fn into_parsed(self) -> Parsed<'a> {
         let Self { model, confidence, samples, composition, basis, processing } = self;
         match samples {
             None => {
@@ -164,8 +165,8 @@ impl PredictRequest {
 
 const STRAY: &str = "belongs into each sample where samples is given";
 
-impl SampleInput {
-    fn into_raw(self) -> RawSample {
+impl<'a> SampleInput<'a> {
+    fn into_raw(self) -> RawSample<'a> {
         let composition = self.composition.map(|composition| match composition {
             CompositionInput::Formula(text) => RawComposition::Formula(text),
             CompositionInput::Amounts(Entries(amounts)) => RawComposition::Amounts(amounts),
@@ -177,7 +178,7 @@ impl SampleInput {
 }
 
 /// The slow road: the body as a tree of unparsed values, each looked at alone.
-fn reread(body: &[u8]) -> Result<Parsed, Malformed> {
+fn reread(body: &[u8]) -> Result<Parsed<'_>, Malformed> {
     let whole: &RawJson = serde_json::from_slice(body)?;
     let mut reader = Reader::default();
     let mut parsed = Parsed::default();
@@ -194,7 +195,7 @@ fn reread(body: &[u8]) -> Result<Parsed, Malformed> {
             Some(list) => {
                 parsed.listed = true;
                 for (name, value) in &fields {
-                    if !["model", "confidence", "samples"].contains(&name.as_str()) && !is_null(value) {
+                    if !["model", "confidence", "samples"].contains(&name.as_ref()) && !is_null(value) {
                         reader.complain(Violation::child("", name), STRAY);
                     }
                 }
@@ -213,7 +214,7 @@ pub(crate) struct Line<'a> {
     /// Given back as it came.
     pub(crate) id: Option<&'a RawJson>,
     /// The sample.
-    pub(crate) sample: RawSample,
+    pub(crate) sample: RawSample<'a>,
     /// Complaints about the shape of the line.
     pub(crate) violations: Vec<Violation>,
 }
@@ -224,12 +225,12 @@ pub(crate) struct Line<'a> {
 struct LineInput<'a> {
     #[serde(default, borrow)]
     id: Option<&'a RawJson>,
-    #[serde(default)]
-    composition: Option<CompositionInput>,
+    #[serde(default, borrow)]
+    composition: Option<CompositionInput<'a>>,
     #[serde(default)]
     basis: Option<Basis>,
-    #[serde(default)]
-    processing: Option<Entries<ValueInput>>,
+    #[serde(default, borrow)]
+    processing: Option<Entries<'a, ValueInput>>,
 }
 
 /// Reads a line of NDJSON.
@@ -249,7 +250,7 @@ pub(crate) fn parse_line(line: &[u8]) -> Result<Line<'_>, Malformed> {
     Ok(Line { id, sample, violations: reader.violations })
 }
 
-type Fields<'a> = Vec<(String, &'a RawJson)>;
+type Fields<'a> = Vec<(Cow<'a, str>, &'a RawJson)>;
 
 #[derive(Default)]
 struct Reader {
@@ -264,7 +265,7 @@ impl Reader {
     /// The fields of an object; complains about unknown and repeated ones.
     fn fields<'a>(&mut self, value: &'a RawJson, pointer: &str, known: &[&str]) -> Option<Fields<'a>> {
         let fields = self.entries(value, pointer, "must be an object")?;
-        for (name, _) in fields.iter().filter(|(name, _)| !known.contains(&name.as_str())) {
+        for (name, _) in fields.iter().filter(|(name, _)| !known.contains(&name.as_ref())) {
             let detail = format!("unknown field; known are {}", known.join(", "));
             self.complain(Violation::child(pointer, name), detail);
         }
@@ -284,7 +285,7 @@ impl Reader {
         Some(entries)
     }
 
-    fn samples(&mut self, list: &RawJson) -> Vec<RawSample> {
+    fn samples<'a>(&mut self, list: &'a RawJson) -> Vec<RawSample<'a>> {
         let Some(items) = typed::<Vec<&RawJson>>(list) else {
             self.complain("/samples".to_owned(), "must be a list of samples");
             return Vec::new();
@@ -298,11 +299,11 @@ impl Reader {
         samples
     }
 
-    fn sample(&mut self, fields: &Fields, base: &str) -> RawSample {
+    fn sample<'a>(&mut self, fields: &Fields<'a>, base: &str) -> RawSample<'a> {
         let mut sample = RawSample::default();
         for (name, value) in fields.iter().filter(|(_, value)| !is_null(value)) {
             let pointer = Violation::child(base, name);
-            match name.as_str() {
+            match name.as_ref() {
                 "composition" => sample.composition = self.composition(value, &pointer),
                 "basis" => {
                     sample.basis = typed(value);
@@ -317,7 +318,7 @@ impl Reader {
         sample
     }
 
-    fn composition(&mut self, value: &RawJson, pointer: &str) -> Option<RawComposition> {
+    fn composition<'a>(&mut self, value: &'a RawJson, pointer: &str) -> Option<RawComposition<'a>> {
         if let Some(text) = typed::<String>(value) {
             return Some(RawComposition::Formula(text));
         }
@@ -333,7 +334,7 @@ impl Reader {
         Some(RawComposition::Amounts(amounts))
     }
 
-    fn processing(&mut self, value: &RawJson, pointer: &str) -> Vec<(String, RawValue)> {
+    fn processing<'a>(&mut self, value: &'a RawJson, pointer: &str) -> Vec<(Cow<'a, str>, RawValue)> {
         let wanted = "must be a map of process parameters to values";
         let entries = self.entries(value, pointer, wanted).unwrap_or_default();
         let mut values = Vec::with_capacity(entries.len());
@@ -373,31 +374,35 @@ fn is_null(value: &RawJson) -> bool {
 
 /// The entries of a JSON object in the order of the text, repeated keys kept: a map would hide them.
 #[derive(Debug)]
-struct Entries<T>(Vec<(String, T)>);
+struct Entries<'a, T>(Vec<(Cow<'a, str>, T)>);
 
-impl<'de, T: Deserialize<'de>> Entries<T> {
+/// The name of an entry, borrowed from the text where no escape forbids it.
+#[derive(Deserialize)]
+struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
+
+impl<'de, T: Deserialize<'de>> Entries<'de, T> {
     fn read<A: MapAccess<'de>>(mut map: A) -> Result<Self, A::Error> {
         // As many as most samples have.
         let mut entries = Vec::with_capacity(12);
-        while let Some(entry) = map.next_entry()? {
-            entries.push(entry);
+        while let Some(Name(name)) = map.next_key()? {
+            entries.push((name, map.next_value()?));
         }
         Ok(Self(entries))
     }
 }
 
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Entries<T> {
+impl<'de: 'a, 'a, T: Deserialize<'de>> Deserialize<'de> for Entries<'a, T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct EntriesVisitor<T>(std::marker::PhantomData<T>);
 
         impl<'de, T: Deserialize<'de>> Visitor<'de> for EntriesVisitor<T> {
-            type Value = Entries<T>;
+            type Value = Entries<'de, T>;
 
             fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
                 f.write_str("an object")
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Entries<T>, A::Error> {
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Entries<'de, T>, A::Error> {
                 Entries::read(map)
             }
         }

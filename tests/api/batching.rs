@@ -18,13 +18,13 @@ fn body(raw: &RawSample) -> Value {
         RawComposition::Formula(text) => fields.insert("composition".into(), json!(text)),
         RawComposition::Amounts(amounts) => fields.insert(
             "composition".into(),
-            amounts.into_iter().map(|(k, v)| (k, json!(v))).collect::<Map<_, _>>().into(),
+            amounts.into_iter().map(|(k, v)| (k.into_owned(), json!(v))).collect::<Map<_, _>>().into(),
         ),
     };
     if !raw.processing.is_empty() {
         let values = raw.processing.iter().map(|(name, value)| match value {
-            RawValue::Number(number) => (name.clone(), json!(number)),
-            RawValue::Text(text) => (name.clone(), json!(text)),
+            RawValue::Number(number) => (name.to_string(), json!(number)),
+            RawValue::Text(text) => (name.to_string(), json!(text)),
         });
         fields.insert("processing".into(), values.collect::<Map<_, _>>().into());
     }
