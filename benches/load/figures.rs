@@ -1,4 +1,6 @@
 //! Quantiles, and numbers as a table shows them.
+//!
+//! Its own so that the figures of different load tests mean the same.
 
 /// The value below which a share of the others lies; 0 where there are none.
 pub(crate) fn quantile(values: &[f64], share: f64) -> f64 {

@@ -3,7 +3,9 @@
 //! Its own because figures of a shared machine mean little without it: whoever reads them must know whether something else
 //! was running.
 
-use std::time::Instant;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 /// Resident memory, in MB.
 #[derive(Clone, Copy, Debug)]
@@ -66,5 +68,33 @@ impl Others {
         let share = ((busy - self.busy - (ours - self.ours)) / whole).clamp(0.0, 1.0);
         (self.since, self.busy, self.ours) = (now, busy, ours);
         share
+    }
+}
+
+/// Watches for the machine standing still, as virtual machines do when their host moves or saves them: then every deadline
+/// passes at once, and no program is to blame.
+pub(crate) struct Pauses(Arc<AtomicU64>);
+
+impl Pauses {
+    const NAP: Duration = Duration::from_millis(50);
+
+    /// Watches until the process ends.
+    pub(crate) fn watch() -> Self {
+        let longest = Arc::new(AtomicU64::new(0));
+        let seen = Arc::clone(&longest);
+        std::thread::spawn(move || {
+            loop {
+                let start = Instant::now();
+                std::thread::sleep(Self::NAP);
+                let late = start.elapsed().saturating_sub(Self::NAP);
+                seen.fetch_max(late.as_millis() as u64, Ordering::Relaxed);
+            }
+        });
+        Self(longest)
+    }
+
+    /// The longest since this was last asked.
+    pub(crate) fn longest(&self) -> Duration {
+        Duration::from_millis(self.0.swap(0, Ordering::Relaxed))
     }
 }
