@@ -106,6 +106,9 @@ pub struct ServeFlags {
     /// Largest JSON body, in bytes [default: 2000000].
     #[arg(long, env = "MCVN_JSON_BODY_BYTES")]
     json_body_bytes: Option<usize>,
+    /// Bytes of JSON requests that may wait or be under way, all together; more are refused [default: 4000000].
+    #[arg(long, env = "MCVN_WAITING_BYTES")]
+    waiting_bytes: Option<usize>,
     /// Most samples in one JSON request; tables and lines may be of any length [default: 10000].
     #[arg(long, env = "MCVN_MAX_SAMPLES")]
     max_samples: Option<usize>,
@@ -192,6 +195,7 @@ impl Config {
         set(&mut config.log_format, flags.log_format);
         set(&mut config.log_level, flags.log_level);
         set(&mut config.http.json_body_bytes, flags.json_body_bytes);
+        set(&mut config.http.waiting_bytes, flags.waiting_bytes);
         set(&mut config.http.max_samples, flags.max_samples);
         set(&mut config.http.deadline_seconds, flags.deadline_seconds);
         set(&mut config.http.connections, flags.connections);
@@ -242,6 +246,11 @@ impl Config {
         }
         if self.http.connections == 0 || self.batcher.failures_until_unready == 0 {
             return wrong("connections and failures-until-unready must be at least 1");
+        }
+        if self.http.waiting_bytes < self.http.json_body_bytes {
+            return wrong(
+                "waiting-bytes must be at least json-body-bytes, or the largest request could never be answered",
+            );
         }
         if self.batcher.queue_samples < self.http.max_samples {
             return wrong("queue-samples must be at least max-samples, or the largest request could never be answered");

@@ -15,7 +15,7 @@ use serde::Deserialize;
 
 use super::bulk;
 use super::error::ApiError;
-use super::extract::{BodyKind, body_kind, read_body};
+use super::extract::{BodyKind, body_kind};
 use super::state::{State, choose};
 use super::timing::Stopwatch;
 use crate::domain::{Outputs, RawSample, Sample, Violation};
@@ -24,9 +24,6 @@ use crate::model::{Bundle, Confidence};
 use crate::serving::Serving;
 use crate::wire::reply::{Many, Prediction, Single, model_ref, prediction};
 use crate::wire::request::{Parsed, add_news, parse};
-
-/// Bodies over this size are read on a thread of their own: they would keep others waiting.
-const LARGE_BODY_BYTES: usize = 32 * 1024;
 
 /// The query string of a prediction request.
 #[derive(Debug, Default, Deserialize)]
@@ -86,44 +83,39 @@ async fn answer_json(
     body: Body,
 ) -> Result<Response, ApiError> {
     let mut watch = Stopwatch::start();
-    let bytes = read_body(headers, body, state.http().json_body_bytes).await?;
+    let admitted = state.door().read(headers, body, state.http().json_body_bytes).await?;
     watch.lap("read");
-    let (reading, max_samples) = (Arc::clone(&serving), state.http().max_samples);
-    let prepared = off_thread_if_large(bytes, move |bytes| {
-        Prepared::from_json(&reading, route, &asked, &bytes, max_samples, watch)
-    });
-    let Prepared { bundle, samples, features, confidence, listed, mut watch } = prepared.await?;
+    let (reading, max_samples, size) = (Arc::clone(&serving), state.http().max_samples, admitted.bytes.len());
+    let prepare = move || {
+        let prepared = Prepared::from_json(&reading, route, &asked, &admitted.bytes, max_samples, watch);
+        // Room is kept until the answer is there.
+        Ok((prepared?, admitted))
+    };
+    let (prepared, _admitted) = state.door().work(size, prepare).await?;
+    let Prepared { bundle, samples, features, confidence, listed, mut watch } = prepared;
     let answers = serving.batcher.submit(Arc::clone(&bundle) as _, features).await?;
     watch.submitted(&answers);
     watch.lap_device();
-    let (mut predictions, mut in_domain) = (Vec::<Prediction>::with_capacity(samples.len()), 0);
-    for (sample, predicted) in samples.iter().zip(&answers.values) {
-        let trust = bundle.manifest().trust(sample, predicted, confidence);
-        in_domain += usize::from(trust.in_domain());
-        predictions.push(prediction(&bundle, sample, predicted, trust, confidence));
-    }
-    state.metrics().predicted(&bundle.manifest().name, predictions.len(), in_domain);
-    let (model, batch_dependent) = (model_ref(&bundle), bundle.manifest().batch_dependent());
-    let mut response = if listed {
-        Json(Many { model, predictions, batch_dependent }).into_response()
-    } else {
-        let only = predictions.pop().ok_or_else(|| ApiError::InferenceFailed("no answer".to_owned()))?;
-        Json(Single { model, prediction: only, batch_dependent }).into_response()
+    let metrics = Arc::clone(state.metrics());
+    let render = move || {
+        let (mut predictions, mut in_domain) = (Vec::<Prediction>::with_capacity(samples.len()), 0);
+        for (sample, predicted) in samples.iter().zip(&answers.values) {
+            let trust = bundle.manifest().trust(sample, predicted, confidence);
+            in_domain += usize::from(trust.in_domain());
+            predictions.push(prediction(&bundle, sample, predicted, trust, confidence));
+        }
+        metrics.predicted(&bundle.manifest().name, predictions.len(), in_domain);
+        let (model, batch_dependent) = (model_ref(&bundle), bundle.manifest().batch_dependent());
+        let mut response = if listed {
+            Json(Many { model, predictions, batch_dependent }).into_response()
+        } else {
+            let only = predictions.pop().ok_or_else(|| ApiError::InferenceFailed("no answer".to_owned()))?;
+            Json(Single { model, prediction: only, batch_dependent }).into_response()
+        };
+        watch.finish(&mut response);
+        Ok(response)
     };
-    watch.finish(&mut response);
-    Ok(response)
-}
-
-/// Runs `work` here, or on a thread for blocking work where the body is large.
-pub(super) async fn off_thread_if_large<T: Send + 'static>(
-    bytes: Vec<u8>,
-    work: impl FnOnce(Vec<u8>) -> Result<T, ApiError> + Send + 'static,
-) -> Result<T, ApiError> {
-    if bytes.len() <= LARGE_BODY_BYTES {
-        return work(bytes);
-    }
-    let joined = tokio::task::spawn_blocking(move || work(bytes)).await;
-    joined.unwrap_or_else(|error| Err(ApiError::InferenceFailed(error.to_string())))
+    state.door().work(size, render).await
 }
 
 /// A request that is checked and featurized.

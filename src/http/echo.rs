@@ -10,7 +10,6 @@ use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 
 use super::error::ApiError;
-use super::extract::read_body;
 use super::predict;
 use super::state::{State, choose};
 use super::timing::Stopwatch;
@@ -28,9 +27,9 @@ pub(super) async fn echo(
 ) -> Result<Response, ApiError> {
     let serving = state.serving()?;
     let mut watch = Stopwatch::start();
-    let bytes = read_body(&headers, body, state.http().json_body_bytes).await?;
+    let admitted = state.door().read(&headers, body, state.http().json_body_bytes).await?;
     watch.lap("read");
-    let request = parse(&bytes).map_err(|error| ApiError::MalformedBody(error.to_string()))?;
+    let request = parse(&admitted.bytes).map_err(|error| ApiError::MalformedBody(error.to_string()))?;
     let bundle = choose(&serving, predict::ROUTE, request.model.as_deref())?;
     watch.lap("parse");
     let model = model_ref(bundle);

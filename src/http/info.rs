@@ -63,6 +63,8 @@ struct Limits {
     /// Most samples in one JSON request; tables and lines may be of any length.
     max_samples: usize,
     json_body_bytes: usize,
+    /// Bytes of JSON requests that may wait or be under way.
+    waiting_bytes: usize,
     /// Tables and lines that are answered at the same time.
     bulk_streams: usize,
     /// Longest row of a table, and longest line.
@@ -101,6 +103,7 @@ pub(super) async fn info(FromState(state): FromState<State>) -> Json<Info> {
         limits: Limits {
             max_samples: http.max_samples,
             json_body_bytes: http.json_body_bytes,
+            waiting_bytes: http.waiting_bytes,
             bulk_streams: state.bulk().config().streams,
             row_bytes: LONGEST_ROW_BYTES,
             deadline_seconds: http.deadline_seconds,

@@ -8,6 +8,7 @@ mod admin;
 mod answer;
 mod bulk;
 mod classify;
+mod door;
 mod echo;
 mod error;
 mod extract;

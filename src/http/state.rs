@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use super::activity::Times;
+use super::door::Door;
 use super::error::ApiError;
 use crate::admin::Admin;
 use crate::bulk::Pool;
@@ -26,6 +27,8 @@ pub struct HttpConfig {
     pub max_samples: usize,
     /// Longest time for one answer.
     pub deadline_seconds: f64,
+    /// Bytes of JSON requests that may wait or be under way, all together; more are refused.
+    pub waiting_bytes: usize,
     /// Most open connections of a listener; more wait in the system's queue.
     pub connections: usize,
     /// Longest time for the head of a request, from its first byte; on a new connection, from the beginning.
@@ -42,6 +45,7 @@ impl Default for HttpConfig {
             json_body_bytes: 2_000_000,
             max_samples: 10_000,
             deadline_seconds: 30.0,
+            waiting_bytes: 4_000_000,
             connections: 4096,
             header_seconds: 10.0,
             keep_alive_seconds: 75.0,
@@ -65,6 +69,7 @@ impl HttpConfig {
 
 struct Shared {
     http: HttpConfig,
+    door: Door,
     bulk: Pool,
     metrics: Arc<Metrics>,
     started: Instant,
@@ -81,7 +86,8 @@ impl State {
     /// A server that is alive but has nothing loaded yet.
     pub fn new(http: HttpConfig, bulk: Pool, metrics: Arc<Metrics>, admin: Option<Admin>) -> Self {
         let (live, draining, admin) = (OnceLock::new(), AtomicBool::new(false), admin.map(Arc::new));
-        Self(Arc::new(Shared { http, bulk, metrics, started: Instant::now(), live, admin, draining }))
+        let door = Door::new(http.waiting_bytes);
+        Self(Arc::new(Shared { http, door, bulk, metrics, started: Instant::now(), live, admin, draining }))
     }
 
     /// Hands over what answers, after a real pass of every model has succeeded.
@@ -97,6 +103,10 @@ impl State {
 
     pub(super) fn http(&self) -> &HttpConfig {
         &self.0.http
+    }
+
+    pub(super) fn door(&self) -> &Door {
+        &self.0.door
     }
 
     pub(super) fn bulk(&self) -> &Pool {

@@ -224,7 +224,8 @@ async fn info_says_what_runs_here() {
     assert_eq!(info["device"], json!({"name": "cpu", "how": "asked for"}));
     assert!(info["build"]["profile"].is_string() && info["build"]["features"].is_array());
     assert!(info["uptime_seconds"].as_f64().unwrap() > 0.0);
-    let limits = json!({"max_samples": 77, "json_body_bytes": 2_000_000, "bulk_streams": 4, "row_bytes": 1_048_576,
+    let limits = json!({"max_samples": 77, "json_body_bytes": 2_000_000, "waiting_bytes": 4_000_000,
+        "bulk_streams": 4, "row_bytes": 1_048_576,
         "deadline_seconds": 30.0, "queue_samples": 16_384, "max_batch": 256});
     assert_eq!(info["limits"], limits);
     let models: Value = server.get("/models").await.json().await.unwrap();
