@@ -4,9 +4,9 @@
 //! device is free; there is no timer, so an idle server adds no latency. It knows only the small contract [`Predict`]:
 //! no routes, no files, no tensors.
 //!
-//! A GPU belongs to one thread, which takes what waits, turn by turn ([`device`]). On a CPU a small pass is cheaper than
+//! A GPU belongs to one thread, which takes what waits, turn by turn (`device.rs`). On a CPU a small pass is cheaper than
 //! waking a thread for it: requests that became ready in the same turn of the runtime share a pass on the worker that
-//! read them ([`gather`]), and only long lists go to the thread.
+//! read them (`gather.rs`), and only long lists go to the thread.
 //!
 //! A job carries the model that it was featurized for, so one request is always answered by one whole version, whatever
 //! is promoted meanwhile; a pass takes the waiting jobs of one model.

@@ -38,7 +38,7 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     /// Serve predictions over HTTP (what happens without a subcommand).
-    Serve(serve::Arguments),
+    Serve(Box<serve::Arguments>),
     /// Train a bundle from a recipe and a CSV file.
     Train(train::Arguments),
     /// Measure a recipe over splits of a CSV file.

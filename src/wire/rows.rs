@@ -94,7 +94,8 @@ impl Rows {
     fn look(&mut self) {
         let fresh = &self.buffer[self.seen..];
         let in_quotes = matches!(self.place, Place::Quoted | Place::QuoteInQuotes);
-        if !in_quotes && !(self.quotes && fresh.contains(&b'"')) {
+        let quotes = in_quotes || self.quotes && fresh.contains(&b'"');
+        if !quotes {
             if let Some(at) = fresh.iter().rposition(|byte| *byte == b'\n') {
                 self.whole = self.seen + at + 1;
             }

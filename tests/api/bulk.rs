@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::support::{Server, config, pointers, steel_4140};
+use crate::support::{Server, config, pointers, shipped_models, steel_4140};
 
 /// A request whose body is written piece by piece.
 struct Stream(TcpStream);
@@ -162,4 +162,62 @@ async fn an_answer_may_be_larger_than_what_waits_for_its_client() {
     let _writer = sending.await.unwrap();
     // A word may be cut by a read, or by a chunk of the transfer.
     assert!((119_000..=120_000).contains(&rows), "{rows}");
+}
+
+#[tokio::test]
+async fn a_file_a_stream_and_any_number_of_threads_give_the_same_rows() {
+    let server = Server::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let line = |index: usize| {
+        let mut steel = steel_4140();
+        steel["composition"]["C"] = json!(0.3 + index as f64 / 5000.0);
+        steel["id"] = json!(index);
+        if index.is_multiple_of(97) {
+            steel["composition"]["Xx"] = json!(1);
+        }
+        steel.to_string() + "\n"
+    };
+    let text: String = (0..1000).map(line).collect();
+    std::fs::write(at("in.ndjson"), &text).unwrap();
+    let streamed = server.post_raw("/predict/steel", "application/x-ndjson", text).await.text().await.unwrap();
+    for threads in ["1", "3"] {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_mcvn"));
+        command.args(["predict", "--model", "steel-fatigue", "--device", "cpu", "--threads", threads]);
+        command.arg("--models-dir").arg(shipped_models()).arg("--input").arg(at("in.ndjson"));
+        let output = command.arg("--output").arg(at("out.ndjson")).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && said.contains("11 of 1000 rows have an error"), "{said}");
+        assert_eq!(std::fs::read_to_string(at("out.ndjson")).unwrap(), streamed);
+    }
+    // One by one, as single requests: the same to the last bit.
+    for index in [1, 500, 999] {
+        let lines: Value = serde_json::from_str(streamed.lines().nth(index).unwrap()).unwrap();
+        let mut single: Value = serde_json::from_str(&line(index)).unwrap();
+        single.as_object_mut().unwrap().remove("id");
+        let alone = server.answer("/predict/steel", &single).await;
+        assert_eq!((&lines["properties"], &lines["id"]), (&alone["properties"], &json!(index)));
+    }
+}
+
+#[tokio::test]
+async fn requests_without_room_are_refused_before_they_are_read() {
+    let mut config = config();
+    (config.http.json_body_bytes, config.http.waiting_bytes) = (2_000, 2_000);
+    let server = Server::start_with(config).await;
+    // A request whose body does not end holds the room for what has come of it.
+    let mut stream = Stream::open(&server, "/predict/steel", "application/json").await;
+    stream.send(&" ".repeat(1_800)).await;
+    let refused = loop {
+        let response = server.post("/predict/steel", &steel_4140()).await;
+        if response.status() != 200 {
+            break response;
+        }
+    };
+    assert_eq!(refused.headers()["retry-after"], "1");
+    assert_eq!(Server::problem(refused).await["code"], "overloaded");
+    drop(stream);
+    while server.post("/predict/steel", &steel_4140()).await.status() != 200 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }
