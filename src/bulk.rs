@@ -9,6 +9,9 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
+use thread_priority::{
+    NormalThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy, set_thread_priority_and_policy, thread_native_id,
+};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 /// Bounds of bulk work.
@@ -92,8 +95,7 @@ impl Pool {
 
 fn work(tasks: &Mutex<Receiver<Task>>, priority: Priority) {
     if priority == Priority::Lowest {
-        // On Linux this is the thread's alone. Without it bulk work is only less polite.
-        let _ = rustix::process::nice(19);
+        step_back();
     }
     loop {
         let task = tasks.lock().unwrap_or_else(PoisonError::into_inner).recv();
@@ -101,6 +103,15 @@ fn work(tasks: &Mutex<Receiver<Task>>, priority: Priority) {
         // The panic is told by the answer that never comes.
         let _ = catch_unwind(AssertUnwindSafe(task));
     }
+}
+
+/// Makes this thread give way to every other one at once: the idle policy, and the least share where that is not known.
+/// Niceness alone would let it finish its turn of some milliseconds first. Without both bulk work is only less polite.
+fn step_back() {
+    let idle = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
+    let _ = set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Min, idle);
+    // On Linux this is the thread's alone.
+    let _ = rustix::process::nice(19);
 }
 
 #[cfg(test)]
