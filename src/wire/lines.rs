@@ -71,10 +71,8 @@ impl Bulk for Lines {
 
     fn answer(&self, chunk: &[u8], answerer: Answerer) -> Answered {
         let lines = chunk.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty());
-        let rows: Vec<Row> = lines.map(|line| self.read(line)).collect();
-        let mut answered = Answered { bytes: Vec::with_capacity(rows.len() * 512), ..Answered::default() };
+        let rows = lines.map(|line| self.read(line));
         let write = |bytes: &mut Vec<u8>, row: &Row, said: Said| self.write(bytes, row, said);
-        answer_rows(&self.bundle, self.confidence, &rows, |row| &row.sample, answerer, &mut answered, write);
-        answered
+        answer_rows(&self.bundle, self.confidence, rows, |row| &row.sample, answerer, write)
     }
 }

@@ -51,23 +51,27 @@ pub trait Bulk: Send + Sync {
 /// What is said of one row.
 type Said<'a> = Result<(&'a Sample, Predicted, Trust), &'a [Violation]>;
 
-/// Answers rows pass by pass, and has each written.
-fn answer_rows<'r, R>(
+/// Answers rows as they are read, pass by pass, and has each written.
+fn answer_rows<R>(
     bundle: &Bundle,
     confidence: Confidence,
-    rows: &'r [R],
-    sample: impl Fn(&'r R) -> &'r Result<Sample, Vec<Violation>>,
+    mut rows: impl Iterator<Item = R>,
+    sample: impl Fn(&R) -> &Result<Sample, Vec<Violation>>,
     answerer: Answerer,
-    answered: &mut Answered,
-    mut write: impl FnMut(&mut Vec<u8>, &'r R, Said<'r>),
-) {
-    let manifest = bundle.manifest();
-    let features = |row| featurize(row, &manifest.schema, &manifest.features);
-    for rows in rows.chunks(PASS_ROWS) {
+    write: impl Fn(&mut Vec<u8>, &R, Said),
+) -> Answered {
+    let (manifest, mut answered) = (bundle.manifest(), Answered::default());
+    let features = |sample: &Sample| featurize(sample, &manifest.schema, &manifest.features);
+    loop {
+        // Not more at a time, so that all of it stays in the processor's cache.
+        let rows: Vec<R> = rows.by_ref().take(PASS_ROWS).collect();
+        if rows.is_empty() {
+            return answered;
+        }
         let good: Vec<Features> = rows.iter().filter_map(|row| sample(row).as_ref().ok()).map(features).collect();
         let predicted = if good.is_empty() { Vec::new() } else { predict(&good, answerer, &mut answered.failures) };
         let mut predicted = predicted.into_iter();
-        for row in rows {
+        for row in &rows {
             answered.rows += 1;
             let said = match sample(row) {
                 Err(violations) => Err(violations.as_slice()),

@@ -64,10 +64,10 @@ impl Table {
         Ok(Self { bundle, layout, confidence, columns, headers, id })
     }
 
-    fn read(&self, chunk: &[u8]) -> Vec<Row> {
+    fn read(&self, chunk: &[u8]) -> impl Iterator<Item = Row> {
         let schema = &self.bundle.manifest().schema;
         let reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(chunk);
-        let row = |record: Result<csv::StringRecord, csv::Error>| match record {
+        let row = move |record: Result<csv::StringRecord, csv::Error>| match record {
             Err(error) => {
                 Row { record: csv::StringRecord::new(), sample: Err(vec![Violation::new("", error.to_string())]) }
             }
@@ -82,7 +82,7 @@ impl Table {
                 Row { record, sample }
             }
         };
-        reader.into_records().map(row).collect()
+        reader.into_records().map(row)
     }
 
     /// Every row has the same columns: ends of intervals, their confidence and percentiles of novelty and disagreement
@@ -179,11 +179,8 @@ impl Bulk for Table {
     }
 
     fn answer(&self, chunk: &[u8], answerer: Answerer) -> Answered {
-        let rows = self.read(chunk);
-        let mut answered = Answered { bytes: Vec::with_capacity(rows.len() * 256), ..Answered::default() };
         let write = |bytes: &mut Vec<u8>, row: &Row, said: Said| self.write(bytes, row, said);
-        answer_rows(&self.bundle, self.confidence, &rows, |row| &row.sample, answerer, &mut answered, write);
-        answered
+        answer_rows(&self.bundle, self.confidence, self.read(chunk), |row| &row.sample, answerer, write)
     }
 }
 
