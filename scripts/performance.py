@@ -94,6 +94,15 @@ def summary():
         f"- At four times what it can do: {int(accepted[2]) / int(top[2]):.2f} × the peak's samples/s are answered, all in time; the rest "
         f"is refused within {refusals[2]} ms (p99, at the server).",
     ]
+    ours = re.search(r"\| descriptors/9 elements \| ([\d.]+) (ns|µs|us)", kept("micro"))
+    theirs = re.search(r'"us_per_alloy_single": ([\d.]+)', kept("xenonpy"))
+    if ours and theirs:
+        microseconds = float(ours[1]) / (1000 if ours[2] == "ns" else 1)
+        ratio = float(theirs[1]) / microseconds
+        lines.append(
+            f"- The 406 descriptors of a 9-element alloy: {microseconds:.2f} µs; XenonPy's `Compositions.transform`: "
+            f"{float(theirs[1]) / 1000:.1f} ms, {ratio:,.0f} × that."
+        )
     soak = kept("soak")
     answers = re.search(r"([\d,]+) answers", soak)
     if answers:
