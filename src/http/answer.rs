@@ -69,7 +69,7 @@ pub(super) async fn answer(
     let query = |error: &dyn std::fmt::Display| ApiError::from(vec![Violation::new("", format!("query: {error}"))]);
     let Query(asked) = Query::<PredictQuery>::try_from_uri(uri).map_err(|error| query(&error))?;
     match kind {
-        BodyKind::Csv | BodyKind::Ndjson => bulk::answer(state, &serving, route, kind, asked, body).await,
+        BodyKind::Csv | BodyKind::Ndjson => bulk::answer(state, &serving, route, kind, asked, headers, body).await,
         BodyKind::Json => answer_json(state, serving, route, asked, headers, body).await,
     }
 }

@@ -3,13 +3,15 @@
 //! Its own because such a request is not read whole before it is answered: rows are answered while more arrive, and
 //! bytes are only read as fast as answers are taken. Some answers may wait for a client that sends everything before it
 //! reads; when they are too many, nothing more is read. A stream that stands still is cut off.
+//!
+//! A short table is no bulk work: someone waits for it. It is read whole and answered like a list of samples.
 
 use std::io::{Error, ErrorKind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::body::{Body, BodyDataStream, Bytes};
-use axum::http::{HeaderValue, header};
+use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt;
 use futures_util::stream::{FuturesOrdered, unfold};
@@ -17,6 +19,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tracing::{Instrument, info, warn};
 
 use super::answer::PredictQuery;
+use super::door::announced;
 use super::error::ApiError;
 use super::extract::BodyKind;
 use super::state::{State, choose};
@@ -31,6 +34,8 @@ use crate::wire::{Answered, Bulk, Columns, LONGEST_ROW_BYTES, Lines, Rows, Table
 
 /// Answers that may wait for their client, in bytes: as long as these, a request may be sent whole before any is read.
 const WAITING_BYTES: usize = 16 << 20;
+/// What is said to be no longer than this is short: some hundred rows.
+const SHORT_BYTES: usize = 64 << 10;
 /// Chunks of one stream that are under way, for each thread: one is answered while the next one waits.
 const CHUNKS_PER_THREAD: usize = 2;
 
@@ -44,6 +49,7 @@ pub(super) async fn answer(
     route: &'static str,
     kind: BodyKind,
     asked: PredictQuery,
+    headers: &HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
     let bundle = Arc::clone(choose(serving, route, asked.model.as_deref())?);
@@ -52,7 +58,14 @@ pub(super) async fn answer(
     if !complaints.is_empty() {
         return Err(complaints.into());
     }
-    let place = state.bulk().enter().ok_or(ApiError::Overloaded)?;
+    let short = announced(headers).is_some_and(|length| length <= SHORT_BYTES);
+    let place = if short { None } else { Some(state.bulk().enter().ok_or(ApiError::Overloaded)?) };
+    let (body, _admitted) = if short {
+        let mut admitted = state.door().read(headers, body, SHORT_BYTES).await?;
+        (Body::from(std::mem::take(&mut admitted.bytes)), Some(admitted))
+    } else {
+        (body, None)
+    };
     let rows = Rows::new(kind == BodyKind::Csv);
     let mut input = Input { stream: body.into_data_stream(), rows, ended: false, stall: state.http().deadline() };
     let (format, content_type): (Arc<dyn Bulk>, _) = match kind {
@@ -65,8 +78,21 @@ pub(super) async fn answer(
             (Arc::new(Lines::new(Arc::clone(&bundle), confidence)), "application/x-ndjson")
         }
     };
-    let Some(first) = input.chunk(true).await? else {
+    let Some(first) = input.chunk(place.is_some()).await? else {
         return Err(vec![Violation::new("", "there are no rows")].into());
+    };
+    let Some(place) = place else {
+        let mut rows = first;
+        while let Some(more) = input.chunk(false).await? {
+            rows.extend(more);
+        }
+        let (batcher, metrics) = (serving.batcher.clone(), Arc::clone(state.metrics()));
+        let whole = move || {
+            let answered = answer_chunk(&*format, &batcher, &bundle, &rows);
+            let bytes = [format.head(), count(&metrics, &bundle, answered).0].concat();
+            Ok(([(header::CONTENT_TYPE, content_type)], bytes).into_response())
+        };
+        return state.door().work_apart(whole).await;
     };
     let (answers, taken) = outlet();
     let pump = Pump {
@@ -196,7 +222,8 @@ impl Pump {
             tokio::select! {
                 Some(answered) = under_way.next(), if !idle => {
                     let answered = answered.map_err(|_| Broken::Input("a panic in bulk work".to_owned()))?;
-                    let bytes = self.count(answered);
+                    let (bytes, rows, bad_rows) = count(&self.metrics, &self.bundle, answered);
+                    (self.total.rows, self.total.bad_rows) = (self.total.rows + rows, self.total.bad_rows + bad_rows);
                     self.answers.send(bytes, input.stall).await?;
                 }
                 chunk = input.chunk(idle), if !input.ended && room => {
@@ -214,24 +241,25 @@ impl Pump {
 
     fn begin(&self, chunk: Vec<u8>) -> tokio::sync::oneshot::Receiver<Answered> {
         let (format, batcher) = (Arc::clone(&self.format), self.batcher.clone());
-        let model = Arc::clone(&self.bundle) as Arc<dyn Predict>;
-        self.pool.run(move || {
-            let answerer =
-                |features: &[Features]| batcher.answer_bulk(&model, features).map_err(|error| error.to_string());
-            format.answer(&chunk, &answerer)
-        })
+        let bundle = Arc::clone(&self.bundle);
+        self.pool.run(move || answer_chunk(&*format, &batcher, &bundle, &chunk))
     }
+}
 
-    fn count(&mut self, answered: Answered) -> Vec<u8> {
-        let Answered { bytes, rows, bad_rows, in_domain, failures } = answered;
-        self.total.rows += rows;
-        self.total.bad_rows += bad_rows;
-        self.metrics.predicted(&self.bundle.manifest().name, rows - bad_rows, in_domain);
-        for cause in failures {
-            tracing::error!(cause, "inference_failed");
-        }
-        bytes
+fn answer_chunk(format: &dyn Bulk, batcher: &Batcher, bundle: &Arc<Bundle>, chunk: &[u8]) -> Answered {
+    let model = Arc::clone(bundle) as Arc<dyn Predict>;
+    let answerer = |features: &[Features]| batcher.answer_bulk(&model, features).map_err(|error| error.to_string());
+    format.answer(chunk, &answerer)
+}
+
+/// Counts and logs what has become of rows: their bytes, how many there are, and how many are bad.
+fn count(metrics: &Metrics, bundle: &Bundle, answered: Answered) -> (Vec<u8>, usize, usize) {
+    let Answered { bytes, rows, bad_rows, in_domain, failures } = answered;
+    metrics.predicted(&bundle.manifest().name, rows - bad_rows, in_domain);
+    for cause in failures {
+        tracing::error!(cause, "inference_failed");
     }
+    (bytes, rows, bad_rows)
 }
 
 /// Where answers wait for their client.

@@ -43,8 +43,7 @@ impl Door {
     /// # Errors
     /// 413 over the limit, 429 where there is no room, 400 where the client broke off.
     pub(super) async fn read(&self, headers: &HeaderMap, body: Body, limit: usize) -> Result<Admitted, ApiError> {
-        let announced = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-        let announced: usize = announced.unwrap_or_default();
+        let announced = announced(headers).unwrap_or_default();
         if announced > limit {
             return Err(ApiError::BodyTooLarge(limit));
         }
@@ -78,13 +77,23 @@ impl Door {
         bytes: usize,
         work: impl FnOnce() -> Result<T, ApiError> + Send + 'static,
     ) -> Result<T, ApiError> {
-        if bytes <= LARGE_BYTES {
-            return work();
-        }
+        if bytes <= LARGE_BYTES { work() } else { self.work_apart(work).await }
+    }
+
+    /// Works on a thread for blocking work.
+    pub(super) async fn work_apart<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, ApiError> + Send + 'static,
+    ) -> Result<T, ApiError> {
         let _turn = self.threads.acquire().await;
         let joined = tokio::task::spawn_blocking(work).await;
         joined.unwrap_or_else(|error| Err(ApiError::InferenceFailed(error.to_string())))
     }
+}
+
+/// The length of a body, where its client says it.
+pub(super) fn announced(headers: &HeaderMap) -> Option<usize> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 fn refuse(mut rest: BodyDataStream, limit: usize) -> ApiError {
