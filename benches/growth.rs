@@ -39,7 +39,8 @@ const PARTS: [&str; 6] = ["read", "parse", "featurize", "queue", "pass", "render
 fn main() {
     let seconds = load::option("--seconds", 1.0);
     // Ten thousand certificates in JSON are more than the limit of a server that is not told otherwise.
-    let server = Server::start(&[&QUIET[..], &["--json-body-bytes", "10000000"]].concat());
+    let server =
+        Server::start(&[&QUIET[..], &["--json-body-bytes", "10000000", "--waiting-bytes", "10000000"]].concat());
     let mut memories = vec![("idle".to_owned(), server.memory())];
     load::runtime().block_on(requests(&server, seconds, &mut memories));
     connections(&server, seconds, &mut memories);

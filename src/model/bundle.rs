@@ -41,6 +41,9 @@ pub enum BundleError {
     NotFinite,
 }
 
+/// Samples that a CPU passes at once: with more, what is between two layers would not stay in its cache.
+const CACHED_SAMPLES: usize = 256;
+
 /// What a model says of one sample.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Predicted {
@@ -112,7 +115,16 @@ impl Bundle {
             let finite = values.iter().all(|value| value.is_finite());
             finite.then_some(Predicted { values, novelty: verdict.novelty, disagreement }).ok_or(BundleError::NotFinite)
         };
-        self.verdicts(samples)?.into_iter().map(predicted).collect()
+        let at_once = match self.device.is_cpu() && !self.manifest.batch_dependent() {
+            true => CACHED_SAMPLES,
+            false => samples.len(),
+        };
+        let mut answers = Vec::with_capacity(samples.len());
+        for samples in samples.chunks(at_once) {
+            let verdicts = self.verdicts(samples)?.into_iter();
+            answers.extend(verdicts.map(predicted).collect::<Result<Vec<_>, _>>()?);
+        }
+        Ok(answers)
     }
 
     /// What the committee says of samples, and each of its families, before units and calibration.
