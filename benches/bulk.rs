@@ -30,11 +30,12 @@ use mcvn::registry::{active_bundles, load_bundle};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-const ROUNDS: usize = 3;
+const ROUNDS: usize = 5;
 const BATCHES: [usize; 5] = [32, 64, 128, 256, 1024];
-/// Rows of a file for `mcvn predict`, and different alloys for bare passes.
+/// Rows of a file for `mcvn predict`.
 const FILE_ROWS: usize = 200_000;
-const DIFFERENT: usize = 20_000;
+/// Different alloys for bare passes: enough for trees, few enough to stay in the cache as what is just featurized does.
+const DIFFERENT: usize = 1_000;
 /// Single requests a second beside a table.
 const SINGLE_RATE: f64 = 300.0;
 

@@ -70,7 +70,7 @@ def find(pattern, text, what):
 def summary():
     serve, bulk, overload = kept("serve"), kept("bulk"), kept("overload")
     one = find(r"1 connections: ([\d.]+) × the echo's rate, ([\d.]+) × its p50, ([\d.]+) × its p99", serve, "ratio")
-    many = find(r"64 connections: ([\d.]+) × the echo's rate, ([\d.]+) × its p50, ([\d.]+) × its p99; (\d+) × the peer", serve, "ratio")
+    many = find(r"64 connections: ([\d.]+) × the echo's rate, ([\d.]+) × its p50, ([\d.]+) × its p99; (\d+) × the plain peer.*?; (\d+) × the traced peer", serve, "ratio")
     rate = find(r"\| 64 \| /predict/steel \| (\d+)", serve, "rate")
     p50 = find(r"\| 1 \| /predict/steel \| \S+ \| (\S+)", serve, "p50")
     rows = find(r"\n(\S+) s, (\d+) rows/s", bulk, "rows")
@@ -85,7 +85,8 @@ def summary():
         f"On {(KEPT / 'serve.machine').read_text()}, shared with the load generator; figures drift by a fifth, ratios are of one run:",
         "",
         f"- `POST /predict/steel`, 64 connections: {int(rate[1]):,} requests/s, {many[1]} × a route of the same server that only reads "
-        f"and writes the same JSON, p99 {many[3]} × its; {many[4]} × FastAPI with PyTorch (`benches/peer`). One connection: p50 {p50[1]} µs, "
+        f"and writes the same JSON, p99 {many[3]} × its; {many[4]} × FastAPI with "
+        f"PyTorch's modules (`benches/peer`), {many[5]} × the same with them traced and frozen. One connection: p50 {p50[1]} µs, "
         f"{one[2]} × the JSON route's.",
         f"- A table of {int(count[1]):,} rows: {float(rows[1]):.0f} s, {int(rows[2]):,} rows/s, peak memory {peak[1]} MB; single requests "
         f"meanwhile have {p99[1]} × the p99 of an idle server. `mcvn predict` reaches "

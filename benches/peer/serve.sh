@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Starts the peer on 127.0.0.1: serve.sh PORT [WORKERS]. The first start installs its packages into out/peer.
+# PEER_NETWORK=plain leaves the network as PyTorch modules; else it is traced and frozen.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 port=${1:?usage: serve.sh PORT [WORKERS]}
