@@ -223,7 +223,7 @@ fn judge(seen: &Seen, log: &str) -> Vec<String> {
 }
 
 fn print(seen: &Seen, seconds: f64) {
-    let names = ["tenth", "answers/s", "p50, ms", "p99, ms", "memory, MB", "withheld", "others, %"];
+    let names = ["tenth", "answers/s", "p50, ms", "p99, ms", "least memory, MB", "withheld", "others, %"];
     println!("\n{}", head(&names));
     for (index, tenth) in seen.tenths.iter().enumerate() {
         let figures = [

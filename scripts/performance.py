@@ -105,9 +105,15 @@ def summary():
             f"{float(theirs[1]) / 1000:.1f} ms, {ratio:,.0f} × that."
         )
     soak = kept("soak")
-    answers = re.search(r"([\d,]+) answers", soak)
-    if answers:
-        lines.append(f"- Ten minutes at 80 % of capacity: {answers[0]} checked, see there for memory and p99.")
+    answers = re.search(r"^(\d+) answers as expected", soak, re.M)
+    tenths = re.findall(r"^\| \d+ \| \d+ \| \S+ \| (\S+) \| (\S+) \|", soak, re.M)
+    if answers and tenths:
+        p99s, memories = (sorted(map(float, column)) for column in zip(*tenths))
+        lines.append(
+            f"- Ten minutes at 80 % of capacity, routes, tables and bad inputs mixed: {int(answers[1]):,} answers, every one as "
+            f"expected; in each tenth of the time p99 {p99s[0]:.0f} to {p99s[-1]:.0f} ms and memory from {memories[0]:.0f} to "
+            f"{memories[-1]:.0f} MB at the least."
+        )
     lines += ["", "[docs/performance.md](docs/performance.md) has the tables; `scripts/performance.py` makes both."]
     return "\n".join(lines)
 
