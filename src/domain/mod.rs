@@ -3,6 +3,7 @@
 //! The bottom of the crate. It is its own so that every check of a user's input stands in one place and
 //! can be read without knowing tensors, sockets or files; it knows std, serde and thiserror alone.
 
+mod checks;
 mod composition;
 mod element;
 mod formula;
@@ -16,7 +17,9 @@ pub use composition::{Composition, CompositionError, PERCENT_LIMIT};
 pub use element::{Element, ElementError};
 pub use formula::{FormulaError, parse_formula};
 pub use raw::{RawComposition, RawSample, RawValue, Violation};
-pub use sample::{ProcessValue, Sample};
-pub use schema::{CompositionSchema, ElementRange, Outputs, Parameter, ParameterKind, Schema, Target, most_probable};
+pub use sample::Sample;
+pub use schema::{
+    CompositionSchema, ElementRange, Outputs, Parameter, ParameterKind, ProcessValue, Schema, Target, most_probable,
+};
 pub use table::TableLayout;
 pub use units::{ABSOLUTE_ZERO_CELSIUS, Basis};

@@ -93,6 +93,15 @@ pub enum ParameterKind {
     },
 }
 
+/// The value of one process parameter.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum ProcessValue {
+    /// A number in the unit of the parameter.
+    Number(f64),
+    /// Index of a level.
+    Level(usize),
+}
+
 impl Parameter {
     /// Whether a sample must give it.
     pub fn required(&self) -> bool {

@@ -4,6 +4,7 @@
 //! turns bytes into samples and numbers into bytes; who asks, over what, and who computes, is not its business.
 
 mod cells;
+mod entries;
 mod lines;
 pub(crate) mod reply;
 pub(crate) mod request;

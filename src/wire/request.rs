@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue as RawJson;
 
+use super::entries::Entries;
 use crate::domain::{Basis, RawComposition, RawSample, RawValue, Violation};
 
 /// A text that is not JSON at all.
@@ -370,45 +371,6 @@ fn number(value: &RawJson) -> Option<f64> {
 
 fn is_null(value: &RawJson) -> bool {
     value.get() == "null"
-}
-
-/// The entries of a JSON object in the order of the text, repeated keys kept: a map would hide them.
-#[derive(Debug)]
-struct Entries<'a, T>(Vec<(Cow<'a, str>, T)>);
-
-/// The name of an entry, borrowed from the text where no escape forbids it.
-#[derive(Deserialize)]
-struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
-
-impl<'de, T: Deserialize<'de>> Entries<'de, T> {
-    fn read<A: MapAccess<'de>>(mut map: A) -> Result<Self, A::Error> {
-        // As many as most samples have.
-        let mut entries = Vec::with_capacity(12);
-        while let Some(Name(name)) = map.next_key()? {
-            entries.push((name, map.next_value()?));
-        }
-        Ok(Self(entries))
-    }
-}
-
-impl<'de: 'a, 'a, T: Deserialize<'de>> Deserialize<'de> for Entries<'a, T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct EntriesVisitor<T>(std::marker::PhantomData<T>);
-
-        impl<'de, T: Deserialize<'de>> Visitor<'de> for EntriesVisitor<T> {
-            type Value = Entries<'de, T>;
-
-            fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Entries<'de, T>, A::Error> {
-                Entries::read(map)
-            }
-        }
-
-        deserializer.deserialize_map(EntriesVisitor(std::marker::PhantomData))
-    }
 }
 
 /// Adds what was found wrong with a sample to what was wrong with its shape, the first `shape` complaints: a field that

@@ -1,0 +1,222 @@
+//! What is wrong with a raw sample, and what is odd about it.
+//!
+//! Its own because nothing is stopped by the first complaint: whoever checks a field adds to the same lists, and goes on.
+
+use std::borrow::Cow;
+
+use super::raw::{RawComposition, RawSample, RawValue, Violation};
+use super::{
+    Basis, Composition, CompositionError, Element, ElementRange, PERCENT_LIMIT, Parameter, ParameterKind, ProcessValue,
+    Schema, parse_formula,
+};
+
+/// The lists.
+#[derive(Default)]
+pub(super) struct Checks {
+    pub(super) violations: Vec<Violation>,
+    pub(super) assumed: Vec<(String, RawValue)>,
+    pub(super) warnings: Vec<String>,
+    pub(super) out_of_domain: Vec<String>,
+}
+
+impl Checks {
+    fn complain(&mut self, pointer: String, detail: impl Into<String>) {
+        self.violations.push(Violation::new(pointer, detail));
+    }
+
+    pub(super) fn composition(&mut self, raw: &RawSample, schema: &Schema, base: &str) -> Option<Composition> {
+        let pointer = || format!("{base}/composition");
+        let basis = schema.composition.basis;
+        let written = match &raw.composition {
+            None => {
+                self.complain(pointer(), "required: a map of element symbols to amounts, or a formula");
+                return None;
+            }
+            Some(RawComposition::Formula(text)) => {
+                if raw.basis == Some(Basis::WeightPercent) {
+                    self.complain(format!("{base}/basis"), "a formula is always in atomic parts");
+                }
+                // A formula states the whole material: there is no balance to fill in.
+                match parse_formula(text) {
+                    Ok(formula) => return Some(formula.to_basis(basis).scaled_to(100.0)),
+                    Err(error) => {
+                        self.complain(pointer(), error.to_string());
+                        return None;
+                    }
+                }
+            }
+            Some(RawComposition::Amounts(amounts)) => {
+                self.amounts(amounts, raw.basis.unwrap_or(basis), schema.composition.balance, &pointer)?
+            }
+        };
+        Some(written.to_basis(basis).scaled_to(100.0))
+    }
+
+    /// Percent amounts by symbol, with the balance filled in.
+    fn amounts(
+        &mut self,
+        amounts: &[(Cow<str>, f64)],
+        basis: Basis,
+        balance: Option<Element>,
+        pointer: &dyn Fn() -> String,
+    ) -> Option<Composition> {
+        let before = self.violations.len();
+        let mut known = Vec::with_capacity(amounts.len());
+        for (symbol, amount) in amounts {
+            let field = || Violation::child(&pointer(), symbol);
+            match symbol.parse::<Element>() {
+                Err(error) => self.complain(field(), error.to_string()),
+                Ok(_) if !amount.is_finite() => self.complain(field(), "the amount must be a finite number"),
+                Ok(_) if *amount < 0.0 => self.complain(field(), format!("the amount is negative ({amount})")),
+                Ok(_) if *amount > 100.0 => {
+                    self.complain(field(), format!("the amount is over 100 {} ({amount})", basis.unit()));
+                }
+                Ok(element) => known.push((element, *amount)),
+            }
+        }
+        if self.violations.len() > before {
+            return None;
+        }
+        let composition = match Composition::new(basis, known) {
+            Ok(composition) => composition,
+            Err(CompositionError::Twice(element)) => {
+                self.complain(Violation::child(&pointer(), element.symbol()), "the element is named twice");
+                return None;
+            }
+            Err(error) => {
+                self.complain(pointer(), error.to_string());
+                return None;
+            }
+        };
+        let total = composition.total();
+        if total > PERCENT_LIMIT {
+            let detail = format!("the amounts sum to {total:.2} {}, more than {PERCENT_LIMIT}", basis.unit());
+            self.complain(pointer(), detail);
+            return None;
+        }
+        let filled = match balance {
+            Some(element) => composition.with_balance(element),
+            None => composition,
+        };
+        let total = filled.total();
+        if (total - 100.0).abs() > PERCENT_LIMIT - 100.0 {
+            self.warnings.push(format!("the amounts sum to {total:.2} {} and were scaled to 100", basis.unit()));
+        }
+        Some(filled)
+    }
+
+    pub(super) fn processing(&mut self, raw: &RawSample, schema: &Schema, base: &str) -> Vec<ProcessValue> {
+        let field = |name: &str| Violation::child(&format!("{base}/processing"), name);
+        for (at, (name, _)) in raw.processing.iter().enumerate() {
+            if !schema.processing.iter().any(|parameter| parameter.name == *name) {
+                let known: Vec<&str> = schema.processing.iter().map(|parameter| parameter.name.as_str()).collect();
+                let detail = match known.is_empty() {
+                    true => "this model takes no process parameters".to_owned(),
+                    false => format!("not a parameter of this model; it takes {}", known.join(", ")),
+                };
+                self.complain(field(name), detail);
+            } else if raw.processing[..at].iter().any(|(earlier, _)| earlier == name) {
+                self.complain(field(name), "the parameter is given twice");
+            }
+        }
+        let mut values = Vec::with_capacity(schema.processing.len());
+        for parameter in &schema.processing {
+            let given = raw.processing.iter().find(|(name, _)| *name == parameter.name).map(|(_, value)| value);
+            values.extend(self.parameter(parameter, given, || field(&parameter.name)));
+        }
+        values
+    }
+
+    fn parameter(
+        &mut self,
+        parameter: &Parameter,
+        given: Option<&RawValue>,
+        field: impl Fn() -> String,
+    ) -> Option<ProcessValue> {
+        match (&parameter.kind, given) {
+            (ParameterKind::Numeric { default: Some(value), .. }, None) => {
+                self.assumed.push((parameter.name.clone(), RawValue::Number(*value)));
+                Some(ProcessValue::Number(*value))
+            }
+            (ParameterKind::Categorical { default: Some(level), levels }, None) => {
+                self.assumed.push((parameter.name.clone(), RawValue::Text(level.clone())));
+                levels.iter().position(|known| known == level).map(ProcessValue::Level)
+            }
+            (ParameterKind::Numeric { .. }, None) => {
+                let unit = if parameter.unit.is_empty() { String::new() } else { format!(" in {}", parameter.unit) };
+                self.complain(field(), format!("required: a number{unit}"));
+                None
+            }
+            (ParameterKind::Categorical { levels, .. }, None) => {
+                self.complain(field(), format!("required: one of {}", levels.join(", ")));
+                None
+            }
+            (ParameterKind::Numeric { min, max, physical_min, physical_max, .. }, Some(RawValue::Number(value))) => {
+                let (value, unit) = (*value, &parameter.unit);
+                if !value.is_finite() {
+                    self.complain(field(), "must be a finite number");
+                } else if let Some(limit) = physical_min.filter(|limit| value < *limit) {
+                    self.complain(
+                        field(),
+                        with_unit(format!("{value} is not physical: the least possible is {limit}"), unit),
+                    );
+                } else if let Some(limit) = physical_max.filter(|limit| value > *limit) {
+                    self.complain(
+                        field(),
+                        with_unit(format!("{value} is not physical: the most possible is {limit}"), unit),
+                    );
+                } else {
+                    if value < *min || value > *max {
+                        let reason = format!("{} {value} is outside the training range {min}–{max}", parameter.name);
+                        self.out_of_domain.push(with_unit(reason, unit));
+                    }
+                    return Some(ProcessValue::Number(value));
+                }
+                None
+            }
+            (ParameterKind::Categorical { levels, .. }, Some(RawValue::Text(text))) => {
+                let level = levels.iter().position(|known| known == text);
+                if level.is_none() {
+                    self.complain(field(), format!("\"{}\" is not one of {}", shortened(text), levels.join(", ")));
+                }
+                level.map(ProcessValue::Level)
+            }
+            (ParameterKind::Numeric { .. }, Some(RawValue::Text(_))) => {
+                self.complain(field(), "must be a number");
+                None
+            }
+            (ParameterKind::Categorical { levels, .. }, Some(RawValue::Number(_))) => {
+                self.complain(field(), format!("must be one of {}", levels.join(", ")));
+                None
+            }
+        }
+    }
+
+    /// Elements never seen in training, and amounts outside what was seen.
+    pub(super) fn element_ranges(&mut self, composition: &Composition, schema: &Schema) {
+        let unit = schema.composition.basis.unit();
+        for (element, amount) in composition.amounts() {
+            if !schema.composition.elements.iter().any(|range| range.element == *element) {
+                self.out_of_domain.push(format!("{element} ({amount:.4} {unit}) was never seen in training"));
+            }
+        }
+        for ElementRange { element, min, max } in &schema.composition.elements {
+            let amount = composition.amount(*element);
+            // Normalising to 100 moves the last bits; they are no reason to call a training row foreign.
+            let slack = 1e-9 * max.max(1.0);
+            if amount < min - slack || amount > max + slack {
+                let reason = format!("{element} {amount:.4} {unit} is outside the training range {min:.4}–{max:.4}");
+                self.out_of_domain.push(reason);
+            }
+        }
+    }
+}
+
+fn with_unit(text: String, unit: &str) -> String {
+    if unit.is_empty() { text } else { format!("{text} {unit}") }
+}
+
+/// A user's text as far as an error message should repeat it.
+fn shortened(text: &str) -> String {
+    text.chars().take(40).collect()
+}
