@@ -106,7 +106,7 @@ pub struct ServeFlags {
     /// Largest JSON body, in bytes [default: 2000000].
     #[arg(long, env = "MCVN_JSON_BODY_BYTES")]
     json_body_bytes: Option<usize>,
-    /// Bytes of JSON requests that may wait or be under way, all together; more are refused [default: 4000000].
+    /// Bytes of JSON requests and short tables that may wait or be under way, all together; more are refused [default: 4000000].
     #[arg(long, env = "MCVN_WAITING_BYTES")]
     waiting_bytes: Option<usize>,
     /// Most samples in one JSON request; tables and lines may be of any length [default: 10000].

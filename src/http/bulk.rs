@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::body::{Body, BodyDataStream, Bytes};
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt;
 use futures_util::stream::{FuturesOrdered, unfold};
@@ -28,7 +28,7 @@ use crate::bulk::Pool;
 use crate::domain::Violation;
 use crate::featurize::Features;
 use crate::metrics::Metrics;
-use crate::model::Bundle;
+use crate::model::{Bundle, Confidence};
 use crate::serving::Serving;
 use crate::wire::{Answered, Bulk, Columns, LONGEST_ROW_BYTES, Lines, Rows, Table};
 
@@ -58,57 +58,92 @@ pub(super) async fn answer(
     if !complaints.is_empty() {
         return Err(complaints.into());
     }
-    let short = announced(headers).is_some_and(|length| length <= SHORT_BYTES);
-    let place = if short { None } else { Some(state.bulk().enter().ok_or(ApiError::Overloaded)?) };
-    let (body, _admitted) = if short {
-        let mut admitted = state.door().read(headers, body, SHORT_BYTES).await?;
-        (Body::from(std::mem::take(&mut admitted.bytes)), Some(admitted))
-    } else {
-        (body, None)
-    };
-    let rows = Rows::new(kind == BodyKind::Csv);
-    let mut input = Input { stream: body.into_data_stream(), rows, ended: false, stall: state.http().deadline() };
-    let (format, content_type): (Arc<dyn Bulk>, _) = match kind {
-        BodyKind::Csv => {
-            let header = input.first_row().await?.unwrap_or_default();
-            let table = Table::new(&header, Arc::clone(&bundle), confidence, Columns::Id)?;
-            (Arc::new(table), "text/csv; charset=utf-8")
+    let bulk = Request { state, serving, bundle, kind, confidence };
+    match announced(headers) {
+        // There may be less room at the door: what never fits through it is streamed.
+        Some(length) if length <= SHORT_BYTES.min(state.http().waiting_bytes) => bulk.answer_whole(headers, body).await,
+        _ => bulk.answer_streamed(body).await,
+    }
+}
+
+/// A request that has chosen its model.
+struct Request<'a> {
+    state: &'a State,
+    serving: &'a Serving,
+    bundle: Arc<Bundle>,
+    kind: BodyKind,
+    confidence: Confidence,
+}
+
+impl Request<'_> {
+    async fn answer_whole(self, headers: &HeaderMap, body: Body) -> Result<Response, ApiError> {
+        // Room is kept until the answer is there.
+        let mut admitted = self.state.door().read(headers, body, SHORT_BYTES).await?;
+        let mut input = self.input(std::mem::take(&mut admitted.bytes).into());
+        let format = self.format(&mut input).await?;
+        let mut rows = Vec::new();
+        while let Some(chunk) = input.chunk(false).await? {
+            rows.extend(chunk);
         }
-        BodyKind::Json | BodyKind::Ndjson => {
-            (Arc::new(Lines::new(Arc::clone(&bundle), confidence)), "application/x-ndjson")
+        if rows.is_empty() {
+            return Err(no_rows());
         }
-    };
-    let Some(first) = input.chunk(place.is_some()).await? else {
-        return Err(vec![Violation::new("", "there are no rows")].into());
-    };
-    let Some(place) = place else {
-        let mut rows = first;
-        while let Some(more) = input.chunk(false).await? {
-            rows.extend(more);
-        }
-        let (batcher, metrics) = (serving.batcher.clone(), Arc::clone(state.metrics()));
-        let whole = move || {
-            let answered = answer_chunk(&*format, &batcher, &bundle, &rows);
-            let bytes = [format.head(), count(&metrics, &bundle, answered).0].concat();
-            Ok(([(header::CONTENT_TYPE, content_type)], bytes).into_response())
+        let mut bytes = format.head();
+        let (batcher, bundle) = (self.serving.batcher.clone(), Arc::clone(&self.bundle));
+        let work = move || Ok(answer_rows(&*format, &batcher, &bundle, &rows));
+        let answered = self.state.door().work_apart(work).await?;
+        bytes.extend(count(self.state.metrics(), &self.bundle, answered).bytes);
+        Ok(self.respond(bytes.into()))
+    }
+
+    async fn answer_streamed(self, body: Body) -> Result<Response, ApiError> {
+        let place = self.state.bulk().enter().ok_or(ApiError::Overloaded)?;
+        let mut input = self.input(body);
+        let format = self.format(&mut input).await?;
+        let first = input.chunk(true).await?.ok_or_else(no_rows)?;
+        let (answers, taken) = outlet();
+        let pump = Pump {
+            format,
+            bundle: Arc::clone(&self.bundle),
+            batcher: self.serving.batcher.clone(),
+            pool: self.state.bulk().clone(),
+            metrics: Arc::clone(self.state.metrics()),
+            answers,
+            total: Total { start: Instant::now(), rows: 0, bad_rows: 0 },
+            _place: place,
         };
-        return state.door().work_apart(whole).await;
-    };
-    let (answers, taken) = outlet();
-    let pump = Pump {
-        format,
-        bundle,
-        batcher: serving.batcher.clone(),
-        pool: state.bulk().clone(),
-        metrics: Arc::clone(state.metrics()),
-        answers,
-        total: Total { start: Instant::now(), rows: 0, bad_rows: 0 },
-        _place: place,
-    };
-    tokio::spawn(pump.run(input, first).in_current_span());
-    let mut response = Body::from_stream(taken).into_response();
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
-    Ok(response)
+        tokio::spawn(pump.run(input, first).in_current_span());
+        Ok(self.respond(Body::from_stream(taken)))
+    }
+
+    fn input(&self, body: Body) -> Input {
+        let rows = Rows::new(self.kind == BodyKind::Csv);
+        Input { stream: body.into_data_stream(), rows, ended: false, stall: self.state.http().deadline() }
+    }
+
+    /// How rows are read and answered; a table's header row says which columns it has.
+    async fn format(&self, input: &mut Input) -> Result<Arc<dyn Bulk>, ApiError> {
+        let bundle = Arc::clone(&self.bundle);
+        Ok(match self.kind {
+            BodyKind::Csv => {
+                let header = input.first_row().await?.unwrap_or_default();
+                Arc::new(Table::new(&header, bundle, self.confidence, Columns::Id)?)
+            }
+            BodyKind::Json | BodyKind::Ndjson => Arc::new(Lines::new(bundle, self.confidence)),
+        })
+    }
+
+    fn respond(&self, body: Body) -> Response {
+        let content_type = match self.kind {
+            BodyKind::Csv => "text/csv; charset=utf-8",
+            BodyKind::Json | BodyKind::Ndjson => "application/x-ndjson",
+        };
+        ([(header::CONTENT_TYPE, content_type)], body).into_response()
+    }
+}
+
+fn no_rows() -> ApiError {
+    vec![Violation::new("", "there are no rows")].into()
 }
 
 /// The bytes of a request, as whole rows.
@@ -222,9 +257,10 @@ impl Pump {
             tokio::select! {
                 Some(answered) = under_way.next(), if !idle => {
                     let answered = answered.map_err(|_| Broken::Input("a panic in bulk work".to_owned()))?;
-                    let (bytes, rows, bad_rows) = count(&self.metrics, &self.bundle, answered);
-                    (self.total.rows, self.total.bad_rows) = (self.total.rows + rows, self.total.bad_rows + bad_rows);
-                    self.answers.send(bytes, input.stall).await?;
+                    let answered = count(&self.metrics, &self.bundle, answered);
+                    self.total.rows += answered.rows;
+                    self.total.bad_rows += answered.bad_rows;
+                    self.answers.send(answered.bytes, input.stall).await?;
                 }
                 chunk = input.chunk(idle), if !input.ended && room => {
                     let chunk = chunk.map_err(|error| Broken::Input(error.detail()))?;
@@ -242,24 +278,23 @@ impl Pump {
     fn begin(&self, chunk: Vec<u8>) -> tokio::sync::oneshot::Receiver<Answered> {
         let (format, batcher) = (Arc::clone(&self.format), self.batcher.clone());
         let bundle = Arc::clone(&self.bundle);
-        self.pool.run(move || answer_chunk(&*format, &batcher, &bundle, &chunk))
+        self.pool.run(move || answer_rows(&*format, &batcher, &bundle, &chunk))
     }
 }
 
-fn answer_chunk(format: &dyn Bulk, batcher: &Batcher, bundle: &Arc<Bundle>, chunk: &[u8]) -> Answered {
+fn answer_rows(format: &dyn Bulk, batcher: &Batcher, bundle: &Arc<Bundle>, rows: &[u8]) -> Answered {
     let model = Arc::clone(bundle) as Arc<dyn Predict>;
     let answerer = |features: &[Features]| batcher.answer_bulk(&model, features).map_err(|error| error.to_string());
-    format.answer(chunk, &answerer)
+    format.answer(rows, &answerer)
 }
 
-/// Counts and logs what has become of rows: their bytes, how many there are, and how many are bad.
-fn count(metrics: &Metrics, bundle: &Bundle, answered: Answered) -> (Vec<u8>, usize, usize) {
-    let Answered { bytes, rows, bad_rows, in_domain, failures } = answered;
-    metrics.predicted(&bundle.manifest().name, rows - bad_rows, in_domain);
-    for cause in failures {
+/// Counts and logs what has become of rows.
+fn count(metrics: &Metrics, bundle: &Bundle, mut answered: Answered) -> Answered {
+    metrics.predicted(&bundle.manifest().name, answered.rows - answered.bad_rows, answered.in_domain);
+    for cause in answered.failures.drain(..) {
         tracing::error!(cause, "inference_failed");
     }
-    (bytes, rows, bad_rows)
+    answered
 }
 
 /// Where answers wait for their client.

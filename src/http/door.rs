@@ -1,4 +1,4 @@
-//! What may come in at the same time: bytes of JSON requests, and threads that work on large ones.
+//! What may come in at the same time: bytes of JSON requests and short tables, and threads that work on large ones.
 //!
 //! Its own because an overloaded server must refuse before it has worked: reading a request, checking it and making
 //! numbers of it costs more than passing it through a model. So room is taken for the bytes of a request as they come,
@@ -19,7 +19,7 @@ const LARGE_BYTES: usize = 32 * 1024;
 /// For so long the rest of a refused request is read and forgotten: a client that still sends would not see the refusal.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// The door that JSON requests come through.
+/// The door that requests come through that are read whole.
 pub(super) struct Door {
     room: Arc<Semaphore>,
     threads: Semaphore,

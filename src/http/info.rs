@@ -63,7 +63,7 @@ struct Limits {
     /// Most samples in one JSON request; tables and lines may be of any length.
     max_samples: usize,
     json_body_bytes: usize,
-    /// Bytes of JSON requests that may wait or be under way.
+    /// Bytes of JSON requests and short tables that may wait or be under way.
     waiting_bytes: usize,
     /// Tables and lines that are answered at the same time.
     bulk_streams: usize,

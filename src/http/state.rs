@@ -27,7 +27,7 @@ pub struct HttpConfig {
     pub max_samples: usize,
     /// Longest time for one answer.
     pub deadline_seconds: f64,
-    /// Bytes of JSON requests that may wait or be under way, all together; more are refused.
+    /// Bytes of JSON requests and short tables that may wait or be under way, all together; more are refused.
     pub waiting_bytes: usize,
     /// Most open connections of a listener; more wait in the system's queue.
     pub connections: usize,

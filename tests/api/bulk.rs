@@ -205,6 +205,17 @@ async fn a_file_a_stream_and_any_number_of_threads_give_the_same_rows() {
 }
 
 #[tokio::test]
+async fn a_table_for_which_there_is_never_room_is_streamed() {
+    let mut config = config();
+    (config.http.json_body_bytes, config.http.waiting_bytes) = (2_000, 2_000);
+    let server = Server::start_with(config).await;
+    let table = format!("formula\n{}", "Fe80B20\n".repeat(1_000));
+    let response = server.post_raw("/classify/glass", "text/csv", table).await;
+    assert_eq!(response.status(), 200);
+    assert_eq!(response.text().await.unwrap().lines().count(), 1_001);
+}
+
+#[tokio::test]
 async fn requests_without_room_are_refused_before_they_are_read() {
     let mut config = config();
     (config.http.json_body_bytes, config.http.waiting_bytes) = (2_000, 2_000);
