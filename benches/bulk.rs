@@ -21,10 +21,11 @@ use candle_core::Device;
 use load::figures::{head, median, quantile, row, short};
 use load::samples::{glass_table, steel, steel_table, tensile_table};
 use load::server::{QUIET, Server};
-use mcvn::domain::{Sample, TableLayout};
+use mcvn::domain::Sample;
 use mcvn::featurize::{Features, featurize};
 use mcvn::model::Bundle;
 use mcvn::registry::{active_bundles, load_bundle};
+use mcvn::tables::{Limits, Mapping, ReadOptions, Row, TableLayout, Tally, read_table};
 
 /// As in the program: another allocator is another program.
 #[global_allocator]
@@ -79,13 +80,13 @@ fn beside_bare_passes(folder: &Path) {
 
 fn features(bundle: &Bundle, table: &str) -> Vec<Features> {
     let manifest = bundle.manifest();
-    let mut reader = csv::Reader::from_reader(table.as_bytes());
-    let layout = TableLayout::new(reader.headers().unwrap(), &manifest.schema).unwrap();
-    let features = |record: Result<csv::StringRecord, csv::Error>| {
-        let raw = layout.sample(&record.unwrap()).unwrap();
+    let (head, rows) = read_table(table.as_bytes(), &ReadOptions::default(), Limits::default()).unwrap();
+    let layout = TableLayout::new(&head, &manifest.schema, &Mapping::default(), &[]).unwrap();
+    let features = |row: Row| {
+        let raw = layout.sample(&row, &mut Tally::default()).unwrap();
         featurize(&Sample::parse(&raw, &manifest.schema, "").unwrap(), &manifest.schema, &manifest.features)
     };
-    reader.records().map(features).collect()
+    head.rows(&rows).map(features).collect()
 }
 
 /// Samples a second of bare passes, on threads that begin in different places.

@@ -42,7 +42,7 @@ pub enum AppError {
 /// is configured, stands beside the rest, or on the listener of its own.
 ///
 /// # Errors
-/// [`AppError`]; nothing is served by a server whose models do not all answer.
+/// [`AppError`]; where not one model answers, nothing is served.
 pub async fn run(
     config: &Config,
     listener: TcpListener,

@@ -9,6 +9,7 @@
 //! | 0 | [`domain`] | what a lab talks about: elements, compositions, samples, schemas |
 //! | 0 | [`metrics`] | what operators count and measure, with names, units and bounded labels |
 //! | 1 | [`featurize`] | from a sample to numbers: descriptors, image, feature row, scaling |
+//! | 1 | [`tables`] | tables as labs have them: encodings, separators, workbooks, headers, cells |
 //! | 2 | [`model`] | the network, its parameters, and the bundle that carries them |
 //! | 3 | [`train`], [`registry`], [`keys`], [`store`] | from data to a bundle; bundles, keys and records on storage |
 //! | 3 | [`wire`] | what clients write and read: JSON, tables, lines |
@@ -44,6 +45,7 @@ pub mod model;
 pub mod registry;
 pub mod serving;
 pub mod store;
+pub mod tables;
 pub mod telemetry;
 pub mod train;
 pub mod wire;

@@ -22,13 +22,15 @@ const ADDED: [&str; 2] = ["instance", "job"];
 /// Labels by the names of the series that carry them.
 type Exposition = BTreeMap<String, BTreeSet<String>>;
 
-/// What a server exports after answers and refusals of the usual kinds, with administration on.
+/// What a server exports after answers and refusals of the usual kinds, with administration on, and with a model that
+/// cannot be loaded.
 async fn exposition() -> Exposition {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
     mcvn::keys::create(&at("keys.toml"), "lab", &[Scope::Read]).unwrap();
     let mut config = Config { models_dirs: vec!["models".into(), at("models")], ..Config::default() };
-    std::fs::create_dir(at("models")).unwrap();
+    std::fs::create_dir_all(at("models/torn")).unwrap();
+    std::fs::write(at("models/torn/active"), "v1\n").unwrap();
     config.device = DeviceChoice::Cpu;
     config.admin.keys_file = Some(at("keys.toml"));
     config.jobs.state_dir = at("state");

@@ -82,8 +82,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
     } else {
         vec![(recipe.name.as_str(), recipe.clone())]
     };
-    let steps: usize = runs.iter().map(|(_, recipe)| recipe.steps() * splits.len()).sum();
+    let steps: usize = runs.iter().map(|(_, recipe)| recipe.steps(data.target_sets()) * splits.len()).sum();
     let reporter = Reporter::new(arguments.fit.progress, steps)?;
+    reporter.summary(&data.summary);
     reporter.phase("splits", steps);
     let cancelled = cancel_flag()?;
     let mut entries = Vec::new();

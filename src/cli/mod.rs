@@ -4,6 +4,7 @@
 //! library.
 
 mod admin_key;
+mod check;
 mod child;
 mod evaluate;
 mod featurize;
@@ -12,10 +13,12 @@ mod models;
 mod openapi;
 mod predict;
 mod progress;
+mod recipe;
 mod report;
 mod sanity;
 mod selftest;
 mod serve;
+mod table_flags;
 mod train;
 
 use std::path::{Path, PathBuf};
@@ -25,6 +28,7 @@ use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 
 use crate::app::AppError;
+use crate::domain::Violation;
 use crate::model::DeviceChoice;
 
 /// Alloy property prediction over HTTP.
@@ -39,11 +43,15 @@ struct Arguments {
 enum Command {
     /// Serve predictions over HTTP (what happens without a subcommand).
     Serve(Box<serve::Arguments>),
-    /// Train a bundle from a recipe and a CSV file.
+    /// Train a bundle from a recipe and a table.
     Train(train::Arguments),
-    /// Measure a recipe over splits of a CSV file.
+    /// Say what is understood of a table with a recipe, before anything is trained on it.
+    Check(check::Arguments),
+    /// Write a first recipe for a table.
+    Recipe(recipe::Arguments),
+    /// Measure a recipe over splits of a table.
     Evaluate(evaluate::Arguments),
-    /// Predict the rows of a CSV file.
+    /// Predict the rows of a table or of lines of JSON.
     Predict(predict::Arguments),
     /// Show the descriptors of compositions.
     Featurize(featurize::Arguments),
@@ -67,6 +75,8 @@ pub fn run() -> ExitCode {
         None => serve::run_with_defaults(),
         Some(Command::Serve(arguments)) => serve::run(&arguments),
         Some(Command::Train(arguments)) => train::run(&arguments),
+        Some(Command::Check(arguments)) => check::run(&arguments),
+        Some(Command::Recipe(arguments)) => recipe::run(&arguments),
         Some(Command::Evaluate(arguments)) => evaluate::run(&arguments),
         Some(Command::Predict(arguments)) => predict::run(&arguments),
         Some(Command::Featurize(arguments)) => featurize::run(&arguments),
@@ -92,7 +102,22 @@ pub fn run() -> ExitCode {
 /// sysexits.h: `EX_TEMPFAIL`.
 const TRY_AGAIN: u8 = 75;
 
+/// A file that cannot be read as what it should be, in words. Nothing was done.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct UnreadableInput(String);
+
+fn in_words(violations: &[Violation]) -> String {
+    violations.iter().map(Violation::in_words).collect::<Vec<_>>().join("; ")
+}
+
+/// The input is at fault, as with arguments that clap refuses.
+const BAD_INPUT: u8 = 2;
+
 fn exit_status(error: &anyhow::Error) -> u8 {
+    if error.downcast_ref::<UnreadableInput>().is_some() {
+        return BAD_INPUT;
+    }
     match error.downcast_ref() {
         Some(AppError::DeviceLost(_)) => TRY_AGAIN,
         _ => 1,
@@ -152,5 +177,7 @@ mod tests {
         assert_eq!(exit_status(&lost.into()), 75);
         assert_eq!(exit_status(&AppError::DrainDeadline(std::time::Duration::ZERO).into()), 1);
         assert_eq!(exit_status(&anyhow::anyhow!("CUDA_ERROR_ILLEGAL_ADDRESS")), 1);
+        let input = anyhow::Error::from(UnreadableInput("no header".to_owned()));
+        assert_eq!(exit_status(&input.context("rows.csv")), 2);
     }
 }

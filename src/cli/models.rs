@@ -5,11 +5,12 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use candle_core::Device;
 use clap::{Args, Subcommand};
 
 use super::write_whole;
-use crate::model::{Bundle, DeviceChoice, probe_features};
-use crate::registry::{self, Version, VersionState, Writer, load_bundle};
+use crate::model::{Bundle, DeviceChoice};
+use crate::registry::{self, Version, VersionState, Writer, try_bundle};
 use crate::serving::objections;
 
 /// No bundle is larger, unpacked.
@@ -95,7 +96,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
             let writer = Writer::open(folders)?;
             let folder = named.find(folders)?;
             tried(&folder)?;
-            let against = objections(folders, &named.model, &folder)?;
+            // One that does not answer is nothing to be compared with, and one that stands in for it already answers.
+            let in_use = registry::answering(folders, &named.model, &cpu()?, true).found;
+            let in_use = in_use.filter(|found| found.version != named.version);
+            let against = objections(in_use.as_ref().map(|found| found.bundle.manifest()), &folder)?;
             if !against.is_empty() && !force {
                 bail!("{}; --force overrules", against.join("; "));
             }
@@ -103,7 +107,12 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
             writeln!(out, "{} {} is in use", named.model, named.version)?;
         }
         Command::Rollback { model } => {
-            let version = Writer::open(folders)?.rollback(model)?;
+            let writer = Writer::open(folders)?;
+            let history = registry::history(folders, model)?;
+            if let Some(before) = history.get(1).and_then(|version| registry::find(folders, model, version)) {
+                tried(&before)?;
+            }
+            let version = writer.rollback(model)?;
             writeln!(out, "{model} {version} is in use")?;
         }
         Command::Verify { model } => verify(folders, model.as_deref(), &mut out)?,
@@ -133,9 +142,13 @@ impl Named {
 fn list(folders: &[PathBuf], out: &mut dyn Write) -> Result<()> {
     for model in registry::models(folders)? {
         for version in registry::versions(folders, &model)? {
-            let manifest = registry::read_manifest(&version.folder)?;
-            let created = manifest.created.unwrap_or_default();
-            writeln!(out, "{model}\t{}\t{}\t{} rows\t{created}", version.name, state(&version), manifest.data.rows)?;
+            write!(out, "{model}\t{}\t{}\t", version.name, state(&version))?;
+            match registry::read_manifest(&version.folder) {
+                Ok(manifest) => {
+                    writeln!(out, "{} rows\t{}", manifest.data.rows, manifest.created.unwrap_or_default())?;
+                }
+                Err(error) => writeln!(out, "BAD: {}", error.reason())?,
+            }
         }
     }
     Ok(())
@@ -176,10 +189,11 @@ fn verify(folders: &[PathBuf], model: Option<&str>, out: &mut dyn Write) -> Resu
 
 /// A bundle that is whole (its hash says so) and answers.
 fn tried(folder: &Path) -> Result<Bundle> {
-    let bundle = load_bundle(folder, &DeviceChoice::Cpu.open()?.device)?;
-    let features = probe_features(bundle.manifest(), 32);
-    bundle.predict(&features.iter().collect::<Vec<_>>())?;
-    Ok(bundle)
+    Ok(try_bundle(folder, &cpu()?)?)
+}
+
+fn cpu() -> Result<Device> {
+    Ok(DeviceChoice::Cpu.open()?.device)
 }
 
 fn import(folders: &[PathBuf], file: &Path) -> Result<(String, String)> {
@@ -212,6 +226,8 @@ fn import(folders: &[PathBuf], file: &Path) -> Result<(String, String)> {
     if manifest.name != *model || manifest.version != version.name {
         bail!("{}: {model} {} says that it is {} {}", place(), version.name, manifest.name, manifest.version);
     }
-    writer.install(&version.folder, model, &version.name)?;
+    if !writer.install(&version.folder, model, &version.name)? {
+        eprintln!("{model} {} was there already, and is kept as it was", version.name);
+    }
     Ok((model.clone(), version.name.clone()))
 }

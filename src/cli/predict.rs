@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io::{IsTerminal, Read, Write};
+use std::io::{Cursor, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -14,13 +14,17 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::sync::oneshot;
 
-use super::{device, write_whole};
+use super::table_flags::{SetFlags, TableFlags};
+use super::{UnreadableInput, device, in_words, write_whole};
 use crate::bulk::{BulkConfig, Pool, Priority};
-use crate::domain::Violation;
 use crate::featurize::Features;
 use crate::model::{Bundle, Confidence, ConfidenceError, DeviceChoice};
-use crate::registry::{active_bundles, load_bundle};
-use crate::wire::{Answered, Bulk, Columns, Lines, Rows, Table};
+use crate::registry::{self, load_bundle};
+use crate::tables::{
+    Charset, Chunk, Decide, Head, Limits, ReadOptions, Rows, TableError, TableReader, is_workbook, text_to_workbook,
+    workbook_to_text,
+};
+use crate::wire::{Answered, Bulk, Columns, Lines, Table};
 
 #[derive(Args)]
 pub(super) struct Arguments {
@@ -33,13 +37,22 @@ pub(super) struct Arguments {
     /// Folder of a bundle, instead of a model's name.
     #[arg(long)]
     bundle: Option<PathBuf>,
-    /// Rows to predict. A table (.csv): columns named as in the API or as in the recipe's data; others are copied. Or
-    /// lines of JSON (.ndjson, .jsonl): a sample each, as in the API, and an `id` if you like.
+    /// Rows to predict. A table (.csv, .tsv, .txt, .xlsx, .xls, .ods): columns named as in the API or as in the recipe's
+    /// data; others are copied. Or lines of JSON (.ndjson, .jsonl): a sample each, as in the API, and an `id` if you
+    /// like.
     #[arg(long)]
     input: PathBuf,
-    /// Of the same format. A table holds the input's columns with the predictions behind them.
+    /// A table (.csv, .xlsx) holds the input's columns with the predictions behind them; lines of JSON (.ndjson,
+    /// .jsonl) are answered by lines.
     #[arg(long)]
     output: PathBuf,
+    #[command(flatten)]
+    table: TableFlags,
+    #[command(flatten)]
+    set: SetFlags,
+    /// Repeat each composition as it was understood, on both bases.
+    #[arg(long)]
+    echo: bool,
     /// How often intervals should hold what is measured, as a share from 0.5 to 0.99; 0.9 where none is given.
     #[arg(long, value_parser = confidence)]
     confidence: Option<Confidence>,
@@ -54,15 +67,17 @@ pub(super) struct Arguments {
 /// What a file holds, by the end of its name.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Format {
-    Csv,
+    Table,
+    Workbook,
     Ndjson,
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<()> {
     let format = Format::of(&arguments.input)?;
     // What is no file of that kind (standard output, say) gets what the input is.
-    if Format::of(&arguments.output).is_ok_and(|output| output != format) {
-        bail!("--output: must be of the format of --input");
+    let output = Format::of(&arguments.output).unwrap_or(if format == Format::Ndjson { format } else { Format::Table });
+    if (output == Format::Ndjson) != (format == Format::Ndjson) {
+        bail!("--output: lines of JSON are answered by lines of JSON, a table by a table");
     }
     let bundle = Arc::new(load_bundle(&folder(arguments)?, &arguments.device.open()?.device)?);
     if bundle.manifest().batch_dependent() {
@@ -72,42 +87,72 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
         bail!("--confidence: {} gives no intervals", bundle.manifest().name);
     }
     let place = || arguments.input.display().to_string();
-    let file = File::open(&arguments.input).with_context(place)?;
-    let mut input = Input::new(file, format)?;
+    let mut input = Input::open(&arguments.input, format, &arguments.table.options()).with_context(place)?;
     let confidence = arguments.confidence.unwrap_or_default();
-    let rows: Arc<dyn Bulk> = match format {
-        Format::Ndjson => Arc::new(Lines::new(Arc::clone(&bundle), confidence)),
-        Format::Csv => {
-            let header = input.first_row().with_context(place)?;
-            match Table::new(&header, Arc::clone(&bundle), confidence, Columns::All) {
-                Ok(table) => Arc::new(table),
-                Err(violations) => bail!("{}: {}", place(), in_words(&violations)),
-            }
+    let mut notes = std::mem::take(&mut input.notes);
+    let first = input.chunk().with_context(place)?;
+    let rows: Arc<dyn Bulk> = match input.head() {
+        None => Arc::new(Lines::new(Arc::clone(&bundle), confidence, arguments.echo)),
+        Some(head) => {
+            let mapping = arguments.table.mapping(&arguments.set);
+            let table = Table::new(Arc::clone(head), Arc::clone(&bundle), confidence, Columns::All, &mapping);
+            let table = table.map(|table| table.echoing(arguments.echo));
+            let checked = table.and_then(|table| {
+                first.as_ref().map_or(Ok(()), |first| table.check_first(first, usize::MAX))?;
+                Ok(table)
+            });
+            let table = checked.map_err(|violations| {
+                // How the bytes were read may be what is wrong.
+                notes.iter().chain(&head.notes).for_each(|note| eprintln!("mcvn: {note}"));
+                UnreadableInput(in_words(&violations))
+            });
+            let table = table.with_context(place)?;
+            notes.extend(table.notes());
+            Arc::new(table)
         }
     };
     let pool = Pool::start(BulkConfig { threads: arguments.threads, ..BulkConfig::default() }, Priority::Usual)?;
     let mut total = Answered::default();
-    write_whole(&arguments.output, |out| {
+    let answer = |out: &mut dyn Write, total: &mut Answered| {
         out.write_all(&rows.head())?;
-        let mut under_way = VecDeque::new();
+        let (mut under_way, mut next) = (VecDeque::new(), first);
         // Twice as many chunks as threads: one is answered while the next one waits.
-        while let Some(chunk) = input.chunk().with_context(place)? {
+        while let Some(chunk) = next {
             under_way.push_back(begin(&pool, &rows, &bundle, chunk));
             if under_way.len() > 2 * pool.config().threads {
-                finish(under_way.pop_front(), &mut total, out)?;
+                finish(under_way.pop_front(), total, out)?;
             }
+            next = input.chunk().with_context(place)?;
         }
-        under_way.into_iter().try_for_each(|answered| finish(Some(answered), &mut total, out))
-    })?;
+        under_way.into_iter().try_for_each(|answered| finish(Some(answered), total, out))
+    };
+    if output == Format::Workbook {
+        let mut text = Vec::new();
+        answer(&mut text, &mut total)?;
+        let said: Vec<String> = notes.iter().cloned().chain(total.notes()).collect();
+        let workbook = text_to_workbook(&text, &said)?;
+        write_whole(&arguments.output, |out| Ok(out.write_all(&workbook)?))?;
+    } else {
+        write_whole(&arguments.output, |out| answer(out, &mut total))?;
+    }
     input.bar.finish_and_clear();
+    notes.extend(total.tally.notes());
+    notes.iter().for_each(|note| eprintln!("mcvn: {note}"));
+    let whose = if format == Format::Ndjson { "their errors" } else { "the error column" };
+    if total.rows == 0 {
+        return Err(UnreadableInput("there are no rows".to_owned())).with_context(place);
+    }
+    if total.bad_rows == total.rows {
+        return Err(UnreadableInput(format!("none of {} rows could be answered; see {whose}", total.rows)))
+            .with_context(place);
+    }
     if total.bad_rows > 0 {
-        let whose = if format == Format::Csv { "the error column" } else { "their errors" };
         eprintln!("mcvn: {} of {} rows have an error; see {whose}", total.bad_rows, total.rows);
     }
     Ok(())
 }
 
-fn begin(pool: &Pool, rows: &Arc<dyn Bulk>, bundle: &Arc<Bundle>, chunk: Vec<u8>) -> oneshot::Receiver<Answered> {
+fn begin(pool: &Pool, rows: &Arc<dyn Bulk>, bundle: &Arc<Bundle>, chunk: Chunk) -> oneshot::Receiver<Answered> {
     let (rows, bundle) = (Arc::clone(rows), Arc::clone(bundle));
     pool.run(move || {
         let answerer = |features: &[Features]| {
@@ -123,22 +168,34 @@ fn finish(answered: Option<oneshot::Receiver<Answered>>, total: &mut Answered, o
     if let Some(failure) = answered.failures.first() {
         bail!("the pass failed: {failure}");
     }
-    total.rows += answered.rows;
-    total.bad_rows += answered.bad_rows;
-    Ok(out.write_all(&answered.bytes)?)
+    out.write_all(&answered.bytes)?;
+    total.add(answered);
+    Ok(())
+}
+
+/// Bytes of a table that are looked at before its header is read.
+const SAMPLE_BYTES: usize = 64 << 10;
+
+/// Rows of a file, by its format.
+enum Feed {
+    Lines(Rows),
+    Table(Box<TableReader>),
 }
 
 /// A file as chunks of rows, with a bar of how much of it is read.
 struct Input {
-    file: File,
-    rows: Rows,
+    source: Box<dyn Read>,
+    feed: Feed,
     bar: ProgressBar,
     bytes: Vec<u8>,
     ended: bool,
+    /// What was understood of a workbook.
+    notes: Vec<String>,
 }
 
 impl Input {
-    fn new(file: File, format: Format) -> Result<Self> {
+    fn open(path: &Path, format: Format, options: &ReadOptions) -> Result<Self> {
+        let mut file = File::open(path)?;
         let length = file.metadata().map_or(0, |known| known.len());
         let bar = if std::io::stderr().is_terminal() && length > 0 {
             let style = "{bar:40} {bytes} of {total_bytes}, {eta} left";
@@ -146,44 +203,73 @@ impl Input {
         } else {
             ProgressBar::hidden()
         };
-        Ok(Self { file, rows: Rows::new(format == Format::Csv), bar, bytes: vec![0; 1 << 16], ended: false })
+        let mut magic = Vec::new();
+        Read::by_ref(&mut file).take(8).read_to_end(&mut magic)?;
+        let (mut notes, mut options) = (Vec::new(), options.clone());
+        let source: Box<dyn Read> = if format != Format::Ndjson && is_workbook(&magic) {
+            file.read_to_end(&mut magic)?;
+            bar.inc(length);
+            let (text, said) =
+                workbook_to_text(&magic, options.sheet.as_deref(), Limits::default()).map_err(unreadable)?;
+            (notes, options.encoding) = (said, Some(Charset::UTF_8));
+            Box::new(Cursor::new(text))
+        } else {
+            Box::new(Cursor::new(magic).chain(file))
+        };
+        let feed = match format {
+            Format::Ndjson => Feed::Lines(Rows::lines()),
+            _ => Feed::Table(Box::new(TableReader::new(&options, Decide::AtBytes(SAMPLE_BYTES)))),
+        };
+        Ok(Self { source, feed, bar, bytes: vec![0; 1 << 16], ended: false, notes })
     }
 
     fn more(&mut self) -> Result<()> {
-        let count = self.file.read(&mut self.bytes)?;
+        let count = self.source.read(&mut self.bytes)?;
         self.bar.inc(count as u64);
         self.ended = count == 0;
-        Ok(self.rows.push(&self.bytes[..count])?)
-    }
-
-    fn first_row(&mut self) -> Result<Vec<u8>> {
-        loop {
-            match self.rows.first_row() {
-                Some(row) if row.trim_ascii().is_empty() => {}
-                Some(row) => return Ok(row),
-                None if self.ended => return Ok(self.rows.rest().unwrap_or_default()),
-                None => self.more()?,
-            }
+        match &mut self.feed {
+            Feed::Lines(rows) => Ok(rows.push(&self.bytes[..count])?),
+            Feed::Table(reader) if self.ended => reader.end().map_err(unreadable),
+            Feed::Table(reader) => reader.push(&self.bytes[..count]).map_err(unreadable),
         }
     }
 
-    fn chunk(&mut self) -> Result<Option<Vec<u8>>> {
+    /// Of a table whose first chunk has been read.
+    fn head(&self) -> Option<&Arc<Head>> {
+        match &self.feed {
+            Feed::Lines(_) => None,
+            Feed::Table(reader) => reader.head(),
+        }
+    }
+
+    fn chunk(&mut self) -> Result<Option<Chunk>> {
         loop {
-            match self.rows.chunk() {
-                Some(chunk) => return Ok(Some(chunk)),
-                None if self.ended => return Ok(self.rows.rest()),
-                None => self.more()?,
+            let chunk = match &mut self.feed {
+                Feed::Table(reader) => reader.chunk(),
+                Feed::Lines(rows) => {
+                    let whole = rows.chunk().or_else(|| self.ended.then(|| rows.rest()).flatten());
+                    whole.map(|bytes| Chunk { bytes, line: 0 })
+                }
+            };
+            if chunk.is_some() || self.ended {
+                return Ok(chunk);
             }
+            self.more()?;
         }
     }
 }
 
+fn unreadable(error: TableError) -> anyhow::Error {
+    UnreadableInput(error.to_string()).into()
+}
+
 impl Format {
     fn of(path: &Path) -> Result<Self> {
-        match path.extension().and_then(|end| end.to_str()) {
-            Some("csv") => Ok(Self::Csv),
+        match path.extension().and_then(|end| end.to_str()).map(str::to_ascii_lowercase).as_deref() {
+            Some("csv" | "tsv" | "txt" | "tab") => Ok(Self::Table),
+            Some("xlsx" | "xlsm" | "xlsb" | "xls" | "ods") => Ok(Self::Workbook),
             Some("ndjson" | "jsonl") => Ok(Self::Ndjson),
-            _ => bail!("{}: must end in .csv, .ndjson or .jsonl", path.display()),
+            _ => bail!("{}: must end in .csv, .tsv, .txt, .xlsx, .xls, .ods, .ndjson or .jsonl", path.display()),
         }
     }
 }
@@ -191,15 +277,13 @@ impl Format {
 /// Where the bundle lies.
 fn folder(arguments: &Arguments) -> Result<PathBuf> {
     let Some(name) = &arguments.model else { return arguments.bundle.clone().context("name a --model or a --bundle") };
-    let active = active_bundles(&arguments.models_dirs)?;
-    let names = active.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
-    active.get(name).cloned().with_context(|| format!("no model {name}; there are: {names}"))
+    // Of this model alone: trouble with another one is not this one's.
+    if let Some(folder) = registry::active_bundle(&arguments.models_dirs, name)? {
+        return Ok(folder);
+    }
+    bail!("no model {name}; there are: {}", registry::models(&arguments.models_dirs)?.join(", "))
 }
 
 fn confidence(text: &str) -> Result<Confidence, ConfidenceError> {
     text.parse()
-}
-
-fn in_words(violations: &[Violation]) -> String {
-    violations.iter().map(Violation::in_words).collect::<Vec<_>>().join("; ")
 }

@@ -12,6 +12,8 @@ use anyhow::{Context, Result};
 use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::train::DataSummary;
+
 /// How progress is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum ProgressFormat {
@@ -66,6 +68,17 @@ impl Reporter {
             ProgressFormat::Json => print_line(&serde_json::json!({"event": "warning", "text": text})),
             _ => eprintln!("mcvn: warning: {text}"),
         }
+    }
+
+    /// What the reading of the data has to say, before the first step.
+    pub(super) fn summary(&self, summary: &DataSummary) {
+        for note in &summary.notes {
+            match self.format {
+                ProgressFormat::Json => print_line(&serde_json::json!({"event": "note", "text": note})),
+                _ => eprintln!("mcvn: note: {note}"),
+            }
+        }
+        summary.warnings.iter().for_each(|warning| self.warn(warning));
     }
 
     /// One more step is done; `loss` is its loss.

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 
 use super::progress::Reporter;
-use crate::registry::{CatalogueError, load_bundle};
+use crate::registry::{LoadError, load_bundle};
 use crate::train::{
     Active, CrossValidation, Dataset, FitOptions, InUse, LossCurves, Observer, Protocol, Recipe, Report, Trained,
     VersionName, cross_validate, draw_folds, plots,
@@ -64,7 +64,7 @@ impl ReportFlags {
         if !self.report {
             return Ok(None);
         }
-        let in_use = self.ask_version_in_use(recipe, data, options)?;
+        let in_use = self.ask_version_in_use(data, options)?;
         let mut validations = Vec::new();
         for protocol in self.protocols(data, options.seed) {
             reporter.phase(
@@ -72,24 +72,24 @@ impl ReportFlags {
                     Protocol::Random => "random folds",
                     Protocol::Grouped => "grouped folds",
                 },
-                recipe.steps() * self.folds(),
+                recipe.steps(data.target_sets()) * self.folds(),
             );
             validations.extend(cross_validate(recipe, data, protocol, self.folds(), options, observe, stopped)?);
         }
         Ok(Some(Measured { validations, in_use, seed: options.seed }))
     }
 
-    fn ask_version_in_use(&self, recipe: &Recipe, data: &Dataset, options: &FitOptions) -> Result<InUse> {
+    fn ask_version_in_use(&self, data: &Dataset, options: &FitOptions) -> Result<InUse> {
         let Some(folder) = &self.compare else { return Ok(InUse::Nothing) };
         let bundle = match load_bundle(folder, &options.device) {
             Ok(bundle) => bundle,
             // A folder that is not there is a slip of the caller's; a bundle that this program no longer reads
             // must not keep anyone from training its successor.
-            Err(CatalogueError::Bundle { source, .. }) => return Ok(InUse::Unfit(None, source.to_string())),
+            Err(LoadError::Bundle { source, .. }) => return Ok(InUse::Unfit(None, source.to_string())),
             Err(error) => bail!("--compare: {error}"),
         };
         let version = VersionName::of(bundle.manifest());
-        Ok(match Active::ask(&bundle, recipe, data) {
+        Ok(match Active::ask(&bundle, data) {
             Ok(active) => InUse::Asked(active),
             Err(why) => InUse::Unfit(Some(version), why),
         })
@@ -107,7 +107,8 @@ impl Measured {
         reporter: &Reporter,
     ) -> Result<ExtraFiles> {
         let report = Report::new(&trained.manifest, recipe, data, &self.validations, &self.in_use, self.seed);
-        report.warnings.iter().for_each(|warning| reporter.warn(warning));
+        // Those of the data come first, and were said before the first step.
+        report.warnings.iter().skip(data.summary.warnings.len()).for_each(|warning| reporter.warn(warning));
         trained.manifest.evaluation = report.evaluations();
         let mut json = serde_json::to_vec(&report)?;
         json.push(b'\n');

@@ -313,6 +313,7 @@ fn raw(sweep: &Sweep, steel: &Steel, step: f64) -> RawSample<'static> {
     RawSample {
         composition: Some(RawComposition::Amounts(with(steel.composition, amount))),
         basis: None,
+        balance: None,
         processing: processing.map(|(name, value)| (name, RawValue::Number(value))).collect(),
     }
 }

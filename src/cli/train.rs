@@ -10,7 +10,8 @@ use clap::Args;
 use super::child::ChildFlags;
 use super::progress::{ProgressFormat, Reporter, cancel_flag, print_line};
 use super::report::ReportFlags;
-use super::{device, file_name, read};
+use super::table_flags::{SetFlags, TableFlags};
+use super::{UnreadableInput, device, file_name, read};
 use crate::model::{DeviceChoice, Evaluation};
 use crate::registry::{self, StoredBundle, Writer};
 use crate::train::{Dataset, FitOptions, LossCurves, Progress, Recipe, fit, model_card};
@@ -29,7 +30,8 @@ pub(super) struct Arguments {
     /// Instead of --out: install the bundle in this models folder as MODEL/VERSION and make it active.
     #[arg(long, conflicts_with = "out")]
     install: Option<PathBuf>,
-    /// Name of the version (the start of the weights' SHA-256 by default).
+    /// Name of the version (by default the start of a SHA-256 over all that decides an answer: weights, schema with its
+    /// units, scalers, calibration).
     #[arg(long)]
     version: Option<String>,
     /// RFC 3339 time to record in the manifest (none by default, so that the same seed gives the same bytes).
@@ -40,15 +42,24 @@ pub(super) struct Arguments {
     evaluation: Vec<PathBuf>,
 }
 
-/// What training and measuring have in common.
+/// A table, and the recipe to read it with.
 #[derive(Args)]
-pub(super) struct FitFlags {
+pub(super) struct DataFlags {
     /// The recipe: which columns are what, and how to train.
     #[arg(long)]
     recipe: PathBuf,
-    /// The data.
+    /// The data: a table (CSV in any encoding, or a workbook) with the columns that the recipe names.
     #[arg(long)]
     data: PathBuf,
+    #[command(flatten)]
+    table: TableFlags,
+}
+
+/// What training and measuring have in common.
+#[derive(Args)]
+pub(super) struct FitFlags {
+    #[command(flatten)]
+    source: DataFlags,
     /// Seed of everything random: the same seed gives the same bytes. Splits count on from it.
     #[arg(long, default_value_t = 7)]
     seed: u64,
@@ -63,6 +74,25 @@ pub(super) struct FitFlags {
     pub(super) progress: ProgressFormat,
 }
 
+impl DataFlags {
+    /// The recipe, and the data read with it.
+    pub(super) fn read(&self) -> Result<(Recipe, Dataset)> {
+        let place = || self.recipe.display().to_string();
+        let text = String::from_utf8(read(&self.recipe)?).with_context(place)?;
+        let recipe = Recipe::parse(&text).with_context(place)?;
+        let mapping = self.table.mapping(&SetFlags::default());
+        let data = Dataset::read_as(&read(&self.data)?, &recipe, &self.table.options(), &mapping)
+            .map_err(|error| UnreadableInput(error.to_string()))
+            .with_context(|| self.data.display().to_string())?;
+        Ok((recipe, data))
+    }
+
+    /// Name of the data file, without its folder.
+    fn file(&self) -> String {
+        file_name(&self.data)
+    }
+}
+
 impl FitFlags {
     /// Seed of everything random.
     pub(super) fn seed(&self) -> u64 {
@@ -71,11 +101,7 @@ impl FitFlags {
 
     /// The recipe, and the data read with it.
     pub(super) fn read(&self) -> Result<(Recipe, Dataset)> {
-        let place = || self.recipe.display().to_string();
-        let text = String::from_utf8(read(&self.recipe)?).with_context(place)?;
-        let recipe = Recipe::parse(&text).with_context(place)?;
-        let data = Dataset::read(&read(&self.data)?, &recipe).with_context(|| self.data.display().to_string())?;
-        Ok((recipe, data))
+        self.source.read()
     }
 
     /// The options of a training on the data.
@@ -85,7 +111,7 @@ impl FitFlags {
             seed: self.seed,
             threads: self.threads.unwrap_or_else(cores).max(1),
             device: self.device.open()?.device,
-            data_file: file_name(&self.data),
+            data_file: self.source.file(),
             created,
         })
     }
@@ -105,8 +131,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
         bail!("--version {version}: use letters, digits, dots, - and _");
     }
     let options = arguments.fit.options(arguments.created.clone())?;
-    let (steps, protocols) = (recipe.steps(), arguments.report.protocols(&data, options.seed));
+    let (steps, protocols) = (recipe.steps(data.target_sets()), arguments.report.protocols(&data, options.seed));
     let reporter = Reporter::new(arguments.fit.progress, steps * (1 + protocols.len() * arguments.report.folds()))?;
+    reporter.summary(&data.summary);
     let cancelled = cancel_flag()?;
     let stopped = || cancelled.load(Ordering::Relaxed);
     let observe = |progress: Progress| {
@@ -138,7 +165,13 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
         (None, Some(models)) => models.join(&recipe.name).join(&trained.manifest.version),
         (None, None) => bail!("give --out or --install"),
     };
-    registry::write_bundle(&folder, &bundle, &card, &extras)?;
+    let known = writer.is_some() && registry::holds_the_same(&folder, &trained.manifest);
+    if known {
+        registry::try_bundle(&folder, &options.device)?;
+        reporter.warn("the same version as before: data, recipe and seed are the same; it is kept as it was");
+    } else {
+        registry::write_bundle(&folder, &bundle, &card, &extras)?;
+    }
     if let Some(writer) = writer {
         writer.promote(&recipe.name, &trained.manifest.version)?;
     }

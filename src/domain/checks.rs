@@ -2,107 +2,23 @@
 //!
 //! Its own because nothing is stopped by the first complaint: whoever checks a field adds to the same lists, and goes on.
 
-use std::borrow::Cow;
+use super::raw::{RawSample, RawValue, Violation};
+use super::{Composition, ElementRange, Parameter, ParameterKind, ProcessValue, Schema};
 
-use super::raw::{RawComposition, RawSample, RawValue, Violation};
-use super::{
-    Basis, Composition, CompositionError, Element, ElementRange, PERCENT_LIMIT, Parameter, ParameterKind, ProcessValue,
-    Schema, parse_formula,
-};
-
-/// The lists.
+/// Complaints, assumptions and warnings so far.
 #[derive(Default)]
 pub(super) struct Checks {
     pub(super) violations: Vec<Violation>,
     pub(super) assumed: Vec<(String, RawValue)>,
     pub(super) warnings: Vec<String>,
     pub(super) out_of_domain: Vec<String>,
+    /// Formulas whose parts sum to more than 100 are read all the same: a data set is what it is.
+    pub(super) lenient: bool,
 }
 
 impl Checks {
-    fn complain(&mut self, pointer: String, detail: impl Into<String>) {
+    pub(super) fn complain(&mut self, pointer: String, detail: impl Into<String>) {
         self.violations.push(Violation::new(pointer, detail));
-    }
-
-    pub(super) fn composition(&mut self, raw: &RawSample, schema: &Schema, base: &str) -> Option<Composition> {
-        let pointer = || format!("{base}/composition");
-        let basis = schema.composition.basis;
-        let written = match &raw.composition {
-            None => {
-                self.complain(pointer(), "required: a map of element symbols to amounts, or a formula");
-                return None;
-            }
-            Some(RawComposition::Formula(text)) => {
-                if raw.basis == Some(Basis::WeightPercent) {
-                    self.complain(format!("{base}/basis"), "a formula is always in atomic parts");
-                }
-                // A formula states the whole material: there is no balance to fill in.
-                match parse_formula(text) {
-                    Ok(formula) => return Some(formula.to_basis(basis).scaled_to(100.0)),
-                    Err(error) => {
-                        self.complain(pointer(), error.to_string());
-                        return None;
-                    }
-                }
-            }
-            Some(RawComposition::Amounts(amounts)) => {
-                self.amounts(amounts, raw.basis.unwrap_or(basis), schema.composition.balance, &pointer)?
-            }
-        };
-        Some(written.to_basis(basis).scaled_to(100.0))
-    }
-
-    /// Percent amounts by symbol, with the balance filled in.
-    fn amounts(
-        &mut self,
-        amounts: &[(Cow<str>, f64)],
-        basis: Basis,
-        balance: Option<Element>,
-        pointer: &dyn Fn() -> String,
-    ) -> Option<Composition> {
-        let before = self.violations.len();
-        let mut known = Vec::with_capacity(amounts.len());
-        for (symbol, amount) in amounts {
-            let field = || Violation::child(&pointer(), symbol);
-            match symbol.parse::<Element>() {
-                Err(error) => self.complain(field(), error.to_string()),
-                Ok(_) if !amount.is_finite() => self.complain(field(), "the amount must be a finite number"),
-                Ok(_) if *amount < 0.0 => self.complain(field(), format!("the amount is negative ({amount})")),
-                Ok(_) if *amount > 100.0 => {
-                    self.complain(field(), format!("the amount is over 100 {} ({amount})", basis.unit()));
-                }
-                Ok(element) => known.push((element, *amount)),
-            }
-        }
-        if self.violations.len() > before {
-            return None;
-        }
-        let composition = match Composition::new(basis, known) {
-            Ok(composition) => composition,
-            Err(CompositionError::Twice(element)) => {
-                self.complain(Violation::child(&pointer(), element.symbol()), "the element is named twice");
-                return None;
-            }
-            Err(error) => {
-                self.complain(pointer(), error.to_string());
-                return None;
-            }
-        };
-        let total = composition.total();
-        if total > PERCENT_LIMIT {
-            let detail = format!("the amounts sum to {total:.2} {}, more than {PERCENT_LIMIT}", basis.unit());
-            self.complain(pointer(), detail);
-            return None;
-        }
-        let filled = match balance {
-            Some(element) => composition.with_balance(element),
-            None => composition,
-        };
-        let total = filled.total();
-        if (total - 100.0).abs() > PERCENT_LIMIT - 100.0 {
-            self.warnings.push(format!("the amounts sum to {total:.2} {} and were scaled to 100", basis.unit()));
-        }
-        Some(filled)
     }
 
     pub(super) fn processing(&mut self, raw: &RawSample, schema: &Schema, base: &str) -> Vec<ProcessValue> {

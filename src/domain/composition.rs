@@ -106,6 +106,11 @@ impl Composition {
         converted.scaled_to(self.total())
     }
 
+    /// The same amounts, said to count something else.
+    pub fn said_to_be(self, basis: Basis) -> Self {
+        Self { basis, ..self }
+    }
+
     /// Fills up to 100 with `element`, unless it is named already or nothing is missing.
     pub fn with_balance(&self, element: Element) -> Self {
         let missing = 100.0 - self.total();

@@ -8,6 +8,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::element_names::NAMES;
+
 macro_rules! elements {
     ($($symbol:ident),* $(,)?) => {
         /// A chemical element with a row in the property table, in order of atomic number.
@@ -47,7 +49,7 @@ pub enum ElementError {
     #[error("{0} is not supported: the property table covers H to Pu")]
     Unsupported(String),
     /// Not an element at all.
-    #[error("\"{0}\" is not a chemical element")]
+    #[error("\"{symbol}\" is not a chemical element{hint}", symbol = .0, hint = hint(.0))]
     Unknown(String),
 }
 
@@ -65,6 +67,38 @@ impl Element {
     /// Standard atomic weight in g/mol.
     pub fn atomic_weight(self) -> f64 {
         ATOMIC_WEIGHTS[self.index()]
+    }
+}
+
+impl Element {
+    /// The element of an English or Chinese name, such as `carbon`.
+    pub fn by_name(text: &str) -> Option<Self> {
+        let small = text.to_lowercase();
+        NAMES.iter().find(|(name, _)| *name == small).map(|(_, element)| *element)
+    }
+
+    /// The element whose symbol a text is but for capital and small letters.
+    pub fn in_letters(text: &str) -> Option<Self> {
+        if !(1..=2).contains(&text.len()) || !text.bytes().all(|byte| byte.is_ascii_alphabetic()) {
+            return None;
+        }
+        let (first, rest) = text.split_at(1);
+        (first.to_ascii_uppercase() + &rest.to_ascii_lowercase()).parse().ok()
+    }
+
+    /// The element that is meant by a text that is no symbol: `CR`, `cr`, `carbon`, `Cb`.
+    pub fn suggestion(text: &str) -> Option<Self> {
+        let text = text.trim();
+        let old = || (text == "Cb").then_some(Self::Nb);
+        Self::in_letters(text).or_else(old).or_else(|| Self::by_name(text))
+    }
+}
+
+fn hint(text: &str) -> String {
+    match Element::suggestion(text) {
+        Some(Element::Nb) if text == "Cb" => ": columbium is niobium, Nb".to_owned(),
+        Some(element) => format!(": is {element} meant?"),
+        None => String::new(),
     }
 }
 
@@ -154,5 +188,10 @@ mod tests {
     fn refusals_name_the_symbol() {
         assert_eq!("Am".parse::<Element>(), Err(ElementError::Unsupported("Am".into())));
         assert_eq!("fe".parse::<Element>(), Err(ElementError::Unknown("fe".into())));
+        for (text, words) in [("CR", ": is Cr meant?"), ("fe", ": is Fe meant?"), ("Cb", ": columbium is niobium, Nb")]
+        {
+            assert!(text.parse::<Element>().unwrap_err().to_string().ends_with(words), "{text}");
+        }
+        assert_eq!("Xx".parse::<Element>().unwrap_err().to_string(), "\"Xx\" is not a chemical element");
     }
 }

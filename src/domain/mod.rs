@@ -6,20 +6,22 @@
 mod checks;
 mod composition;
 mod element;
+mod element_names;
 mod formula;
 mod raw;
 mod sample;
+mod scale;
 mod schema;
-mod table;
+mod stated;
 mod units;
 
 pub use composition::{Composition, CompositionError, PERCENT_LIMIT};
 pub use element::{Element, ElementError};
-pub use formula::{FormulaError, parse_formula};
-pub use raw::{RawComposition, RawSample, RawValue, Violation};
+pub use formula::{Formula, FormulaError, parse_formula, read_formula};
+pub use raw::{RawComposition, RawSample, RawValue, Violation, is_balance};
 pub use sample::Sample;
+pub use scale::Scale;
 pub use schema::{
     CompositionSchema, ElementRange, Outputs, Parameter, ParameterKind, ProcessValue, Schema, Target, most_probable,
 };
-pub use table::TableLayout;
 pub use units::{ABSOLUTE_ZERO_CELSIUS, Basis};

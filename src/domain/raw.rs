@@ -10,7 +10,7 @@ use super::Basis;
 /// A composition as a user wrote it.
 #[derive(Clone, Debug, PartialEq)]
 pub enum RawComposition<'a> {
-    /// A formula in atomic parts.
+    /// A formula.
     Formula(String),
     /// Symbols and amounts, on the basis of the sample or else of the schema.
     Amounts(Vec<(Cow<'a, str>, f64)>),
@@ -30,10 +30,21 @@ pub enum RawValue {
 pub struct RawSample<'a> {
     /// The composition.
     pub composition: Option<RawComposition<'a>>,
-    /// Basis of the amounts; the schema's where it is not given.
+    /// Basis of the amounts; the schema's where it is not given. Of a formula: atomic parts where it is not given.
     pub basis: Option<Basis>,
+    /// The element that was said to make up the rest to 100 (`"Fe": "bal."`); the schema's where it is not given.
+    pub balance: Option<Cow<'a, str>>,
     /// Process parameters by name.
     pub processing: Vec<(Cow<'a, str>, RawValue)>,
+}
+
+/// Words for the rest to 100 in the place of an amount, in small letters and without a dot at the end.
+const BALANCE: [&str; 12] =
+    ["bal", "balance", "rest", "rem", "remainder", "remaining", "base", "basis", "余量", "余", "其余", "reste"];
+
+/// Whether a text in the place of an amount is a word for the rest: `Bal.`, `rest`, `余量`.
+pub fn is_balance(text: &str) -> bool {
+    BALANCE.contains(&text.trim().to_lowercase().trim_end_matches('.'))
 }
 
 /// One complaint about an input.
@@ -54,7 +65,9 @@ impl Violation {
     /// The complaint for a table, where a field is a column: `column: detail`.
     pub fn in_words(&self) -> String {
         match self.pointer.rsplit('/').next() {
-            Some(column) if !column.is_empty() => format!("{column}: {}", self.detail),
+            Some(column) if !column.is_empty() => {
+                format!("{}: {}", column.replace("~1", "/").replace("~0", "~"), self.detail)
+            }
             _ => self.detail.clone(),
         }
     }

@@ -4,9 +4,11 @@
 //! no public fields and comes from [`Sample::parse`] alone, which collects every complaint instead of
 //! stopping at the first. It does not know where the raw values came from (JSON, CSV or a training file).
 
+use std::borrow::Cow;
+
 use super::checks::Checks;
 use super::raw::{RawSample, RawValue, Violation};
-use super::{Composition, ProcessValue, Schema};
+use super::{Basis, Composition, ParameterKind, ProcessValue, Schema};
 
 /// A sample that a model with its schema can answer.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,7 +26,19 @@ impl Sample {
     /// # Errors
     /// Every violation, each with the pointer of its field.
     pub fn parse(raw: &RawSample, schema: &Schema, base: &str) -> Result<Self, Vec<Violation>> {
-        let mut checks = Checks::default();
+        Self::check(raw, schema, base, Checks::default())
+    }
+
+    /// Checks a row that a model is to be trained on: formulas whose parts sum to more than 100 are scaled, and that is
+    /// said; they are refused where somebody asks for a prediction.
+    ///
+    /// # Errors
+    /// As [`Sample::parse`].
+    pub fn parse_training(raw: &RawSample, schema: &Schema) -> Result<Self, Vec<Violation>> {
+        Self::check(raw, schema, "", Checks { lenient: true, ..Checks::default() })
+    }
+
+    fn check(raw: &RawSample, schema: &Schema, base: &str, mut checks: Checks) -> Result<Self, Vec<Violation>> {
         let composition = checks.composition(raw, schema, base);
         let processing = checks.processing(raw, schema, base);
         match composition {
@@ -42,6 +56,11 @@ impl Sample {
         &self.composition
     }
 
+    /// The composition as it was understood, on both bases: percent by mass and of atoms, each summing to 100.
+    pub fn on_both_bases(&self) -> [Composition; 2] {
+        [Basis::WeightPercent, Basis::AtomicPercent].map(|basis| self.composition.to_basis(basis).scaled_to(100.0))
+    }
+
     /// Process parameters in the order of the schema.
     pub fn processing(&self) -> &[ProcessValue] {
         &self.processing
@@ -50,6 +69,31 @@ impl Sample {
     /// Parameters that were not given, with the defaults that were taken.
     pub fn assumed(&self) -> &[(String, RawValue)] {
         &self.assumed
+    }
+
+    /// The same sample with what was assumed taken anew from a schema with the same parameters: a default may depend on
+    /// the rows that a model learned from.
+    pub fn with_defaults(&self, schema: &Schema) -> Cow<'_, Self> {
+        if self.assumed.is_empty() {
+            return Cow::Borrowed(self);
+        }
+        let mut sample = self.clone();
+        for (name, assumed) in &mut sample.assumed {
+            let Some(index) = schema.processing.iter().position(|parameter| parameter.name == *name) else { continue };
+            let Some(value) = sample.processing.get_mut(index) else { continue };
+            match &schema.processing[index].kind {
+                ParameterKind::Numeric { default: Some(number), .. } => {
+                    (*value, *assumed) = (ProcessValue::Number(*number), RawValue::Number(*number));
+                }
+                ParameterKind::Categorical { levels, default: Some(level) } => {
+                    if let Some(place) = levels.iter().position(|known| known == level) {
+                        (*value, *assumed) = (ProcessValue::Level(place), RawValue::Text(level.clone()));
+                    }
+                }
+                ParameterKind::Numeric { .. } | ParameterKind::Categorical { .. } => {}
+            }
+        }
+        Cow::Owned(sample)
     }
 
     /// What the user should know about how the input was read.
@@ -65,9 +109,12 @@ impl Sample {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
     use crate::domain::{
-        Basis, CompositionSchema, Element, ElementRange, Outputs, Parameter, ParameterKind, RawComposition, Target,
+        Basis, CompositionSchema, Element, ElementRange, Outputs, Parameter, ParameterKind, RawComposition, Scale,
+        Target,
     };
 
     fn schema() -> Schema {
@@ -81,6 +128,7 @@ mod tests {
         let parameter = |name: &str, kind| Parameter {
             name: name.into(),
             column: name.into(),
+            aliases: Vec::new(),
             unit: "°C".into(),
             description: String::new(),
             kind,
@@ -91,6 +139,7 @@ mod tests {
                 basis: Basis::WeightPercent,
                 balance: Some(Element::Fe),
                 formula_column: None,
+                columns: BTreeMap::new(),
                 elements: vec![
                     ElementRange { element: Element::C, min: 0.1, max: 0.6 },
                     ElementRange { element: Element::Fe, min: 95.0, max: 99.9 },
@@ -101,7 +150,9 @@ mod tests {
                 parameter("quenching_temperature", numeric(Some(500.0))),
                 parameter("melting_method", ParameterKind::Categorical { levels, default: None }),
             ],
-            outputs: Outputs::Regression { targets: vec![Target { name: "hardness".into(), unit: "HV".into() }] },
+            outputs: Outputs::Regression {
+                targets: vec![Target { name: "hardness".into(), unit: "HV".into(), scale: Scale::Linear }],
+            },
         }
     }
 
@@ -110,6 +161,7 @@ mod tests {
         RawSample {
             composition: Some(RawComposition::Amounts(amounts)),
             basis: None,
+            balance: None,
             processing: processing.iter().map(|(name, value)| ((*name).into(), value.clone())).collect(),
         }
     }
@@ -130,6 +182,20 @@ mod tests {
         assert_eq!(sample.assumed(), [("quenching_temperature".to_owned(), RawValue::Number(500.0))]);
         assert_eq!(sample.processing()[2], ProcessValue::Level(1));
         assert!(sample.out_of_domain().is_empty() && sample.warnings().is_empty());
+    }
+
+    #[test]
+    fn what_was_assumed_follows_another_schema() {
+        let sample = Sample::parse(&raw(&[("C", 0.4)], &tempered(600.0)), &schema(), "").unwrap();
+        let mut other = schema();
+        for parameter in &mut other.processing {
+            if let ParameterKind::Numeric { default, .. } = &mut parameter.kind {
+                *default = Some(450.0);
+            }
+        }
+        let moved = sample.with_defaults(&other);
+        assert_eq!(moved.assumed(), [("quenching_temperature".to_owned(), RawValue::Number(450.0))]);
+        assert_eq!(moved.processing()[..2], [ProcessValue::Number(600.0), ProcessValue::Number(450.0)]);
     }
 
     #[test]
@@ -177,7 +243,14 @@ mod tests {
         let parsed = Sample::parse(&sample, &schema(), "").unwrap();
         // 2 at% C in iron is 0.437 wt%: 2·12.011 / (98·55.845 + 2·12.011).
         assert!((parsed.composition().amount(Element::C) - 0.437).abs() < 1e-3);
+        assert!(parsed.warnings()[0].starts_with("read as atomic parts (C 2.000 at% = 0.437 wt%)"), "{parsed:?}");
         sample.basis = Some(Basis::WeightPercent);
-        assert_eq!(pointers(Sample::parse(&sample, &schema(), "")), ["/basis"]);
+        let by_mass = Sample::parse(&sample, &schema(), "").unwrap();
+        assert_eq!((by_mass.composition().amount(Element::C), by_mass.warnings()), (2.0, &[][..]));
+        sample.composition = Some(RawComposition::Formula("C2".into()));
+        let filled = Sample::parse(&sample, &schema(), "").unwrap();
+        assert_eq!(filled.composition().amount(Element::Fe), 98.0);
+        sample.basis = None;
+        assert_eq!(pointers(Sample::parse(&sample, &schema(), "")), ["/composition"]);
     }
 }

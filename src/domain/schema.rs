@@ -3,9 +3,11 @@
 //! Its own because it travels inside each bundle: a lab that retrains with other process columns gets its
 //! own inputs, checks and documentation without a change of code.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
-use super::{ABSOLUTE_ZERO_CELSIUS, Basis, Composition, Element};
+use super::{ABSOLUTE_ZERO_CELSIUS, Basis, Composition, Element, Scale};
 
 /// Inputs and outputs of one model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -28,6 +30,9 @@ pub struct CompositionSchema {
     /// The column of formulas in the training data, where it states compositions so.
     #[serde(default)]
     pub formula_column: Option<String>,
+    /// Columns of amounts in the training data that are not named by their element, such as `AlT`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub columns: BTreeMap<String, Element>,
     /// Elements seen in training with the range of their amounts, normalised to 100.
     pub elements: Vec<ElementRange>,
 }
@@ -57,6 +62,9 @@ pub struct Parameter {
     pub name: String,
     /// Name of its column in the training data, such as `TT`.
     pub column: String,
+    /// Other names of it in tables.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub aliases: Vec<String>,
     /// Unit, such as `°C`; empty for a pure number.
     pub unit: String,
     /// One line for people.
@@ -168,9 +176,25 @@ pub struct Target {
     pub name: String,
     /// Unit, such as `MPa`.
     pub unit: String,
+    /// The scale on which it is learned, and on which its intervals are measured.
+    #[serde(default, skip_serializing_if = "Scale::is_linear")]
+    pub scale: Scale,
 }
 
 impl Target {
+    /// Ends of the interval of some half width around a value: the value ± the half width, or for a logarithm the value
+    /// divided by and times its exponential. The half width is on the target's scale, the ends are in its unit.
+    pub fn around(&self, value: f64, half_width: f64) -> [f64; 2] {
+        match self.scale {
+            Scale::Linear => [value - half_width, value + half_width],
+            Scale::Log => {
+                let end = |half_width: f64| self.scale.in_unit(self.scale.learned(value) + half_width);
+                // An interval holds its value, whatever is lost in rounding.
+                [end(-half_width).min(value), end(half_width).max(value)]
+            }
+        }
+    }
+
     /// Physical limits that follow from the unit: strengths, hardnesses and energies are not negative; else those of
     /// [`Parameter::physical_limits`]. (A process parameter in MPa may be negative: a stress.)
     pub fn physical_limits(&self) -> (Option<f64>, Option<f64>) {

@@ -8,50 +8,21 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::Query;
 use axum::http::{HeaderMap, Uri};
 use axum::response::{IntoResponse, Response};
-use serde::Deserialize;
 
 use super::bulk;
 use super::error::ApiError;
 use super::extract::{BodyKind, body_kind};
+use super::query::PredictQuery;
 use super::state::{State, choose};
 use super::timing::Stopwatch;
-use crate::domain::{Outputs, RawSample, Sample, Violation};
+use crate::domain::{RawSample, Sample, Violation};
 use crate::featurize::{Features, featurize};
 use crate::model::{Bundle, Confidence};
 use crate::serving::Serving;
 use crate::wire::reply::{Many, Prediction, Single, model_ref, prediction};
 use crate::wire::request::{Parsed, add_news, parse};
-
-/// The query string of a prediction request.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct PredictQuery {
-    pub(super) model: Option<String>,
-    /// As text: what is no number is a complaint like others, not a query that cannot be read.
-    pub(super) confidence: Option<String>,
-}
-
-impl PredictQuery {
-    /// The confidence of a request to a model: of the body, else of the query, else the usual one. Complaints are
-    /// added to the others.
-    pub(super) fn confidence(&self, body: Option<f64>, bundle: &Bundle, violations: &mut Vec<Violation>) -> Confidence {
-        let asked = match (body, &self.confidence) {
-            (Some(level), _) => Confidence::new(level),
-            (None, Some(text)) => text.parse(),
-            (None, None) => return Confidence::default(),
-        };
-        let complaint = match (&bundle.manifest().schema.outputs, asked) {
-            (Outputs::Classification { .. }, _) => "a classifier gives probabilities, not intervals".to_owned(),
-            (Outputs::Regression { .. }, Ok(confidence)) => return confidence,
-            (Outputs::Regression { .. }, Err(error)) => error.to_string(),
-        };
-        violations.push(Violation::new("/confidence", complaint));
-        Confidence::default()
-    }
-}
 
 /// Answers a request of a route.
 ///
@@ -66,10 +37,11 @@ pub(super) async fn answer(
 ) -> Result<Response, ApiError> {
     let serving = state.serving()?;
     let kind = body_kind(headers)?;
-    let query = |error: &dyn std::fmt::Display| ApiError::from(vec![Violation::new("", format!("query: {error}"))]);
-    let Query(asked) = Query::<PredictQuery>::try_from_uri(uri).map_err(|error| query(&error))?;
+    let asked = PredictQuery::read(uri)?;
     match kind {
-        BodyKind::Csv | BodyKind::Ndjson => bulk::answer(state, &serving, route, kind, asked, headers, body).await,
+        BodyKind::Csv | BodyKind::Workbook | BodyKind::Ndjson => {
+            bulk::answer(state, &serving, route, kind, asked, headers, body).await
+        }
         BodyKind::Json => answer_json(state, serving, route, asked, headers, body).await,
     }
 }
@@ -92,7 +64,7 @@ async fn answer_json(
         Ok((prepared?, admitted))
     };
     let (prepared, _admitted) = state.door().work(size, prepare).await?;
-    let Prepared { bundle, samples, features, confidence, listed, mut watch } = prepared;
+    let Prepared { bundle, samples, features, confidence, echo, listed, mut watch } = prepared;
     let answers = serving.batcher.submit(Arc::clone(&bundle) as _, features).await?;
     watch.submitted(&answers);
     watch.lap_device();
@@ -102,7 +74,7 @@ async fn answer_json(
         for (sample, predicted) in samples.iter().zip(&answers.values) {
             let trust = bundle.manifest().trust(sample, predicted, confidence);
             in_domain += usize::from(trust.in_domain());
-            predictions.push(prediction(&bundle, sample, predicted, trust, confidence));
+            predictions.push(prediction(&bundle, sample, predicted, trust, confidence, echo));
         }
         metrics.predicted(&bundle.manifest().name, predictions.len(), in_domain);
         let (model, batch_dependent) = (model_ref(&bundle), bundle.manifest().batch_dependent());
@@ -124,6 +96,7 @@ struct Prepared {
     samples: Vec<Sample>,
     features: Vec<Features>,
     confidence: Confidence,
+    echo: bool,
     listed: bool,
     watch: Stopwatch,
 }
@@ -137,10 +110,11 @@ impl Prepared {
         max_samples: usize,
         mut watch: Stopwatch,
     ) -> Result<Self, ApiError> {
-        let Parsed { model, confidence, samples: raw, listed, mut violations } =
+        let Parsed { model, confidence, echo, samples: raw, listed, mut violations } =
             parse(bytes).map_err(|error| ApiError::MalformedBody(error.to_string()))?;
         let bundle = choose(serving, route, model.as_deref().or(asked.model.as_deref()))?;
         let confidence = asked.confidence(confidence, bundle, &mut violations);
+        asked.refuse_table(&mut violations);
         if raw.is_empty() && violations.is_empty() {
             violations.push(Violation::new("/samples", "the list is empty"));
         }
@@ -168,7 +142,7 @@ impl Prepared {
         watch.lap("parse");
         let features = samples.iter().map(|sample| featurize(sample, schema, &bundle.manifest().features)).collect();
         watch.lap("featurize");
-        Ok(Self { bundle: Arc::clone(bundle), samples, features, confidence, listed, watch })
+        Ok(Self { bundle: Arc::clone(bundle), samples, features, confidence, echo: echo || asked.echo, listed, watch })
     }
 }
 

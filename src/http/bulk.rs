@@ -4,24 +4,26 @@
 //! bytes are only read as fast as answers are taken. Some answers may wait for a client that sends everything before it
 //! reads; when they are too many, nothing more is read. A stream that stands still is cut off.
 //!
-//! A short table is no bulk work: someone waits for it. It is read whole and answered like a list of samples.
+//! A short table is no bulk work: someone waits for it. It is read whole and answered like a list of samples. A workbook
+//! can only be read whole.
 
-use std::io::{Error, ErrorKind};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use axum::body::{Body, BodyDataStream, Bytes};
-use axum::http::{HeaderMap, header};
+use axum::body::Body;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt;
-use futures_util::stream::{FuturesOrdered, unfold};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use futures_util::stream::FuturesOrdered;
+use tokio::sync::OwnedSemaphorePermit;
 use tracing::{Instrument, info, warn};
 
-use super::answer::PredictQuery;
 use super::door::announced;
 use super::error::ApiError;
 use super::extract::BodyKind;
+use super::input::{Feed, Input, peek};
+use super::outlet::{Broken, Outlet, outlet};
+use super::query::{PredictQuery, TableQuery};
 use super::state::{State, choose};
 use crate::batcher::{Batcher, Predict};
 use crate::bulk::Pool;
@@ -30,14 +32,21 @@ use crate::featurize::Features;
 use crate::metrics::Metrics;
 use crate::model::{Bundle, Confidence};
 use crate::serving::Serving;
-use crate::wire::{Answered, Bulk, Columns, LONGEST_ROW_BYTES, Lines, Rows, Table};
+use crate::tables::{Chunk, Decide, Head, Limits, Rows, TableReader, is_workbook, read_table, text_to_workbook};
+use crate::wire::{Answered, Bulk, Columns, Lines, Table};
 
-/// Answers that may wait for their client, in bytes: as long as these, a request may be sent whole before any is read.
-const WAITING_BYTES: usize = 16 << 20;
 /// What is said to be no longer than this is short: some hundred rows.
 const SHORT_BYTES: usize = 64 << 10;
 /// Chunks of one stream that are under way, for each thread: one is answered while the next one waits.
 const CHUNKS_PER_THREAD: usize = 2;
+/// What was understood of a table, in words: a list as JSON, in ASCII.
+const NOTES: HeaderName = HeaderName::from_static("mcvn-notes");
+/// Longest such list, in bytes; what is over is counted.
+const NOTES_BYTES: usize = 4 << 10;
+/// The content type of workbooks that are answered.
+const WORKBOOK: &str = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet";
+/// What a workbook of a request may hold; of what is on disk `mcvn predict` reads more.
+const LIMITS: Limits = Limits { unzipped_bytes: 128 << 20, cells: 2_000_000 };
 
 /// Answers a stream of rows.
 ///
@@ -55,14 +64,33 @@ pub(super) async fn answer(
     let bundle = Arc::clone(choose(serving, route, asked.model.as_deref())?);
     let mut complaints = Vec::new();
     let confidence = asked.confidence(None, &bundle, &mut complaints);
+    let table = match kind {
+        BodyKind::Ndjson => {
+            asked.refuse_table(&mut complaints);
+            TableQuery::default()
+        }
+        _ => asked.table(&mut complaints),
+    };
     if !complaints.is_empty() {
         return Err(complaints.into());
     }
-    let bulk = Request { state, serving, bundle, kind, confidence };
+    let mut bulk = Request { state, serving, bundle, kind, confidence, echo: asked.echo, table };
+    let mut body = body;
+    if kind == BodyKind::Csv {
+        // Programs send workbooks as whatever they like.
+        let (magic, whole) = peek(body, state.http().deadline()).await?;
+        body = whole;
+        if is_workbook(&magic) {
+            bulk.kind = BodyKind::Workbook;
+        }
+    }
+    if bulk.kind != BodyKind::Ndjson && (bulk.kind == BodyKind::Workbook || wants_workbook(headers)) {
+        return bulk.answer_apart(headers, body).await;
+    }
     match announced(headers) {
         // There may be less room at the door: what never fits through it is streamed.
         Some(length) if length <= SHORT_BYTES.min(state.http().waiting_bytes) => bulk.answer_whole(headers, body).await,
-        _ => bulk.answer_streamed(body).await,
+        _ => bulk.answer_streamed(headers, body).await,
     }
 }
 
@@ -73,149 +101,196 @@ struct Request<'a> {
     bundle: Arc<Bundle>,
     kind: BodyKind,
     confidence: Confidence,
+    echo: bool,
+    table: TableQuery,
+}
+
+/// How rows are read and answered, and what was understood so far.
+struct Format {
+    bulk: Arc<dyn Bulk>,
+    first: Option<Chunk>,
+    notes: Vec<String>,
 }
 
 impl Request<'_> {
     async fn answer_whole(self, headers: &HeaderMap, body: Body) -> Result<Response, ApiError> {
         // Room is kept until the answer is there.
         let mut admitted = self.state.door().read(headers, body, SHORT_BYTES).await?;
-        let mut input = self.input(std::mem::take(&mut admitted.bytes).into());
-        let format = self.format(&mut input).await?;
-        let mut rows = Vec::new();
-        while let Some(chunk) = input.chunk(false).await? {
-            rows.extend(chunk);
+        let bytes = std::mem::take(&mut admitted.bytes);
+        let mut input = self.input(bytes.into(), Decide::AtBytes(SHORT_BYTES));
+        let Format { bulk, first, mut notes } = self.format(&mut input, false).await?;
+        let mut whole = first.ok_or_else(no_rows)?;
+        while let Some(more) = input.chunk(false).await? {
+            whole.bytes.extend(more.bytes);
         }
-        if rows.is_empty() {
+        let mut bytes = bulk.head();
+        let (batcher, bundle) = (self.serving.batcher.clone(), Arc::clone(&self.bundle));
+        let work = move || Ok(answer_rows(&*bulk, &batcher, &bundle, &whole));
+        let answered = count(self.state.metrics(), &self.bundle, self.state.door().work_apart(work).await?);
+        if answered.rows == 0 {
             return Err(no_rows());
         }
-        let mut bytes = format.head();
-        let (batcher, bundle) = (self.serving.batcher.clone(), Arc::clone(&self.bundle));
-        let work = move || Ok(answer_rows(&*format, &batcher, &bundle, &rows));
-        let answered = self.state.door().work_apart(work).await?;
-        bytes.extend(count(self.state.metrics(), &self.bundle, answered).bytes);
-        Ok(self.respond(bytes.into()))
+        notes.extend(answered.notes());
+        bytes.extend(answered.bytes);
+        Ok(self.respond(bytes.into(), &notes))
     }
 
-    async fn answer_streamed(self, body: Body) -> Result<Response, ApiError> {
+    async fn answer_streamed(self, headers: &HeaderMap, body: Body) -> Result<Response, ApiError> {
         let place = self.state.bulk().enter().ok_or(ApiError::Overloaded)?;
-        let mut input = self.input(body);
-        let format = self.format(&mut input).await?;
-        let first = input.chunk(true).await?.ok_or_else(no_rows)?;
+        // Whoever does not say how much will come may wait for the first answer before there is more.
+        let decide = announced(headers).map_or(Decide::AtFirstRow, |length| Decide::AtBytes(length.min(SHORT_BYTES)));
+        let mut input = self.input(body, decide);
+        let Format { bulk, first, notes } = self.format(&mut input, decide == Decide::AtFirstRow).await?;
+        let first = first.ok_or_else(no_rows)?;
         let (answers, taken) = outlet();
         let pump = Pump {
-            format,
+            format: bulk,
             bundle: Arc::clone(&self.bundle),
             batcher: self.serving.batcher.clone(),
             pool: self.state.bulk().clone(),
             metrics: Arc::clone(self.state.metrics()),
             answers,
-            total: Total { start: Instant::now(), rows: 0, bad_rows: 0 },
+            total: Total { start: Instant::now(), answered: Answered::default() },
             _place: place,
         };
         tokio::spawn(pump.run(input, first).in_current_span());
-        Ok(self.respond(Body::from_stream(taken)))
+        let mut response = self.respond(taken, &notes);
+        response.headers_mut().insert(header::TRAILER, HeaderValue::from_name(NOTES));
+        Ok(response)
     }
 
-    fn input(&self, body: Body) -> Input {
-        let rows = Rows::new(self.kind == BodyKind::Csv);
-        Input { stream: body.into_data_stream(), rows, ended: false, stall: self.state.http().deadline() }
+    /// A workbook, or a table that is answered by one: read whole, and answered by one thread of those for bulk work.
+    async fn answer_apart(self, headers: &HeaderMap, body: Body) -> Result<Response, ApiError> {
+        let _place = self.state.bulk().enter().ok_or(ApiError::Overloaded)?;
+        let admitted = self.state.door().read(headers, body, self.state.http().waiting_bytes).await?;
+        let as_workbook = wants_workbook(headers) || self.kind == BodyKind::Workbook && !wants_text(headers);
+        let (bundle, batcher) = (Arc::clone(&self.bundle), self.serving.batcher.clone());
+        let (confidence, echo, metrics) = (self.confidence, self.echo, Arc::clone(self.state.metrics()));
+        let TableQuery { options, mapping, others } = self.table;
+        let work = move || {
+            let (head, rows) = read_table(&admitted.bytes, &options, LIMITS)?;
+            let table = Table::new(head, Arc::clone(&bundle), confidence, Columns::Others(others), &mapping)?;
+            let table = table.echoing(echo);
+            table.check_first(&rows, usize::MAX)?;
+            let (mut notes, mut bytes) = (table.notes(), table.head());
+            let answered = count(&metrics, &bundle, answer_rows(&table, &batcher, &bundle, &rows));
+            if answered.rows == 0 {
+                return Err(no_rows());
+            }
+            notes.extend(answered.notes());
+            bytes.extend(answered.bytes);
+            // Room is kept until the answer is there.
+            drop(admitted);
+            let bytes = if as_workbook { text_to_workbook(&bytes, &notes)? } else { bytes };
+            Ok::<_, ApiError>((bytes, notes))
+        };
+        let answered = self.state.bulk().run(work).await;
+        let (bytes, notes) = answered.map_err(|_| ApiError::InferenceFailed("a panic in bulk work".to_owned()))??;
+        Ok(respond(if as_workbook { WORKBOOK } else { CSV }, bytes.into(), &notes))
+    }
+
+    fn input(&self, body: Body, decide: Decide) -> Input {
+        let feed = match self.kind {
+            BodyKind::Json | BodyKind::Ndjson => Feed::Lines(Rows::lines()),
+            BodyKind::Csv | BodyKind::Workbook => Feed::Table(Box::new(TableReader::new(&self.table.options, decide))),
+        };
+        Input::new(body, feed, self.state.http().deadline())
     }
 
     /// How rows are read and answered; a table's header row says which columns it has.
-    async fn format(&self, input: &mut Input) -> Result<Arc<dyn Bulk>, ApiError> {
+    async fn format(&self, input: &mut Input, idle: bool) -> Result<Format, ApiError> {
         let bundle = Arc::clone(&self.bundle);
-        Ok(match self.kind {
-            BodyKind::Csv => {
-                let header = input.first_row().await?.unwrap_or_default();
-                Arc::new(Table::new(&header, bundle, self.confidence, Columns::Id)?)
-            }
-            BodyKind::Json | BodyKind::Ndjson => Arc::new(Lines::new(bundle, self.confidence)),
-        })
+        let Some(head) = input.head().await? else {
+            let first = input.chunk(true).await?;
+            return Ok(Format {
+                bulk: Arc::new(Lines::new(bundle, self.confidence, self.echo)),
+                first,
+                notes: Vec::new(),
+            });
+        };
+        let (table, notes) = self.table(head)?;
+        let first = input.chunk(idle).await?;
+        if let Some(first) = &first {
+            // Where more rows may still come, no more than the first is sure to be there.
+            table.check_first(first, if idle { 1 } else { usize::MAX })?;
+        }
+        Ok(Format { bulk: Arc::new(table), first, notes })
     }
 
-    fn respond(&self, body: Body) -> Response {
+    fn table(&self, head: Arc<Head>) -> Result<(Table, Vec<String>), ApiError> {
+        let columns = Columns::Others(self.table.others);
+        let table = Table::new(head, Arc::clone(&self.bundle), self.confidence, columns, &self.table.mapping)?;
+        let notes = table.notes();
+        Ok((table.echoing(self.echo), notes))
+    }
+
+    fn respond(&self, body: Body, notes: &[String]) -> Response {
         let content_type = match self.kind {
-            BodyKind::Csv => "text/csv; charset=utf-8",
+            BodyKind::Csv | BodyKind::Workbook => CSV,
             BodyKind::Json | BodyKind::Ndjson => "application/x-ndjson",
         };
-        ([(header::CONTENT_TYPE, content_type)], body).into_response()
+        respond(content_type, body, notes)
     }
+}
+
+const CSV: &str = "text/csv; charset=utf-8";
+
+fn respond(content_type: &'static str, body: Body, notes: &[String]) -> Response {
+    let mut response = ([(header::CONTENT_TYPE, content_type)], body).into_response();
+    response.headers_mut().extend(notes_header(notes).map(|notes| (NOTES, notes)));
+    response
+}
+
+/// Notes as a list in JSON. A header holds ASCII only.
+fn notes_header(notes: &[String]) -> Option<HeaderValue> {
+    let (mut kept, mut bytes) = (Vec::new(), 0);
+    for note in notes {
+        bytes += ascii(note).len() + 3;
+        if bytes > NOTES_BYTES {
+            break;
+        }
+        kept.push(note.clone());
+    }
+    if kept.len() < notes.len() {
+        kept.push(format!("{} more", notes.len() - kept.len()));
+    }
+    let list = serde_json::to_string(&kept).ok().filter(|_| !notes.is_empty())?;
+    HeaderValue::from_str(&ascii(&list)).ok()
+}
+
+/// A text with the escapes of JSON for all that is no ASCII.
+fn ascii(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            ' '..='~' => plain.push(c),
+            _ => c.encode_utf16(&mut [0; 2]).iter().for_each(|unit| plain += &format!("\\u{unit:04x}")),
+        }
+    }
+    plain
+}
+
+fn accepts(headers: &HeaderMap, what: &str) -> bool {
+    let accepted = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    accepted.flat_map(|value| value.split(',')).any(|kind| kind.trim().starts_with(what))
+}
+
+fn wants_workbook(headers: &HeaderMap) -> bool {
+    accepts(headers, WORKBOOK)
+}
+
+fn wants_text(headers: &HeaderMap) -> bool {
+    accepts(headers, "text/")
 }
 
 fn no_rows() -> ApiError {
     vec![Violation::new("", "there are no rows")].into()
 }
 
-/// The bytes of a request, as whole rows.
-struct Input {
-    stream: BodyDataStream,
-    rows: Rows,
-    ended: bool,
-    stall: Duration,
-}
-
-impl Input {
-    /// Waits for more bytes; false where none will come.
-    async fn more(&mut self) -> Result<bool, ApiError> {
-        let next = tokio::time::timeout(self.stall, self.stream.next()).await;
-        match next.map_err(|_| ApiError::DeadlineExceeded(self.stall))? {
-            Some(Ok(bytes)) => {
-                self.rows.push(&bytes).map_err(|_| ApiError::BodyTooLarge(LONGEST_ROW_BYTES))?;
-                Ok(true)
-            }
-            Some(Err(_)) => Err(ApiError::MalformedBody("the body broke off".to_owned())),
-            None => {
-                self.ended = true;
-                Ok(false)
-            }
-        }
-    }
-
-    /// The first row that is not blank.
-    async fn first_row(&mut self) -> Result<Option<Vec<u8>>, ApiError> {
-        loop {
-            match self.rows.first_row() {
-                Some(row) if row.trim_ascii().is_empty() => {}
-                Some(row) => return Ok(Some(row)),
-                None if self.ended => return Ok(self.rows.rest()),
-                None => {
-                    self.more().await?;
-                }
-            }
-        }
-    }
-
-    /// The next rows; `None` after the last. Where somebody is `idle` the first whole ones will do. May be dropped
-    /// while it waits: nothing is lost.
-    async fn chunk(&mut self, idle: bool) -> Result<Option<Vec<u8>>, ApiError> {
-        loop {
-            let ready = match (self.ended, self.rows.chunk()) {
-                (_, Some(chunk)) => Some(chunk),
-                (true, None) => return Ok(self.rows.rest()),
-                (false, None) if idle => self.rows.take_whole(),
-                (false, None) => None,
-            };
-            if ready.is_some() {
-                return Ok(ready);
-            }
-            self.more().await?;
-        }
-    }
-}
-
 /// What has become of a stream, for the log.
 struct Total {
     start: Instant,
-    rows: usize,
-    bad_rows: usize,
-}
-
-/// Why a stream ends early.
-enum Broken {
-    /// The client has gone.
-    Gone,
-    /// Its bytes cannot be read, or nothing moves.
-    Input(String),
+    answered: Answered,
 }
 
 /// Moves rows to the threads and their answers to the client, in order.
@@ -231,13 +306,18 @@ struct Pump {
 }
 
 impl Pump {
-    async fn run(mut self, input: Input, first: Vec<u8>) {
+    async fn run(mut self, input: Input, first: Chunk) {
         let broken = self.stream(input, first).await.err();
-        let Total { start, rows, bad_rows } = self.total;
+        let Total { start, answered } = &self.total;
+        let (rows, bad_rows) = (answered.rows, answered.bad_rows);
         let seconds = start.elapsed().as_secs_f64();
         let model = &self.bundle.manifest().name;
         match broken {
-            None => info!(model, rows, bad_rows, seconds, "bulk work done"),
+            None => {
+                info!(model, rows, bad_rows, seconds, "bulk work done");
+                let notes = notes_header(&answered.notes()).map(|notes| (NOTES, notes));
+                self.answers.finish(notes.into_iter().collect());
+            }
             Some(Broken::Gone) => info!(model, rows, bad_rows, seconds, "bulk work left by its client"),
             Some(Broken::Input(cause)) => {
                 warn!(model, rows, bad_rows, seconds, cause, "bulk work cut off");
@@ -247,7 +327,7 @@ impl Pump {
         }
     }
 
-    async fn stream(&mut self, mut input: Input, first: Vec<u8>) -> Result<(), Broken> {
+    async fn stream(&mut self, mut input: Input, first: Chunk) -> Result<(), Broken> {
         let most = CHUNKS_PER_THREAD * self.pool.config().threads;
         let mut under_way = FuturesOrdered::new();
         self.answers.send(self.format.head(), input.stall).await?;
@@ -257,10 +337,10 @@ impl Pump {
             tokio::select! {
                 Some(answered) = under_way.next(), if !idle => {
                     let answered = answered.map_err(|_| Broken::Input("a panic in bulk work".to_owned()))?;
-                    let answered = count(&self.metrics, &self.bundle, answered);
-                    self.total.rows += answered.rows;
-                    self.total.bad_rows += answered.bad_rows;
-                    self.answers.send(answered.bytes, input.stall).await?;
+                    let mut answered = count(&self.metrics, &self.bundle, answered);
+                    let bytes = std::mem::take(&mut answered.bytes);
+                    self.total.answered.add(answered);
+                    self.answers.send(bytes, input.stall).await?;
                 }
                 chunk = input.chunk(idle), if !input.ended && room => {
                     let chunk = chunk.map_err(|error| Broken::Input(error.detail()))?;
@@ -275,14 +355,14 @@ impl Pump {
         }
     }
 
-    fn begin(&self, chunk: Vec<u8>) -> tokio::sync::oneshot::Receiver<Answered> {
+    fn begin(&self, chunk: Chunk) -> tokio::sync::oneshot::Receiver<Answered> {
         let (format, batcher) = (Arc::clone(&self.format), self.batcher.clone());
         let bundle = Arc::clone(&self.bundle);
         self.pool.run(move || answer_rows(&*format, &batcher, &bundle, &chunk))
     }
 }
 
-fn answer_rows(format: &dyn Bulk, batcher: &Batcher, bundle: &Arc<Bundle>, rows: &[u8]) -> Answered {
+fn answer_rows(format: &dyn Bulk, batcher: &Batcher, bundle: &Arc<Bundle>, rows: &Chunk) -> Answered {
     let model = Arc::clone(bundle) as Arc<dyn Predict>;
     let answerer = |features: &[Features]| batcher.answer_bulk(&model, features).map_err(|error| error.to_string());
     format.answer(rows, &answerer)
@@ -295,51 +375,4 @@ fn count(metrics: &Metrics, bundle: &Bundle, mut answered: Answered) -> Answered
         tracing::error!(cause, "inference_failed");
     }
     answered
-}
-
-/// Where answers wait for their client.
-struct Outlet {
-    sender: mpsc::UnboundedSender<Result<Bytes, Error>>,
-    room: Arc<Semaphore>,
-}
-
-/// The two ends of an outlet: answers in, a body out.
-fn outlet() -> (Outlet, impl futures_util::Stream<Item = Result<Bytes, Error>>) {
-    let (sender, receiver) = mpsc::unbounded_channel::<Result<Bytes, Error>>();
-    let room = Arc::new(Semaphore::new(WAITING_BYTES));
-    let taken = unfold((receiver, Arc::clone(&room)), |(mut receiver, room)| async move {
-        let next = receiver.recv().await?;
-        room.add_permits(next.as_ref().map_or(0, Bytes::len));
-        Some((next, (receiver, room)))
-    });
-    (Outlet { sender, room }, taken)
-}
-
-impl Outlet {
-    /// Waits for room.
-    async fn send(&self, bytes: Vec<u8>, stall: Duration) -> Result<(), Broken> {
-        if bytes.is_empty() {
-            return Ok(());
-        }
-        // A chunk larger than all the room would wait for ever.
-        let needed = u32::try_from(bytes.len().min(WAITING_BYTES)).unwrap_or(u32::MAX);
-        let room = tokio::select! {
-            room = tokio::time::timeout(stall, self.room.acquire_many(needed)) => room,
-            () = self.gone() => return Err(Broken::Gone),
-        };
-        match room {
-            Ok(Ok(room)) => room.forget(),
-            Ok(Err(_)) => return Err(Broken::Gone),
-            Err(_) => return Err(Broken::Input(format!("no answer was taken for {} s", stall.as_secs_f64()))),
-        }
-        self.sender.send(Ok(bytes.into())).map_err(|_| Broken::Gone)
-    }
-
-    async fn gone(&self) {
-        self.sender.closed().await;
-    }
-
-    fn break_off(&self, cause: String) {
-        let _ = self.sender.send(Err(Error::new(ErrorKind::ConnectionAborted, cause)));
-    }
 }

@@ -41,19 +41,30 @@ pub(super) const ROUTE: &str = "/classify/glass";
 
 /// Glass-forming class of alloys: bulk metallic glass (BMG), ribbon (RMG) or crystalline (CRA).
 ///
-/// Takes JSON, a CSV table (a `formula` column, or one column per element) or lines of JSON (NDJSON) and answers in
+/// Takes JSON, a table (CSV or a workbook; a `formula` column, or one column per element) or lines of JSON (NDJSON) and answers in
 /// kind. Tables and lines may be of any length; they are answered while they arrive. A bad row of a table gets its
 /// message in the `error` column, a bad line an answer with `errors`.
 #[utoipa::path(
     post,
     path = "/classify/glass",
     tag = "prediction",
-    params(("model" = Option<String>, Query, description = "Which model answers")),
-    request_body(content((GlassRequest = "application/json"), (String = "text/csv"), (String = "application/x-ndjson"))),
+    params(
+        ("model" = Option<String>, Query, description = "Which model answers"),
+        ("encoding" = Option<String>, Query, example = "gb18030", description = "Of a table: its encoding; guessed where none is given"),
+        ("sheet" = Option<String>, Query, description = "Of a workbook: a sheet by name, or by number from 1"),
+        ("map" = Option<Vec<String>>, Query, style = Form, explode, example = json!(["AlT:Al"]),
+            description = "Of a table: what a column is, as COLUMN:FIELD with an element's symbol, a process parameter, `formula` or `other`; may be repeated"),
+        ("set" = Option<Vec<String>>, Query, style = Form, explode, example = json!(["test_temperature:25"]),
+            description = "Of a table: one value for all rows, as FIELD:VALUE; may be repeated"),
+        ("other_columns" = Option<String>, Query, example = "keep",
+            description = "Of a table: whether columns that are no input come back (`keep`), are left out (`drop`) or refused (`refuse`)"),
+    ),
+    request_body(content((GlassRequest = "application/json"), (String = "text/csv"), (Vec<u8> = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"), (String = "application/x-ndjson"))),
     responses(
         (status = 200, description = "The most probable class and all probabilities",
-            headers(("server-timing" = String, description = "For JSON: where the time went, in milliseconds: read, parse, featurize, queue, pass, render")),
-            content((Answer<ClassPrediction> = "application/json"), (String = "text/csv"), (String = "application/x-ndjson"))),
+            headers(("server-timing" = String, description = "For JSON: where the time went, in milliseconds: read, parse, featurize, queue, pass, render"),
+                ("mcvn-notes" = String, description = "For tables: what was understood and chosen, a list of sentences as JSON in ASCII; of a stream what is known at its end follows as a trailer")),
+            content((Answer<ClassPrediction> = "application/json"), (String = "text/csv"), (Vec<u8> = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"), (String = "application/x-ndjson"))),
         Problems,
     )
 )]

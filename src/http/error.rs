@@ -33,6 +33,8 @@ pub(super) enum ApiError {
     UnsupportedMediaType(String),
     /// A body over the limit for its type.
     BodyTooLarge(usize),
+    /// A table over a limit; which one, in words.
+    TableTooLarge(String),
     /// Fields that are unknown, missing, ill-typed or not physical; and models that would take the input.
     InvalidSample(Vec<Violation>, Vec<String>),
     /// No such route, model or version.
@@ -53,6 +55,8 @@ pub(super) enum ApiError {
     Overloaded,
     /// Loading or draining.
     NotReady,
+    /// The model is installed, but its version in use cannot be loaded or does not answer; why.
+    ModelUnavailable(String),
     /// Passes of the device keep failing; of health checks only, predictions are still tried.
     DeviceFailing,
     /// The pass failed; the cause is for the log only.
@@ -129,7 +133,7 @@ pub(super) enum Problems {
     /// inference_failed: the cause is in the server's log
     #[response(status = 500, content_type = "application/problem+json")]
     InferenceFailed(Problem),
-    /// not_ready: loading or draining; see Retry-After
+    /// not_ready: loading or draining, see Retry-After; model_unavailable: the model asked for cannot be loaded, see /models
     #[response(status = 503, content_type = "application/problem+json")]
     NotReady(Problem),
     /// deadline_exceeded: no answer in time
@@ -142,7 +146,7 @@ impl ApiError {
         match self {
             Self::MalformedBody(_) => StatusCode::BAD_REQUEST,
             Self::UnsupportedMediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::BodyTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::BodyTooLarge(_) | Self::TableTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::InvalidSample(..) | Self::InvalidRequest(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
             Self::Forbidden(_) => StatusCode::FORBIDDEN,
@@ -150,7 +154,7 @@ impl ApiError {
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::Overloaded => StatusCode::TOO_MANY_REQUESTS,
-            Self::NotReady | Self::DeviceFailing => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NotReady | Self::DeviceFailing | Self::ModelUnavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::InferenceFailed(_) | Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
             Self::DeadlineExceeded(_) => StatusCode::GATEWAY_TIMEOUT,
         }
@@ -175,7 +179,7 @@ impl ApiError {
         match self {
             Self::MalformedBody(_) => ("malformed_body", "The body cannot be read"),
             Self::UnsupportedMediaType(_) => ("unsupported_media_type", "The content type is not understood"),
-            Self::BodyTooLarge(_) => ("body_too_large", "The body is too large"),
+            Self::BodyTooLarge(_) | Self::TableTooLarge(_) => ("body_too_large", "The body is too large"),
             Self::InvalidSample(..) => ("invalid_sample", "The input is not a valid sample"),
             Self::InvalidRequest(_) => ("invalid_request", "The request is not valid"),
             Self::Unauthorized => ("unauthorized", "An admin key is needed"),
@@ -186,6 +190,7 @@ impl ApiError {
             Self::MethodNotAllowed => ("method_not_allowed", "The method is not allowed here"),
             Self::Overloaded => ("overloaded", "Too much is waiting"),
             Self::NotReady | Self::DeviceFailing => ("not_ready", "Not ready"),
+            Self::ModelUnavailable(_) => ("model_unavailable", "The model is unavailable"),
             Self::InferenceFailed(_) => ("inference_failed", "The prediction failed"),
             Self::DeadlineExceeded(_) => ("deadline_exceeded", "The answer took too long"),
         }
@@ -198,7 +203,11 @@ impl ApiError {
             Self::Conflict(detail, objections) => format!("{}; {detail}", objections.join("; ")),
             Self::Unauthorized => "send `Authorization: Bearer KEY`".to_owned(),
             Self::Forbidden(scope) => format!("it has not the scope {}", scope.name()),
-            Self::MalformedBody(detail) | Self::NotFound(detail) | Self::UnsupportedMediaType(detail) => detail.clone(),
+            Self::MalformedBody(detail)
+            | Self::NotFound(detail)
+            | Self::UnsupportedMediaType(detail)
+            | Self::TableTooLarge(detail)
+            | Self::ModelUnavailable(detail) => detail.clone(),
             Self::BodyTooLarge(limit) => format!("the limit is {limit} bytes"),
             Self::InvalidSample(violations, _) | Self::InvalidRequest(violations) => match violations.as_slice() {
                 [only] if only.pointer.is_empty() => only.detail.clone(),

@@ -14,24 +14,32 @@ use crate::domain::Violation;
 pub(super) enum BodyKind {
     Json,
     Csv,
+    Workbook,
     Ndjson,
 }
 
 /// The kind of a body.
 ///
 /// # Errors
-/// 415 for anything but JSON, CSV and NDJSON.
+/// 415 for anything but JSON, tables and NDJSON.
 pub(super) fn body_kind(headers: &HeaderMap) -> Result<BodyKind, ApiError> {
     let text = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let essence = text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     match essence.as_str() {
         "application/json" => Ok(BodyKind::Json),
-        "text/csv" => Ok(BodyKind::Csv),
+        // Windows calls CSV files by Excel's name; their first bytes tell.
+        "text/csv" | "text/tab-separated-values" | "text/plain" | "application/csv" | "application/vnd.ms-excel" => {
+            Ok(BodyKind::Csv)
+        }
+        "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+        | "application/vnd.ms-excel.sheet.macroenabled.12"
+        | "application/vnd.ms-excel.sheet.binary.macroenabled.12"
+        | "application/vnd.oasis.opendocument.spreadsheet" => Ok(BodyKind::Workbook),
         "application/x-ndjson" | "application/ndjson" | "application/jsonl" => Ok(BodyKind::Ndjson),
         _ => {
             let got = if text.is_empty() { "no content type was given".to_owned() } else { format!("got \"{text}\"") };
             Err(ApiError::UnsupportedMediaType(format!(
-                "send application/json, text/csv or application/x-ndjson; {got}"
+                "send application/json, text/csv, an Excel workbook or application/x-ndjson; {got}"
             )))
         }
     }

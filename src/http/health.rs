@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::degraded::{Degraded, degraded};
 use super::error::{ApiError, Problem};
 use super::state::State;
 
@@ -18,15 +19,24 @@ pub(super) struct Health {
     /// `alive`, `started` or `ready`.
     #[schema(example = "ready")]
     status: &'static str,
+    /// Of `/readyz`: models that do not answer as they should, while the others do; left out where all do.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    degraded: Vec<Degraded>,
+}
+
+impl Health {
+    fn of(status: &'static str) -> Json<Self> {
+        Json(Self { status, degraded: Vec::new() })
+    }
 }
 
 /// Whether the process answers at all.
 #[utoipa::path(get, path = "/livez", tag = "health", responses((status = 200, body = Health, description = "The process answers")))]
 pub(super) async fn livez() -> Json<Health> {
-    Json(Health { status: "alive" })
+    Health::of("alive")
 }
 
-/// Whether every model has answered a real pass since the start; stopping does not change it.
+/// Whether the models are loaded and have answered a real pass; stopping does not change it.
 #[utoipa::path(
     get,
     path = "/startupz",
@@ -37,21 +47,24 @@ pub(super) async fn livez() -> Json<Health> {
     )
 )]
 pub(super) async fn startupz(FromState(state): FromState<State>) -> Result<Json<Health>, ApiError> {
-    if state.live().is_some() { Ok(Json(Health { status: "started" })) } else { Err(ApiError::NotReady) }
+    if state.live().is_some() { Ok(Health::of("started")) } else { Err(ApiError::NotReady) }
 }
 
-/// Whether every model has answered a real pass, passes do not keep failing, and the server is not stopping.
+/// Whether the models have answered a real pass, passes do not keep failing, and the server is not stopping. A model that
+/// cannot be loaded is named in `degraded`; the others answer.
 #[utoipa::path(
     get,
     path = "/readyz",
     tag = "health",
     responses(
-        (status = 200, body = Health, description = "Every model has answered a real pass"),
+        (status = 200, body = Health, description = "The models answer, but for those in degraded"),
         (status = 503, body = Problem, content_type = "application/problem+json", description = "loading, draining, or passes keep failing"),
     )
 )]
 pub(super) async fn readyz(FromState(state): FromState<State>) -> Result<Json<Health>, ApiError> {
-    state.readiness().map(|()| Json(Health { status: "ready" }))
+    state.readiness()?;
+    let degraded = degraded(&state.serving()?.catalogue);
+    Ok(Json(Health { status: "ready", degraded }))
 }
 
 /// This document.

@@ -12,8 +12,9 @@ use utoipa::ToSchema;
 use super::error::ApiError;
 use super::models::{ModelSummary, summary};
 use super::state::State;
-use crate::metrics::{ModelInUse, Now, TextFormat};
-use crate::wire::LONGEST_ROW_BYTES;
+use crate::metrics::{ModelDegraded, ModelInUse, Now, TextFormat};
+use crate::registry::Catalogue;
+use crate::tables::LONGEST_ROW_BYTES;
 
 /// What runs here.
 #[derive(Serialize, ToSchema)]
@@ -99,7 +100,7 @@ pub(super) async fn info(FromState(state): FromState<State>) -> Json<Info> {
             target: format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS),
         },
         device: live.map(|live| DeviceInfo { name: live.device().to_owned(), how: live.device_note().to_owned() }),
-        models: serving.iter().flat_map(|serving| serving.catalogue.iter()).map(|bundle| summary(bundle)).collect(),
+        models: serving.iter().flat_map(|serving| summaries(&serving.catalogue)).collect(),
         limits: Limits {
             max_samples: http.max_samples,
             json_body_bytes: http.json_body_bytes,
@@ -111,6 +112,10 @@ pub(super) async fn info(FromState(state): FromState<State>) -> Json<Info> {
             max_batch: batcher.map(|batcher| batcher.max_batch),
         },
     })
+}
+
+fn summaries(catalogue: &Catalogue) -> Vec<ModelSummary> {
+    catalogue.iter().map(|bundle| summary(catalogue, bundle)).collect()
 }
 
 /// The server's numbers for Prometheus: OpenMetrics where it is asked for, else the text format 0.0.4.
@@ -129,12 +134,19 @@ pub(super) async fn metrics(FromState(state): FromState<State>, headers: HeaderM
         version: &manifest.version,
         route: &manifest.route,
     });
+    let troubles = serving.as_ref().map(|serving| serving.catalogue.troubles()).unwrap_or_default();
+    let degraded = troubles.iter().map(|trouble| ModelDegraded {
+        name: &trouble.model,
+        version: &trouble.version,
+        answers: trouble.answers.as_deref(),
+    });
     let batcher = serving.as_ref().map(|serving| &serving.batcher);
     let now = Now {
         ready: state.readiness().is_ok(),
         device: state.live().map(|live| live.device()),
         device_healthy: batcher.is_some_and(|batcher| batcher.health().is_healthy()),
         models: &in_use.collect::<Vec<_>>(),
+        degraded: &degraded.collect::<Vec<_>>(),
         queue_samples: batcher.map_or(0, |batcher| batcher.queued_samples()),
         queue_limit_samples: batcher.map_or(0, |batcher| batcher.config().queue_samples),
         jobs: &state.count_jobs(),

@@ -8,10 +8,12 @@ use axum::extract::{Path, State as FromState};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::degraded::{Degraded, degraded};
 use super::error::{ApiError, Problem};
-use super::state::State;
-use crate::domain::{Outputs, Parameter, ParameterKind, Target};
+use super::state::{State, unavailable};
+use crate::domain::{Outputs, Parameter, ParameterKind, Scale, Target};
 use crate::model::{Bundle, Calibration, DEFAULT_CONFIDENCE, Evaluation};
+use crate::registry::Catalogue;
 use crate::wire::reply::rounded;
 
 /// One model of the list.
@@ -32,6 +34,9 @@ pub(super) struct ModelSummary {
 #[derive(Serialize, ToSchema)]
 pub(super) struct ModelList {
     models: Vec<ModelSummary>,
+    /// Models that do not answer as they should; left out where all do.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    degraded: Vec<Degraded>,
 }
 
 /// One model in full.
@@ -116,6 +121,9 @@ struct TargetOutput {
     name: String,
     #[schema(example = "MPa")]
     unit: String,
+    /// `log` for a property that is learned in logarithms: it is always above 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scale: Option<&'static str>,
 }
 
 /// What a model was trained on.
@@ -145,14 +153,19 @@ struct CalibrationDetail {
     probabilities: Option<ProbabilityDetail>,
 }
 
-/// Half widths of intervals, in the targets' units, at the confidence where a request names none.
+/// How wide intervals are at the confidence where a request names none.
 #[derive(Serialize, ToSchema)]
 struct IntervalDetail {
     #[schema(example = 0.9)]
     confidence: f64,
-    /// By target.
+    /// By target: half widths, in their units.
     #[schema(example = json!({"fatigue_strength": 33.4, "hardness": 12.9}))]
     half_widths: BTreeMap<String, f64>,
+    /// By target that is learned in logarithms: an interval reaches from the value divided by this factor to the value
+    /// times it.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[schema(example = json!({"creep_life": 2.6}))]
+    factors: BTreeMap<String, f64>,
 }
 
 /// The calibration of class probabilities.
@@ -179,8 +192,10 @@ struct Improvement {
 /// All models.
 #[utoipa::path(get, path = "/models", tag = "models", responses((status = 200, body = ModelList, description = "The models that are served")))]
 pub(super) async fn list_models(FromState(state): FromState<State>) -> Result<Json<ModelList>, ApiError> {
-    let models = state.serving()?.catalogue.iter().map(|bundle| summary(bundle)).collect();
-    Ok(Json(ModelList { models }))
+    let serving = state.serving()?;
+    let catalogue = &serving.catalogue;
+    let models = catalogue.iter().map(|bundle| summary(catalogue, bundle)).collect();
+    Ok(Json(ModelList { models, degraded: degraded(catalogue) }))
 }
 
 /// One model: inputs with units, ranges and defaults, outputs, version, scores.
@@ -192,6 +207,8 @@ pub(super) async fn list_models(FromState(state): FromState<State>) -> Result<Js
     responses(
         (status = 200, body = ModelDetail, description = "The model"),
         (status = 404, body = Problem, content_type = "application/problem+json", description = "no such model"),
+        (status = 503, body = Problem, content_type = "application/problem+json",
+            description = "model_unavailable: its version in use cannot be loaded"),
     )
 )]
 pub(super) async fn show_model(
@@ -199,34 +216,45 @@ pub(super) async fn show_model(
     name: Result<Path<String>, PathRejection>,
 ) -> Result<Json<ModelDetail>, ApiError> {
     let serving = state.serving()?;
-    let found = name.ok().and_then(|Path(name)| serving.catalogue.get(&name));
-    found.map(|bundle| Json(detail(bundle))).ok_or_else(|| ApiError::NotFound("no such model; see /models".to_owned()))
+    let name = name.map(|Path(name)| name).unwrap_or_default();
+    match serving.catalogue.get(&name) {
+        Some(bundle) => Ok(Json(detail(&serving.catalogue, bundle))),
+        None => {
+            let missing = || ApiError::NotFound("no such model; see /models".to_owned());
+            Err(unavailable(&serving, &name).unwrap_or_else(missing))
+        }
+    }
 }
 
-pub(super) fn summary(bundle: &Bundle) -> ModelSummary {
+pub(super) fn summary(catalogue: &Catalogue, bundle: &Bundle) -> ModelSummary {
     let manifest = bundle.manifest();
+    let default = catalogue.default_of(&manifest.route);
     ModelSummary {
         name: manifest.name.clone(),
         version: manifest.version.clone(),
         title: manifest.title.clone(),
         route: manifest.route.clone(),
-        default: manifest.default,
+        default: default.is_some_and(|default| default.manifest().name == manifest.name),
     }
 }
 
-fn detail(bundle: &Bundle) -> ModelDetail {
+fn detail(catalogue: &Catalogue, bundle: &Bundle) -> ModelDetail {
     let manifest = bundle.manifest();
     let composition = &manifest.schema.composition;
     let (targets, classes) = match &manifest.schema.outputs {
         Outputs::Regression { targets } => {
-            let target = |target: &Target| TargetOutput { name: target.name.clone(), unit: target.unit.clone() };
+            let target = |target: &Target| TargetOutput {
+                name: target.name.clone(),
+                unit: target.unit.clone(),
+                scale: (!target.scale.is_linear()).then_some("log"),
+            };
             (targets.iter().map(target).collect(), Vec::new())
         }
         Outputs::Classification { classes } => (Vec::new(), classes.clone()),
     };
     let elements = composition.elements.iter();
     ModelDetail {
-        summary: summary(bundle),
+        summary: summary(catalogue, bundle),
         composition: CompositionInput {
             basis: composition.basis.name().to_owned(),
             unit: composition.basis.unit(),
@@ -253,12 +281,20 @@ fn detail(bundle: &Bundle) -> ModelDetail {
 fn calibration(calibration: &Calibration, outputs: &Outputs) -> CalibrationDetail {
     let intervals = match outputs {
         Outputs::Regression { targets } if !calibration.half_widths.is_empty() => {
-            let half_width = |(index, target): (usize, &Target)| {
-                let half_width = calibration.half_width(index, DEFAULT_CONFIDENCE)?;
-                Some((target.name.clone(), rounded(half_width, 3)))
+            let mut intervals = IntervalDetail {
+                confidence: DEFAULT_CONFIDENCE,
+                half_widths: BTreeMap::new(),
+                factors: BTreeMap::new(),
             };
-            let half_widths = targets.iter().enumerate().filter_map(half_width).collect();
-            Some(IntervalDetail { confidence: DEFAULT_CONFIDENCE, half_widths })
+            for (index, target) in targets.iter().enumerate() {
+                let Some(half_width) = calibration.half_width(index, DEFAULT_CONFIDENCE) else { continue };
+                let (kind, width) = match target.scale {
+                    Scale::Linear => (&mut intervals.half_widths, half_width),
+                    Scale::Log => (&mut intervals.factors, target.scale.in_unit(half_width)),
+                };
+                kind.insert(target.name.clone(), rounded(width, 3));
+            }
+            Some(intervals)
         }
         Outputs::Regression { .. } | Outputs::Classification { .. } => None,
     };

@@ -63,7 +63,7 @@ pub(super) const ROUTE: &str = "/predict/steel";
 
 /// Mechanical properties of steels.
 ///
-/// Takes JSON, a CSV table (header row = names as in the API, one row a sample, an `id` column is given back) or lines
+/// Takes JSON, a table (CSV as labs have it, or a workbook: docs/tables.md; columns that are no input come back) or lines
 /// of JSON (NDJSON: a sample a line, an `id` is given back) and answers in kind. Tables and lines may be of any length;
 /// they are answered while they arrive. A bad row of a table gets its message in the `error` column, a bad line an answer
 /// with `errors`. In a table the ends of an interval stand in `<property>_low` and `<property>_high`.
@@ -75,12 +75,21 @@ pub(super) const ROUTE: &str = "/predict/steel";
         ("model" = Option<String>, Query, description = "Which model answers"),
         ("confidence" = Option<f64>, Query, minimum = 0.5, maximum = 0.99,
             description = "How often intervals should hold what is measured, as a share; 0.9 where none is given"),
+        ("encoding" = Option<String>, Query, example = "gb18030", description = "Of a table: its encoding; guessed where none is given"),
+        ("sheet" = Option<String>, Query, description = "Of a workbook: a sheet by name, or by number from 1"),
+        ("map" = Option<Vec<String>>, Query, style = Form, explode, example = json!(["AlT:Al"]),
+            description = "Of a table: what a column is, as COLUMN:FIELD with an element's symbol, a process parameter, `formula` or `other`; may be repeated"),
+        ("set" = Option<Vec<String>>, Query, style = Form, explode, example = json!(["test_temperature:25"]),
+            description = "Of a table: one value for all rows, as FIELD:VALUE; may be repeated"),
+        ("other_columns" = Option<String>, Query, example = "keep",
+            description = "Of a table: whether columns that are no input come back (`keep`), are left out (`drop`) or refused (`refuse`)"),
     ),
-    request_body(content((SteelRequest = "application/json"), (String = "text/csv"), (String = "application/x-ndjson"))),
+    request_body(content((SteelRequest = "application/json"), (String = "text/csv"), (Vec<u8> = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"), (String = "application/x-ndjson"))),
     responses(
         (status = 200, description = "Properties with units and intervals",
-            headers(("server-timing" = String, description = "For JSON: where the time went, in milliseconds: read, parse, featurize, queue, pass, render")),
-            content((Answer<PropertyPrediction> = "application/json"), (String = "text/csv"), (String = "application/x-ndjson"))),
+            headers(("server-timing" = String, description = "For JSON: where the time went, in milliseconds: read, parse, featurize, queue, pass, render"),
+                ("mcvn-notes" = String, description = "For tables: what was understood and chosen, a list of sentences as JSON in ASCII; of a stream what is known at its end follows as a trailer")),
+            content((Answer<PropertyPrediction> = "application/json"), (String = "text/csv"), (Vec<u8> = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"), (String = "application/x-ndjson"))),
         Problems,
     )
 )]

@@ -90,7 +90,7 @@ impl State {
         Self(Arc::new(Shared { http, door, bulk, metrics, started: Instant::now(), live, admin, draining }))
     }
 
-    /// Hands over what answers, after a real pass of every model has succeeded.
+    /// Hands over what answers, after real passes have succeeded.
     pub fn set_ready(&self, live: Live) {
         // A second call would mean two loads; the first one keeps serving.
         let _ = self.0.live.set(live);
@@ -182,7 +182,7 @@ impl State {
 /// The model that a request of a route means.
 ///
 /// # Errors
-/// 404 with the names that there are.
+/// 503 for a model whose version in use cannot be loaded; 404 with the names that there are.
 pub(super) fn choose<'a>(
     serving: &'a Serving,
     route: &'a str,
@@ -196,11 +196,24 @@ pub(super) fn choose<'a>(
     found.ok_or_else(|| {
         let names: Vec<&str> = catalogue.of_route(route).map(|bundle| bundle.manifest().name.as_str()).collect();
         let names = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
-        ApiError::NotFound(match name {
-            Some(name) => {
-                format!("{route} has no model \"{}\"; it has: {names}", name.chars().take(60).collect::<String>())
-            }
-            None => format!("{route} has no default model; name one of: {names}"),
-        })
+        match name {
+            Some(name) => unavailable(serving, name).unwrap_or_else(|| {
+                let name = name.chars().take(60).collect::<String>();
+                ApiError::NotFound(format!("{route} has no model \"{name}\"; it has: {names}"))
+            }),
+            None => match catalogue.unavailable_on(route).next() {
+                Some(fault) => ApiError::ModelUnavailable(format!(
+                    "{route} has no default model while {} is unavailable ({}); name one of: {names}",
+                    fault.model, fault.reason
+                )),
+                None => ApiError::NotFound(format!("{route} has no default model; name one of: {names}")),
+            },
+        }
     })
+}
+
+/// The error for a model that should answer but cannot.
+pub(super) fn unavailable(serving: &Serving, name: &str) -> Option<ApiError> {
+    let fault = serving.catalogue.fault(name).filter(|fault| fault.answers.is_none())?;
+    Some(ApiError::ModelUnavailable(format!("its version in use cannot be served: {fault}")))
 }

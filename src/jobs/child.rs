@@ -35,6 +35,9 @@ pub(super) enum Event {
     Warning {
         text: String,
     },
+    Note {
+        text: String,
+    },
     Done {
         version: String,
     },
@@ -64,6 +67,11 @@ impl Training<'_> {
         command.args(["--folds", &self.job.options.folds.to_string()]);
         command.args(["--device", self.device, "--threads", &self.threads.to_string()]);
         command.args(["--created", &self.job.created.to_string()]);
+        let options = &self.job.options;
+        for (flag, text) in [("--encoding", &options.encoding), ("--sheet", &options.sheet)] {
+            command.args(text.iter().map(|text| format!("{flag}={text}")));
+        }
+        command.args(options.map.iter().map(|pair| format!("--map={pair}")));
         if let Some(active) = &self.active {
             command.arg("--compare").arg(active);
         }

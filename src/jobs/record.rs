@@ -51,10 +51,19 @@ impl JobState {
 /// What the client decides besides model and data.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct JobOptions {
-    /// Seed of everything random: the same data and seed give the same version.
+    /// Seed of everything random: the same data, recipe and seed give the same version.
     pub seed: u64,
     /// Folds of the cross-validation, under each protocol.
     pub folds: usize,
+    /// Encoding of the data, where it is not to be guessed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encoding: Option<String>,
+    /// Sheet of a workbook, by name or by number from 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sheet: Option<String>,
+    /// What columns are, as `COLUMN=FIELD`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub map: Vec<String>,
 }
 
 /// The rows a job trains on.
@@ -133,9 +142,12 @@ pub struct Job {
     /// The candidate that came of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
-    /// What the report warns of.
+    /// What its data and its report warn of, and that the candidate is the same version as an earlier one.
     #[serde(default)]
     pub warnings: Vec<String>,
+    /// What was taken for granted, filled in or left out when the data was read.
+    #[serde(default)]
+    pub notes: Vec<String>,
     /// Why there is no candidate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,

@@ -3,7 +3,6 @@
 //! Its own because here time passes: lines come, people cancel, the server stops, and whichever is first
 //! decides what becomes of the job.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use tracing::{info, warn};
@@ -11,6 +10,7 @@ use tracing::{info, warn};
 use super::child::{Event, Training};
 use super::record::{Job, JobState};
 use super::{BUNDLE_FOLDER, Jobs};
+use crate::model::DeviceChoice;
 use crate::registry;
 
 /// How a job ended.
@@ -50,12 +50,16 @@ async fn run_one(jobs: &Jobs, job: Job, device: &str) {
     info!(job = id, model = job.model, rows = job.data.rows, "job begins");
     let mut end = train(jobs, &job, device).await.unwrap_or_else(|error| End::Failed(error.to_string()));
     let folder = jobs.folder(id).join(BUNDLE_FOLDER);
+    let mut warning = None;
     if let End::Bundle(version) = &end {
+        let known = format!(
+            "the same version as before: data, recipe and seed are those of {version}, which is kept as it was"
+        );
         let (writer, model, version) = (Arc::clone(&jobs.0.writer), job.model.clone(), version.clone());
         let from = folder.clone();
         let installed = tokio::task::spawn_blocking(move || writer.install(&from, &model, &version)).await;
         match installed {
-            Ok(Ok(_)) => {}
+            Ok(Ok(new)) => warning = (!new).then_some(known),
             Ok(Err(error)) => end = End::Failed(error.to_string()),
             Err(error) => end = End::Failed(error.to_string()),
         }
@@ -65,6 +69,7 @@ async fn run_one(jobs: &Jobs, job: Job, device: &str) {
     jobs.update(id, |job| match end {
         End::Bundle(version) => {
             job.version = Some(version);
+            job.warnings.extend(warning);
             job.finish(JobState::Succeeded, None);
         }
         End::Failed(error) => job.finish(JobState::Failed, Some(error)),
@@ -85,8 +90,11 @@ async fn train(jobs: &Jobs, job: &Job, device: &str) -> std::io::Result<End> {
         Some(program) => program.clone(),
         None => std::env::current_exe()?,
     };
-    let active: Option<PathBuf> =
-        registry::active_bundles(jobs.0.writer.folders()).map_err(std::io::Error::other)?.remove(&job.model);
+    let (writer, model) = (Arc::clone(&jobs.0.writer), job.model.clone());
+    let cpu = DeviceChoice::Cpu.open().map_err(std::io::Error::other)?.device;
+    // Where the version lies that answers, to compare the new one with: not one that cannot be loaded.
+    let answering = move || registry::answering(writer.folders(), &model, &cpu, true);
+    let active = tokio::task::spawn_blocking(answering).await?.found.map(|found| found.folder);
     let half = || std::thread::available_parallelism().map_or(1, |cores| cores.get() / 2);
     let threads = if config.threads == 0 { half() } else { config.threads }.max(1);
     let folder = jobs.folder(job.id);
@@ -103,6 +111,7 @@ async fn train(jobs: &Jobs, job: &Job, device: &str) -> std::io::Result<End> {
         match next {
             Next::Line(Some(Event::Progress(progress))) => jobs.update(job.id, |job| job.advance(progress)),
             Next::Line(Some(Event::Warning { text })) => jobs.update(job.id, |job| job.warnings.push(text)),
+            Next::Line(Some(Event::Note { text })) => jobs.update(job.id, |job| job.notes.push(text)),
             Next::Line(Some(Event::Done { version: done })) => version = Some(done),
             Next::Line(Some(Event::Other)) => {}
             Next::Line(None) => break,

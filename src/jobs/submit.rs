@@ -10,6 +10,7 @@ use super::record::{Job, JobData, JobOptions, JobState, StoredJob, now};
 use super::upload::DataSource;
 use super::{DATA_FILE, JobError, Jobs, RECIPE_FILE};
 use crate::registry;
+use crate::tables::{Charset, Mapping, ReadOptions};
 use crate::train::{DataError, Dataset, Recipe, RecipeError};
 
 /// A request for a job.
@@ -53,7 +54,8 @@ impl Jobs {
         }
         let found = data.find(self.0.config.data_dir.as_deref(), |id| self.folder(id))?;
         let bytes = std::fs::read(&found.path).map_err(JobError::Io)?;
-        let rows = Dataset::read(&bytes, &recipe).map_err(complaints)?;
+        let (reading, mapping) = reading(&options)?;
+        let rows = Dataset::read_as(&bytes, &recipe, &reading, &mapping).map_err(complaints)?;
         let all: Vec<usize> = (0..rows.samples.len()).collect();
         let data = JobData {
             file: found.name.clone(),
@@ -92,6 +94,7 @@ impl Jobs {
             losses: Vec::new(),
             version: None,
             warnings: Vec::new(),
+            notes: Vec::new(),
             error: None,
         };
         let stored = StoredJob { job: job.clone(), idempotency_key };
@@ -118,9 +121,18 @@ impl Jobs {
     }
 }
 
+/// What the options say of the table.
+fn reading(options: &JobOptions) -> Result<(ReadOptions, Mapping), JobError> {
+    let encoding = options.encoding.as_deref().map(str::parse::<Charset>).transpose();
+    let encoding = encoding.map_err(|detail| JobError::invalid("/encoding", detail))?;
+    let pairs: Result<Vec<_>, _> = options.map.iter().map(|text| Mapping::pair(text)).collect();
+    let columns = pairs.map_err(|detail| JobError::invalid("/map", detail))?;
+    Ok((ReadOptions { encoding, sheet: options.sheet.clone() }, Mapping { columns, values: Vec::new() }))
+}
+
 fn complaints(error: DataError) -> JobError {
     match error {
-        DataError::Cells(cells) => JobError::Invalid(cells.into_iter().map(|cell| cell.violation()).collect()),
+        DataError::Cells(cells) => JobError::Invalid(cells.violations()),
         other => JobError::invalid("/data", other.to_string()),
     }
 }

@@ -15,7 +15,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
-pub use scrape::{ModelInUse, Now, TextFormat};
+pub use scrape::{ModelDegraded, ModelInUse, Now, TextFormat};
 
 /// Upper bounds of durations, in seconds: from a pass of one sample on a GPU to the deadline.
 const SECONDS: [f64; 18] = [

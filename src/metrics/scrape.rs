@@ -24,6 +24,8 @@ pub struct Now<'a> {
     pub device_healthy: bool,
     /// The models in use.
     pub models: &'a [ModelInUse<'a>],
+    /// The models that do not answer as they should.
+    pub degraded: &'a [ModelDegraded<'a>],
     /// Samples that wait for the device or are under way.
     pub queue_samples: usize,
     /// Samples at which more are refused.
@@ -41,6 +43,17 @@ pub struct ModelInUse<'a> {
     pub version: &'a str,
     /// The route it answers.
     pub route: &'a str,
+}
+
+/// A model that does not answer as it should.
+#[derive(Clone, Copy, Debug)]
+pub struct ModelDegraded<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Its version in use.
+    pub version: &'a str,
+    /// The version that answers all the same.
+    pub answers: Option<&'a str>,
 }
 
 /// How the text is written.
@@ -98,7 +111,7 @@ fn momentary(now: &Now, started: SystemTime) -> Registry {
     registry.register_with_unit("mcvn_queue", help, samples(), gauge(now.queue_samples));
     let help = "Samples that may wait or be under way; more are refused";
     registry.register_with_unit("mcvn_queue_limit", help, samples(), gauge(now.queue_limit_samples));
-    let help = "1 where every model answers, passes do not keep failing and the server is not stopping";
+    let help = "1 where the models answer, passes do not keep failing and the server is not stopping";
     registry.register("mcvn_ready", help, gauge(usize::from(now.ready)));
     let help = "1 where passes of the device succeed; 0 before the first, and while too many fail in a row";
     registry.register("mcvn_device_healthy", help, gauge(usize::from(now.device_healthy)));
@@ -108,6 +121,12 @@ fn momentary(now: &Now, started: SystemTime) -> Registry {
         (labels.map(|(name, value)| (name, value.to_owned())).to_vec(), 1)
     });
     registry.register("mcvn_model_info", "The models in use", family(models));
+    let degraded = now.degraded.iter().map(|model| {
+        let labels = [("model", model.name), ("version", model.version), ("answers", model.answers.unwrap_or("none"))];
+        (labels.map(|(name, value)| (name, value.to_owned())).to_vec(), 1)
+    });
+    let help = "Models whose version in use does not answer as it should, and the version that does";
+    registry.register("mcvn_model_degraded", help, family(degraded));
     let build = [("version", env!("CARGO_PKG_VERSION")), ("device", now.device.unwrap_or("none"))];
     let build = build.map(|(name, value)| (name, value.to_owned())).to_vec();
     registry.register("mcvn_build_info", "The program and its device", family([(build, 1)].into_iter()));
@@ -182,6 +201,7 @@ mod tests {
             device: Some("cpu"),
             device_healthy: true,
             models: &models,
+            degraded: &[ModelDegraded { name: "lab", version: "v2", answers: None }],
             queue_samples: 7,
             queue_limit_samples: 100,
             jobs: &[("queued", 0), ("running", 1)],
@@ -204,6 +224,7 @@ mod tests {
             "mcvn_ready 1",
             "mcvn_device_healthy 1",
             "mcvn_model_info{model=\"glass\",version=\"ab\\\"c\",route=\"/classify/glass\"} 1",
+            "mcvn_model_degraded{model=\"lab\",version=\"v2\",answers=\"none\"} 1",
             "mcvn_jobs{state=\"queued\"} 0",
             "mcvn_jobs{state=\"running\"} 1",
             "# TYPE mcvn_pass_failures counter",

@@ -136,10 +136,19 @@ impl Bundle {
         self.committee.answer(&inputs)
     }
 
-    /// Standardised targets in their units, or class probabilities after calibration.
-    pub fn in_units(&self, mut values: Vec<f64>) -> Vec<f64> {
+    /// Standardised targets on the scales that they are learned on: their units, or logarithms. Class probabilities stay.
+    pub fn on_scale(&self, mut values: Vec<f64>) -> Vec<f64> {
         if let Some(targets) = &self.manifest.scaling.targets {
             values.iter_mut().enumerate().for_each(|(output, value)| *value = targets.unscale(output, *value));
+        }
+        values
+    }
+
+    /// Standardised targets in their units, or class probabilities after calibration.
+    pub fn in_units(&self, values: Vec<f64>) -> Vec<f64> {
+        let mut values = self.on_scale(values);
+        if let Outputs::Regression { targets } = &self.manifest.schema.outputs {
+            values.iter_mut().zip(targets).for_each(|(value, target)| *value = target.scale.in_unit(*value));
         }
         if let Some(temperature) = self.manifest.calibration.as_ref().and_then(|own| own.temperature) {
             apply_temperature(&mut values, temperature);

@@ -18,8 +18,8 @@ pub struct Calibration {
     pub protocol: String,
     /// Folds that the rows were held out in.
     pub folds: usize,
-    /// For each target of a regression: half widths of the intervals of 50, 51 … 99 % confidence, in its unit.
-    /// A half width is the conformal quantile of the absolute errors.
+    /// For each target of a regression: half widths of the intervals of 50, 51 … 99 % confidence, on its scale: in its
+    /// unit, or natural logarithms of a factor. A half width is the conformal quantile of the absolute errors.
     #[serde(default)]
     pub half_widths: Vec<Vec<f64>>,
     /// For a classification: probabilities are raised to one over this and made to sum to 1.
@@ -50,7 +50,7 @@ pub struct BeforeAfter {
 }
 
 impl Calibration {
-    /// Half width of a target's interval; between whole percents linear. `None` without a calibration of the
+    /// Half width of a target's interval, on its scale; between whole percents linear. `None` without a calibration of the
     /// target, or for a confidence outside of 0.5 to 0.99.
     pub fn half_width(&self, target: usize, confidence: f64) -> Option<f64> {
         let widths = self.half_widths.get(target)?;

@@ -80,17 +80,22 @@ impl Verdict {
     }
 }
 
-/// The families' outputs, each weighed by its share among those that give it; a family that does not has NaN there.
+/// The families' outputs, each weighed by its share among those that give it; a family that does not has NaN there. Where
+/// all that give an output have no share, they count alike: something must be said of it.
 pub fn mix_families(shares: &[Share], families: &[Vec<f64>], farness: f64) -> Vec<f64> {
     let width = families.first().map_or(0, Vec::len);
     let mix = |output: usize| {
         let (mut sum, mut weight) = (0.0, 0.0);
-        for (share, outputs) in shares.iter().zip(families).filter(|(_, outputs)| !outputs[output].is_nan()) {
+        let giving = || shares.iter().zip(families).filter(move |(_, outputs)| !outputs[output].is_nan());
+        for (share, outputs) in giving() {
             let share = share.near + (share.far - share.near) * farness;
             sum += share * outputs[output];
             weight += share;
         }
-        sum / weight
+        if weight > 0.0 {
+            return sum / weight;
+        }
+        giving().map(|(_, outputs)| outputs[output]).sum::<f64>() / giving().count() as f64
     };
     (0..width).map(mix).collect()
 }
@@ -98,6 +103,14 @@ pub fn mix_families(shares: &[Share], families: &[Vec<f64>], farness: f64) -> Ve
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_output_that_few_families_give_is_theirs() {
+        let share = |weight| Share { near: weight, far: weight };
+        let families = [vec![1.0, 2.0], vec![4.0, f64::NAN]];
+        assert_eq!(mix_families(&[share(1.0), share(2.0)], &families, 1.0), [3.0, 2.0]);
+        assert_eq!(mix_families(&[share(0.0), share(2.0)], &families, 1.0), [4.0, 2.0]);
+    }
 
     #[test]
     fn families_disagree_by_their_spread() {

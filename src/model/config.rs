@@ -5,6 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::attention::AttentionMode;
+use crate::featurize::PIXELS;
 
 /// The non-linearity between layers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -137,6 +138,9 @@ impl McvnConfig {
         let convolutions = |image: &ImageChannel| if image.components.is_some() { 0..=0 } else { 0..=4 };
         if shape.image.as_ref().is_some_and(|image| !convolutions(image).contains(&image.channels.len())) {
             return Err(ConfigError("an image channel has one to four convolutions, or components".to_owned()));
+        }
+        if shape.image.as_ref().and_then(|image| image.components).is_some_and(|components| components > PIXELS) {
+            return Err(ConfigError(format!("an image of {PIXELS} pixels has no more components than that")));
         }
         let sizes = [self.row_features, self.outputs, shape.heads].into_iter().chain(shape.bins).chain(image);
         let mut sizes = sizes.chain(shape.stem).chain(shape.row.iter().copied()).chain(shape.head.iter().copied());

@@ -10,6 +10,7 @@ use crate::domain::Schema;
 use crate::featurize::{FeatureSpec, Scaler, StandardScaler};
 
 use super::attention::AttentionMode;
+use super::bundle::{BundleError, sha256_hex};
 use super::calibration::Calibration;
 use super::member::MemberKind;
 
@@ -23,7 +24,7 @@ pub struct Manifest {
     pub format: u32,
     /// Name of the model, such as `steel-fatigue`.
     pub name: String,
-    /// Names these weights among all of this model's: by default the start of their SHA-256.
+    /// Names this version among all of this model's: by default the start of its [digest](Manifest::digest).
     pub version: String,
     /// One line for people.
     pub title: String,
@@ -73,6 +74,54 @@ impl Manifest {
         };
         self.members.iter().any(cohort)
     }
+
+    /// SHA-256, in hexadecimal, of all that decides which questions get an answer, and which one: two versions with
+    /// the same digest answer alike, to the last bit.
+    ///
+    /// The weights alone don't: they see standardised numbers and are the same for MPa and GPa. What is left out
+    /// decides nothing: name, title and citation, the time of training, scores, and the data with the fingerprints of
+    /// its rows, whose whole effect is in scalers, members and calibration.
+    ///
+    /// # Errors
+    /// A failure to write JSON, which a manifest that was read or trained does not have.
+    pub fn digest(&self) -> Result<String, BundleError> {
+        let Self { format, route, default, featurizer, schema, features, scaling, families, .. } = self;
+        let Self { members, gate, calibration, weights_sha256, .. } = self;
+        let decisive = Decisive {
+            format: *format,
+            route,
+            default: *default,
+            featurizer,
+            schema,
+            features,
+            scaling,
+            families,
+            members,
+            gate,
+            calibration,
+            weights_sha256,
+        };
+        // Fields come in the order of the struct and numbers in their shortest form: one manifest, one text.
+        let text = serde_json::to_vec(&decisive).map_err(|error| BundleError::Manifest(error.to_string()))?;
+        Ok(sha256_hex(&text))
+    }
+}
+
+/// What of a manifest decides an answer.
+#[derive(Serialize)]
+struct Decisive<'a> {
+    format: u32,
+    route: &'a str,
+    default: bool,
+    featurizer: &'a str,
+    schema: &'a Schema,
+    features: &'a FeatureSpec,
+    scaling: &'a Scaling,
+    families: &'a [Share],
+    members: &'a [MemberSpec],
+    gate: &'a Option<Gate>,
+    calibration: &'a Option<Calibration>,
+    weights_sha256: &'a str,
 }
 
 /// The scalers of a bundle, fitted on its training rows.
@@ -83,7 +132,7 @@ pub struct Scaling {
     /// For the image.
     #[serde(default)]
     pub pixels: Option<Scaler>,
-    /// For the targets of a regression.
+    /// For the targets of a regression, on their scales.
     #[serde(default)]
     pub targets: Option<StandardScaler>,
 }
@@ -125,7 +174,8 @@ impl Gate {
 pub struct MemberSpec {
     /// Which family it belongs to.
     pub family: usize,
-    /// Which of the schema's outputs its own outputs are, in order.
+    /// Which of the schema's outputs its own outputs are, in order. Members of one family may give different ones: each
+    /// learned from the rows on which its outputs were measured.
     pub outputs: Vec<usize>,
     /// The seed it was trained with.
     pub seed: u64,

@@ -47,7 +47,7 @@ pub struct Inputs {
     pub pixels: Option<Tensor>,
     /// The same row by row, for members that run on the CPU alone.
     pub row_values: Vec<f32>,
-    /// Likewise.
+    /// Pixels row by row, for the same members.
     pub pixel_values: Vec<f32>,
 }
 

@@ -6,10 +6,37 @@
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
+use super::bundle::{Bundle, BundleError, Predicted};
 use super::init::rng;
 use super::manifest::Manifest;
 use crate::domain::{Element, ParameterKind, RawComposition, RawSample, RawValue, Sample, Schema};
 use crate::featurize::{Features, featurize};
+
+/// Samples of a trial.
+const TRIED: usize = 32;
+/// Alloying elements leave something for the balance, in percent.
+const MOST_ALLOYING: f64 = 99.0;
+
+impl Bundle {
+    /// Real passes of plausible samples, one alone and all together: whether the model answers, with finite numbers.
+    ///
+    /// # Errors
+    /// A pass that fails, an answer that is not finite, or a schema that no sample satisfies.
+    pub fn try_out(&self) -> Result<(), BundleError> {
+        let features = probe_features(self.manifest(), TRIED);
+        let all: Vec<&Features> = features.iter().collect();
+        if all.is_empty() {
+            return Err(BundleError::Manifest("no sample within the ranges of its schema is a valid one".to_owned()));
+        }
+        for part in [&all[..1], &all[..]] {
+            let finite = |one: &Predicted| one.novelty.is_none_or(f64::is_finite) && one.disagreement.is_finite();
+            if !self.predict(part)?.iter().all(finite) {
+                return Err(BundleError::NotFinite);
+            }
+        }
+        Ok(())
+    }
+}
 
 /// Features of up to `count` plausible samples of a model; the same ones each time.
 pub fn probe_features(manifest: &Manifest, count: usize) -> Vec<Features> {
@@ -29,7 +56,7 @@ pub fn probe_samples(schema: &Schema, count: usize, seed: u64) -> Vec<RawSample<
         };
         let parameters = schema.processing.iter();
         let processing = parameters.map(|parameter| (parameter.name.as_str().into(), value(&parameter.kind, &mut rng)));
-        RawSample { composition: Some(composition), basis: None, processing: processing.collect() }
+        RawSample { composition: Some(composition), processing: processing.collect(), ..RawSample::default() }
     };
     (0..count).map(sample).collect()
 }
@@ -45,19 +72,28 @@ fn between(min: f64, max: f64, rng: &mut ChaCha8Rng) -> f64 {
     min + (max - min) * rng.random::<f64>()
 }
 
-/// Each alloying element somewhere in its range; the balance makes up the rest.
+/// Each alloying element somewhere in its range; the balance makes up the rest. Where wide ranges leave nothing for
+/// the balance, all have less.
 fn within_ranges(schema: &Schema, balance: Element, rng: &mut ChaCha8Rng) -> RawComposition<'static> {
     let alloying = schema.composition.elements.iter().filter(|range| range.element != balance);
-    let amounts = alloying.map(|range| (range.element.symbol().into(), between(range.min, range.max, rng)));
-    RawComposition::Amounts(amounts.collect())
+    let amounts: Vec<(Element, f64)> =
+        alloying.map(|range| (range.element, between(range.min, range.max, rng))).collect();
+    let total: f64 = amounts.iter().map(|(_, amount)| amount).sum();
+    let scale = if total > MOST_ALLOYING { MOST_ALLOYING / total } else { 1.0 };
+    let scaled = amounts.into_iter().map(|(element, amount)| (element.symbol().into(), amount * scale));
+    RawComposition::Amounts(scaled.collect())
 }
 
-/// Two to five of the known elements in random proportions.
+/// Two to five of the known elements in random proportions, in percent.
 fn few_elements(schema: &Schema, rng: &mut ChaCha8Rng) -> RawComposition<'static> {
     let known = &schema.composition.elements;
-    let parts = (0..rng.random_range(2..=5)).map(|_| {
+    let drawn = (0..rng.random_range(2..=5)).map(|_| {
         let element = known[rng.random_range(0..known.len())].element;
-        format!("{element}{:.2}", between(1.0, 10.0, rng))
+        (element, between(1.0, 10.0, rng))
     });
-    RawComposition::Formula(parts.collect())
+    let drawn: Vec<(Element, f64)> = drawn.collect();
+    let total: f64 = drawn.iter().map(|(_, part)| part).sum();
+    RawComposition::Formula(
+        drawn.iter().map(|(element, part)| format!("{element}{:.3}", part * 100.0 / total)).collect(),
+    )
 }

@@ -135,7 +135,7 @@ impl Manifest {
                 .enumerate()
                 .filter_map(|(index, (target, value))| {
                     let half_width = calibration.half_width(index, confidence.level())?;
-                    Some(cut(*value, half_width, target.physical_limits()))
+                    Some(cut(*value, target.around(*value, half_width), target.physical_limits()))
                 })
                 .collect(),
         };
@@ -150,8 +150,7 @@ impl Manifest {
 
 /// The interval around a value, its ends within what is physical. A value that is itself beyond a limit is not: then
 /// that end stays, for an interval must hold its value.
-fn cut(value: f64, half_width: f64, (least, largest): (Option<f64>, Option<f64>)) -> [f64; 2] {
-    let (low, high) = (value - half_width, value + half_width);
+fn cut(value: f64, [low, high]: [f64; 2], (least, largest): (Option<f64>, Option<f64>)) -> [f64; 2] {
     let low = least.filter(|least| *least <= value).map_or(low, |least| low.max(least));
     let high = largest.filter(|largest| *largest >= value).map_or(high, |largest| high.min(largest));
     [low, high]
@@ -180,10 +179,11 @@ mod tests {
     #[test]
     fn ends_are_physical_and_hold_the_value() {
         let percent = (Some(0.0), Some(100.0));
-        assert_eq!(cut(50.0, 10.0, percent), [40.0, 60.0]);
-        assert_eq!(cut(4.0, 10.0, percent), [0.0, 14.0]);
-        assert_eq!(cut(95.0, 10.0, percent), [85.0, 100.0]);
-        assert_eq!(cut(-2.0, 10.0, percent), [-12.0, 8.0]);
-        assert_eq!(cut(4.0, 10.0, (None, None)), [-6.0, 14.0]);
+        let cut = |value, limits| cut(value, [value - 10.0, value + 10.0], limits);
+        assert_eq!(cut(50.0, percent), [40.0, 60.0]);
+        assert_eq!(cut(4.0, percent), [0.0, 14.0]);
+        assert_eq!(cut(95.0, percent), [85.0, 100.0]);
+        assert_eq!(cut(-2.0, percent), [-12.0, 8.0]);
+        assert_eq!(cut(4.0, (None, None)), [-6.0, 14.0]);
     }
 }

@@ -1,15 +1,17 @@
-//! The models in use, loaded on a device.
+//! The models in use, loaded on a device, and those that should be in use but cannot.
 //!
-//! Its own because loading joins two worlds: files here, tensors in `model`.
+//! Its own because one model's trouble must not become another's: a catalogue holds what answers, and says in words
+//! what does not.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use candle_core::Device;
 
-use super::{RegistryError, active_bundles, read_bundle};
-use crate::model::{Bundle, BundleError};
+use super::load::{Answering, LoadError, Trouble, answering, check};
+use super::{RegistryError, models};
+use crate::model::Bundle;
 
 /// Why the models cannot be served.
 #[derive(Debug, thiserror::Error)]
@@ -17,53 +19,47 @@ pub enum CatalogueError {
     /// Files that cannot be read.
     #[error(transparent)]
     Registry(#[from] RegistryError),
-    /// A bundle that is damaged.
-    #[error("{folder}: {source}")]
-    Bundle {
-        /// Its folder.
-        folder: PathBuf,
-        /// What is wrong with it.
-        source: BundleError,
-    },
-    /// A bundle whose manifest names another model than its folder.
-    #[error("the folder of {0} holds the model {1}")]
-    Name(String, String),
-    /// A model whose answers depend on the batch, without leave to serve it.
-    #[error("{0} attends to whatever shares the batch: pass --allow-batch-dependent to serve it all the same")]
-    BatchDependent(String),
-    /// Two models of one route that both claim to be its default.
-    #[error("{0} and {1} both claim to be the default of {2}")]
+    /// A bundle that cannot be served.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// A model that claims to be the default of a route that has one.
+    #[error("{0} claims to be the default of {1}, which {2} is")]
     Defaults(String, String, String),
     /// No model at all.
     #[error("no active model in {0}")]
     Empty(String),
+    /// Models, none of which answers.
+    #[error("no model can be served:\n{}", .0.iter().map(Trouble::to_string).collect::<Vec<_>>().join("\n"))]
+    NoneAnswers(Vec<Trouble>),
 }
 
 /// The models in use, by name.
 #[derive(Clone, Debug, Default)]
 pub struct Catalogue {
     bundles: BTreeMap<String, Arc<Bundle>>,
+    /// By model: why its version in use does not answer.
+    faults: BTreeMap<String, Trouble>,
 }
 
 impl Catalogue {
-    /// Loads the active version of every model.
+    /// Loads and tries the active version of every model; where that cannot be served, the latest one before it that
+    /// can.
     ///
     /// # Errors
-    /// The first model that cannot be served: a server that starts serves all of them.
+    /// A models folder that cannot be read, or not one model that answers. Any other trouble costs the model that has
+    /// it, and is among the [`troubles`](Self::troubles).
     pub fn load(folders: &[PathBuf], device: &Device, allow_batch_dependent: bool) -> Result<Self, CatalogueError> {
-        let mut bundles = BTreeMap::new();
-        for (name, folder) in active_bundles(folders)? {
-            let bundle = load_bundle(&folder, device)?;
-            check(&name, &bundle, allow_batch_dependent)?;
-            bundles.insert(name, Arc::new(bundle));
+        let mut catalogue = Self::default();
+        for name in models(folders)? {
+            let Answering { found, trouble } = answering(folders, &name, device, allow_batch_dependent);
+            catalogue.faults.extend(trouble.map(|trouble| (name.clone(), trouble)));
+            catalogue.bundles.extend(found.map(|found| (name, Arc::new(found.bundle))));
         }
-        if bundles.is_empty() {
+        if catalogue.bundles.is_empty() && catalogue.faults.is_empty() {
             let folders: Vec<String> = folders.iter().map(|folder| folder.display().to_string()).collect();
             return Err(CatalogueError::Empty(folders.join(", ")));
         }
-        let catalogue = Self { bundles };
-        catalogue.check_defaults()?;
-        Ok(catalogue)
+        catalogue.some_answer()
     }
 
     /// The same models, one of them (or a new one) with this bundle.
@@ -72,21 +68,69 @@ impl Catalogue {
     /// A bundle that cannot be served, or not beside the others.
     pub fn with(&self, name: &str, bundle: Arc<Bundle>, allow_batch_dependent: bool) -> Result<Self, CatalogueError> {
         check(name, &bundle, allow_batch_dependent)?;
+        let manifest = bundle.manifest();
+        let other = self.claimant(&manifest.route).filter(|other| manifest.default && other.manifest().name != name);
+        if let Some(other) = other {
+            let (name, route) = (name.to_owned(), manifest.route.clone());
+            return Err(CatalogueError::Defaults(name, route, other.manifest().name.clone()));
+        }
         let mut catalogue = self.clone();
+        catalogue.faults.remove(name);
         catalogue.bundles.insert(name.to_owned(), bundle);
-        catalogue.check_defaults()?;
         Ok(catalogue)
     }
 
-    fn check_defaults(&self) -> Result<(), CatalogueError> {
-        let mut defaults = BTreeMap::new();
-        for manifest in self.iter().map(|bundle| bundle.manifest()).filter(|manifest| manifest.default) {
-            if let Some(other) = defaults.insert(manifest.route.as_str(), manifest.name.as_str()) {
-                let (name, route) = (manifest.name.clone(), manifest.route.clone());
-                return Err(CatalogueError::Defaults(other.to_owned(), name, route));
-            }
+    /// The same models without one, which loads but does not answer.
+    ///
+    /// # Errors
+    /// Where no other is left.
+    pub fn without(mut self, name: &str, reason: String) -> Result<Self, CatalogueError> {
+        if let Some(bundle) = self.bundles.remove(name) {
+            let manifest = bundle.manifest();
+            let (version, route) = (manifest.version.clone(), Some(manifest.route.clone()));
+            let trouble = Trouble { model: name.to_owned(), version, route, reason, answers: None };
+            self.faults.insert(name.to_owned(), trouble);
         }
-        Ok(())
+        self.some_answer()
+    }
+
+    fn some_answer(self) -> Result<Self, CatalogueError> {
+        if self.bundles.is_empty() {
+            return Err(CatalogueError::NoneAnswers(self.faults.into_values().collect()));
+        }
+        Ok(self)
+    }
+
+    /// What is not as it should be, by model: versions in use that cannot be served, and second claims to be the
+    /// default of a route.
+    pub fn troubles(&self) -> Vec<Trouble> {
+        let second_claim = |bundle: &Arc<Bundle>| {
+            let manifest = bundle.manifest();
+            let first = self.claimant(&manifest.route)?.manifest();
+            (manifest.default && first.name != manifest.name).then(|| Trouble {
+                model: manifest.name.clone(),
+                version: manifest.version.clone(),
+                route: Some(manifest.route.clone()),
+                reason: format!(
+                    "it claims to be the default of {}, as {} does: the first by name is, this one answers where it \
+                     is named",
+                    manifest.route, first.name
+                ),
+                answers: Some(manifest.version.clone()),
+            })
+        };
+        self.faults.values().cloned().chain(self.iter().filter_map(second_claim)).collect()
+    }
+
+    /// Why a model's version in use does not answer; `None` where it does, or where there is none.
+    pub fn fault(&self, name: &str) -> Option<&Trouble> {
+        self.faults.get(name)
+    }
+
+    /// The models of a route that don't answer at all.
+    pub fn unavailable_on<'a>(&'a self, route: &'a str) -> impl Iterator<Item = &'a Trouble> {
+        let of_route = move |fault: &&Trouble| fault.answers.is_none() && fault.route.as_deref() == Some(route);
+        self.faults.values().filter(of_route)
     }
 
     /// The bundle of one model.
@@ -104,32 +148,123 @@ impl Catalogue {
         self.iter().filter(move |bundle| bundle.manifest().route == route)
     }
 
-    /// The bundle that answers on a route where none is named: its default, or its only one.
+    /// The bundle that answers on a route where none is named: its default, or its only one. That one model of several
+    /// cannot be loaded does not make another the only one.
     pub fn default_of<'a>(&'a self, route: &'a str) -> Option<&'a Arc<Bundle>> {
         let mut all = self.of_route(route);
-        let only = all.next().filter(|_| all.next().is_none());
-        self.of_route(route).find(|bundle| bundle.manifest().default).or(only)
+        let only = all.next().filter(|_| all.next().is_none() && self.unavailable_on(route).next().is_none());
+        self.claimant(route).or(only)
+    }
+
+    /// The first model, by name, that claims to be the default of a route.
+    fn claimant<'a>(&'a self, route: &'a str) -> Option<&'a Arc<Bundle>> {
+        self.of_route(route).find(|bundle| bundle.manifest().default)
     }
 }
 
-/// Whether a bundle may be served under a name.
-fn check(name: &str, bundle: &Bundle, allow_batch_dependent: bool) -> Result<(), CatalogueError> {
-    let manifest = bundle.manifest();
-    if manifest.name != name {
-        return Err(CatalogueError::Name(name.to_owned(), manifest.name.clone()));
-    }
-    if manifest.batch_dependent() && !allow_batch_dependent {
-        return Err(CatalogueError::BatchDependent(name.to_owned()));
-    }
-    Ok(())
-}
+#[cfg(test)]
+mod tests {
+    use std::fs;
 
-/// Loads the bundle of one folder.
-///
-/// # Errors
-/// Files that are missing, or a bundle that is damaged.
-pub fn load_bundle(folder: &Path, device: &Device) -> Result<Bundle, CatalogueError> {
-    let stored = read_bundle(folder)?;
-    Bundle::load(&stored.manifest, &stored.weights, device)
-        .map_err(|source| CatalogueError::Bundle { folder: folder.to_owned(), source })
+    use super::super::fixture::Models;
+    use super::*;
+
+    fn load(models: &Models) -> Result<Catalogue, CatalogueError> {
+        Catalogue::load(&models.folders(), &Device::Cpu, false)
+    }
+
+    /// Each trouble as `model version: beginning of the reason`, and what answers.
+    fn told(catalogue: &Catalogue) -> Vec<(String, Option<String>)> {
+        catalogue.troubles().into_iter().map(|trouble| (trouble.to_string(), trouble.answers)).collect()
+    }
+
+    #[test]
+    fn a_model_that_cannot_be_loaded_costs_itself_alone() {
+        let models = Models::new();
+        models.put("good", "v1", |_| {}).activate("good", "v1\n");
+        models.put("torn", "v1", |_| {}).activate("torn", "v1\n");
+        fs::write(models.path("torn/v1/weights.safetensors"), "torn").unwrap();
+        models.put("other", "v1", |manifest| manifest.name = "good".into()).activate("other", "v1\n");
+        models.put("gone", "v1", |_| {}).activate("gone", "v9\n");
+        models.put("odd", "v1", |_| {}).activate("odd", "../../etc\n");
+        let catalogue = load(&models).unwrap();
+        assert_eq!(catalogue.iter().count(), 1);
+        let told: Vec<String> =
+            told(&catalogue).into_iter().map(|(text, answers)| text + answers.as_deref().unwrap_or("")).collect();
+        let expected = [
+            ("gone v9: ", "is not there"),
+            ("odd: ", "active"),
+            ("other v1: ", "holds the model good"),
+            ("torn v1: ", "SHA-256"),
+        ];
+        assert_eq!(told.len(), expected.len(), "{told:#?}");
+        for (text, (start, word)) in told.iter().zip(expected) {
+            assert!(text.starts_with(start) && text.contains(word), "{text}");
+            let place = models.path("").display().to_string();
+            assert!(!text.contains(&place), "clients need not know where files lie: {text}");
+        }
+    }
+
+    #[test]
+    fn the_version_before_answers_in_its_place() {
+        let models = Models::new();
+        models.put("m", "v1", |_| {}).put("m", "v2", |_| {}).put("m", "v3", |_| {}).activate("m", "v3\nv2\nv1\n");
+        for version in ["v2", "v3"] {
+            fs::write(models.path("m").join(version).join("weights.safetensors"), "torn").unwrap();
+        }
+        let catalogue = load(&models).unwrap();
+        assert_eq!(catalogue.get("m").unwrap().manifest().version, "v1");
+        let told = told(&catalogue);
+        let [(text, answers)] = told.as_slice() else { panic!("{told:?}") };
+        assert!(text.starts_with("m v3: ") && text.contains("; v2 before it: "), "{text}");
+        assert_eq!(answers.as_deref(), Some("v1"));
+        // A good one that is promoted is all that is needed.
+        let good = Arc::clone(catalogue.get("m").unwrap());
+        assert!(catalogue.with("m", good, false).unwrap().troubles().is_empty());
+    }
+
+    #[test]
+    fn of_two_defaults_the_first_by_name_is() {
+        let models = Models::new();
+        for name in ["a", "b"] {
+            models.put(name, "v1", |manifest| manifest.default = true).activate(name, "v1\n");
+        }
+        let catalogue = load(&models).unwrap();
+        assert_eq!(catalogue.default_of("/predict/steel").unwrap().manifest().name, "a");
+        let told = told(&catalogue);
+        let [(text, answers)] = told.as_slice() else { panic!("{told:?}") };
+        assert!(text.starts_with("b v1: it claims to be the default of /predict/steel, as a does"), "{text}");
+        assert_eq!(answers.as_deref(), Some("v1"));
+        let second = Arc::clone(catalogue.get("b").unwrap());
+        assert!(matches!(catalogue.with("b", second, false), Err(CatalogueError::Defaults(..))));
+        // What is not in conflict can be promoted as before.
+        let first = Arc::clone(catalogue.get("a").unwrap());
+        assert!(catalogue.with("a", first, false).is_ok());
+    }
+
+    #[test]
+    fn a_question_for_a_default_that_is_gone_is_not_anothers() {
+        let models = Models::new();
+        models.put("a", "v1", |manifest| manifest.default = true).activate("a", "v1\n");
+        models.put("b", "v1", |_| {}).activate("b", "v1\n");
+        fs::write(models.path("a/v1/weights.safetensors"), "torn").unwrap();
+        let catalogue = load(&models).unwrap();
+        assert!(catalogue.default_of("/predict/steel").is_none());
+        assert_eq!(catalogue.unavailable_on("/predict/steel").count(), 1);
+    }
+
+    #[test]
+    fn without_a_model_that_answers_all_reasons_are_given() {
+        let models = Models::new();
+        assert!(matches!(load(&models), Err(CatalogueError::Empty(_))));
+        for name in ["a", "b"] {
+            models.put(name, "v1", |_| {}).activate(name, "v1\n");
+            fs::write(models.path(name).join("v1/manifest.json"), "{}").unwrap();
+        }
+        let error = load(&models).unwrap_err().to_string();
+        assert!(error.contains("a v1: ") && error.contains("b v1: "), "{error}");
+        models.put("c", "v1", |_| {}).activate("c", "v1\n");
+        let catalogue = load(&models).unwrap();
+        assert!(catalogue.without("c", "its passes fail".to_owned()).is_err());
+    }
 }

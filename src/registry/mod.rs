@@ -3,15 +3,20 @@
 //! `<models>/<name>/recipe.toml`, how the model is made.
 //!
 //! Its own because only this module knows where files live. Writing is whole or not at all: everything goes
-//! to a temporary folder beside its place, is synced, and is renamed.
+//! to a temporary folder beside its place, is synced, loaded and tried there, and is renamed. So a bundle that has a
+//! place among the versions is one that a server can load.
 
 mod catalogue;
+#[cfg(test)]
+mod fixture;
+mod load;
 mod versions;
 mod writer;
 
-pub use catalogue::{Catalogue, CatalogueError, load_bundle};
+pub use catalogue::{Catalogue, CatalogueError};
+pub use load::{Answering, Found, LoadError, Trouble, answering, load_bundle, try_bundle};
 pub use versions::{
-    Version, VersionState, find, history, models, plot, plots, read_manifest, recipe, report, versions,
+    Version, VersionState, find, history, known_history, models, plot, plots, read_manifest, recipe, report, versions,
 };
 pub use writer::Writer;
 
@@ -19,6 +24,10 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+
+use candle_core::Device;
+
+use crate::model::Manifest;
 
 /// Name of the manifest in a bundle's folder.
 pub const MANIFEST_FILE: &str = "manifest.json";
@@ -51,6 +60,9 @@ pub enum RegistryError {
     /// A bundle stands there already.
     #[error("{0} exists already")]
     Exists(PathBuf),
+    /// A bundle that cannot be loaded or does not answer; nothing was written.
+    #[error("{0}: not written, for the bundle cannot be used: {1}")]
+    Unfit(PathBuf, String),
     /// Another process writes there.
     #[error("{0} is written to by another process (a running server, perhaps: use its admin routes)")]
     Locked(PathBuf),
@@ -65,6 +77,19 @@ pub enum RegistryError {
 impl RegistryError {
     fn io(path: &Path) -> impl FnOnce(io::Error) -> Self + '_ {
         move |source| Self::Io { path: path.to_owned(), source }
+    }
+
+    /// The same for clients, who need not know where files lie.
+    pub fn reason(&self) -> String {
+        let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        match self {
+            Self::Io { path, source } => format!("{}: {source}", name(path)),
+            Self::Active { path, version } => format!("{}: \"{version}\" is not the name of a version", name(path)),
+            Self::Exists(path) => format!("{} exists already", name(path)),
+            Self::Unfit(_, reason) => reason.clone(),
+            Self::Locked(_) => "another process writes there".to_owned(),
+            Self::Missing(_) | Self::Name(_) => self.to_string(),
+        }
     }
 }
 
@@ -85,13 +110,21 @@ pub struct StoredBundle {
 pub fn active_bundles(folders: &[PathBuf]) -> Result<BTreeMap<String, PathBuf>, RegistryError> {
     let mut found = BTreeMap::new();
     for model in models(folders)? {
-        if let Some(version) = history(folders, &model)?.first() {
-            let missing = || RegistryError::Missing(format!("{model} {version}, the version in use,"));
-            let folder = find(folders, &model, version).ok_or_else(missing)?;
+        if let Some(folder) = active_bundle(folders, &model)? {
             found.insert(model, folder);
         }
     }
     Ok(found)
+}
+
+/// Folder of the version in use of one model; `None` where none was ever promoted, or there is no such model.
+///
+/// # Errors
+/// An `active` file that names no version.
+pub fn active_bundle(folders: &[PathBuf], model: &str) -> Result<Option<PathBuf>, RegistryError> {
+    let Some(version) = history(folders, model)?.into_iter().next() else { return Ok(None) };
+    let missing = || RegistryError::Missing(format!("{model} {version}, the version in use,"));
+    find(folders, model, &version).map(Some).ok_or_else(missing)
 }
 
 /// Reads a bundle's folder.
@@ -106,11 +139,11 @@ pub fn read_bundle(folder: &Path) -> Result<StoredBundle, RegistryError> {
     Ok(StoredBundle { manifest: read(MANIFEST_FILE)?, weights: read(WEIGHTS_FILE)? })
 }
 
-/// Writes a bundle to a folder that must not exist yet: whole, or not at all. `extras` are files beside the
+/// Writes a bundle to a folder that must not exist yet: whole and tried, or not at all. `extras` are files beside the
 /// bundle's own, by name within the folder, such as `plots/loss.svg`.
 ///
 /// # Errors
-/// [`RegistryError::Exists`], or what the file system said.
+/// [`RegistryError::Exists`], [`RegistryError::Unfit`], or what the file system said.
 pub fn write_bundle(
     folder: &Path,
     bundle: &StoredBundle,
@@ -143,9 +176,22 @@ pub fn write_bundle(
     sync_folder(staging.path()).map_err(RegistryError::io(staging.path()))?;
     readable(staging.path()).map_err(RegistryError::io(staging.path()))?;
     // On failure the temporary folder removes itself; after the rename there is nothing left to remove.
+    fit(staging.path(), folder)?;
     fs::rename(staging.path(), folder).map_err(RegistryError::io(folder))?;
     let _ = staging.keep();
     sync_folder(parent).map_err(RegistryError::io(parent))
+}
+
+/// Whether a bundle that is about to get its place would be served, on any machine.
+fn fit(staged: &Path, place: &Path) -> Result<(), RegistryError> {
+    let unfit = |error: LoadError| RegistryError::Unfit(place.to_owned(), error.reason());
+    try_bundle(staged, &Device::Cpu).map(|_| ()).map_err(unfit)
+}
+
+/// Whether a folder holds a bundle that answers as one with this manifest does.
+pub fn holds_the_same(folder: &Path, manifest: &Manifest) -> bool {
+    let there = read_manifest(folder).ok().and_then(|there| there.digest().ok());
+    there.is_some() && there == manifest.digest().ok()
 }
 
 /// Whether a text may name a version or a model: it must stay inside its folder.
@@ -179,35 +225,41 @@ fn permissions(path: &Path, mode: u32) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use super::fixture::{Models, bundle};
     use super::*;
-
-    fn bundle() -> StoredBundle {
-        StoredBundle { manifest: b"{}".to_vec(), weights: b"w".to_vec() }
-    }
 
     #[test]
     fn writes_whole_and_never_over_another() {
         let folder = tempfile::tempdir().unwrap();
         let place = folder.path().join("m/v1");
-        write_bundle(&place, &bundle(), "card", &[]).unwrap();
-        assert_eq!(read_bundle(&place).unwrap(), bundle());
-        assert!(matches!(write_bundle(&place, &bundle(), "card", &[]), Err(RegistryError::Exists(_))));
+        let bundle = bundle("m", "v1", |_| {});
+        write_bundle(&place, &bundle, "card", &[]).unwrap();
+        assert_eq!(read_bundle(&place).unwrap(), bundle);
+        assert!(matches!(write_bundle(&place, &bundle, "card", &[]), Err(RegistryError::Exists(_))));
         let left: Vec<_> = fs::read_dir(folder.path().join("m")).unwrap().collect();
         assert_eq!(left.len(), 1, "nothing but the bundle: {left:?}");
     }
 
     #[test]
+    fn what_cannot_be_loaded_is_not_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = folder.path().join("m/v1");
+        let torn = StoredBundle { weights: b"torn".to_vec(), ..bundle("m", "v1", |_| {}) };
+        let error = write_bundle(&place, &torn, "card", &[]).unwrap_err();
+        assert!(matches!(error, RegistryError::Unfit(..)) && error.to_string().contains("SHA-256"), "{error}");
+        assert_eq!(fs::read_dir(folder.path().join("m")).unwrap().count(), 0, "nothing is left");
+    }
+
+    #[test]
     fn a_later_folder_shadows_an_earlier_one() {
-        let (first, second) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        for (folder, version) in [(&first, "v1"), (&second, "v2")] {
-            write_bundle(&folder.path().join("m").join(version), &bundle(), "", &[]).unwrap();
-            Writer::open(&[folder.path().to_owned()]).unwrap().promote("m", version).unwrap();
-        }
-        let folders = [first.path().to_owned(), second.path().to_owned()];
+        let (first, second) = (Models::new(), Models::new());
+        first.put("m", "v1", |_| {}).activate("m", "v1\n");
+        second.put("m", "v2", |_| {}).activate("m", "v2\n");
+        let folders = [first.path(""), second.path("")];
         assert!(active_bundles(&folders).unwrap()["m"].ends_with("m/v2"));
-        fs::write(second.path().join("m/active"), "../../etc").unwrap();
+        second.activate("m", "../../etc");
         assert!(matches!(active_bundles(&folders), Err(RegistryError::Active { .. })));
-        fs::write(second.path().join("m/active"), "v9").unwrap();
+        second.activate("m", "v9");
         assert!(matches!(active_bundles(&folders), Err(RegistryError::Missing(_))));
     }
 }

@@ -42,7 +42,7 @@ pub struct Version {
     pub state: VersionState,
 }
 
-/// Names of all models that have a version or a recipe, in any of the folders.
+/// Names of all models that have a version, a recipe or an `active` file, in any of the folders.
 ///
 /// # Errors
 /// A folder that cannot be read.
@@ -50,7 +50,10 @@ pub fn models(folders: &[PathBuf]) -> Result<Vec<String>, RegistryError> {
     let mut found = Vec::new();
     for folder in folders {
         for name in subfolders(folder)? {
-            if folder.join(&name).join(RECIPE_FILE).is_file() || !subfolders(&folder.join(&name))?.is_empty() {
+            let place = folder.join(&name);
+            let named = [RECIPE_FILE, ACTIVE_FILE].iter().any(|file| place.join(file).is_file());
+            // A folder that cannot be read is its model's trouble, when it is loaded.
+            if named || subfolders(&place).map_or(true, |versions| !versions.is_empty()) {
                 found.push(name);
             }
         }
@@ -63,12 +66,12 @@ pub fn models(folders: &[PathBuf]) -> Result<Vec<String>, RegistryError> {
 /// All versions of a model; empty where there is no such model.
 ///
 /// # Errors
-/// A folder that cannot be read, or an `active` file that names no version.
+/// A folder that cannot be read.
 pub fn versions(folders: &[PathBuf], model: &str) -> Result<Vec<Version>, RegistryError> {
     if !is_name(model) {
         return Ok(Vec::new());
     }
-    let history = history(folders, model)?;
+    let history = known_history(folders, model)?;
     let mut names = Vec::new();
     for folder in folders.iter().map(|folder| folder.join(model)).filter(|folder| folder.is_dir()) {
         let with_manifest = subfolders(&folder)?.into_iter();
@@ -97,8 +100,20 @@ pub fn history(folders: &[PathBuf], model: &str) -> Result<Vec<String>, Registry
     files.into_iter().find(|file| file.is_file()).map_or_else(|| Ok(Vec::new()), |file| read_history(&file))
 }
 
-pub(super) fn read_history(file: &Path) -> Result<Vec<String>, RegistryError> {
-    let text = fs::read_to_string(file).map_err(RegistryError::io(file))?;
+/// As [`history`], but an `active` file that names no version counts as none: so it can be mended by a promotion.
+///
+/// # Errors
+/// An `active` file that cannot be read.
+pub fn known_history(folders: &[PathBuf], model: &str) -> Result<Vec<String>, RegistryError> {
+    match history(folders, model) {
+        Err(RegistryError::Active { .. }) => Ok(Vec::new()),
+        history => history,
+    }
+}
+
+fn read_history(file: &Path) -> Result<Vec<String>, RegistryError> {
+    let bytes = fs::read(file).map_err(RegistryError::io(file))?;
+    let text = String::from_utf8_lossy(&bytes);
     let history: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
     match history.iter().find(|version| !is_name(version)) {
         None if !history.is_empty() => Ok(history),

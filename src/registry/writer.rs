@@ -7,8 +7,10 @@ use std::fs::{self, File, TryLockError};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use super::versions::{RECIPE_FILE, find, history};
-use super::{ACTIVE_FILE, RegistryError, is_name, readable, readable_file, sync_folder, write_synced};
+use super::versions::{RECIPE_FILE, find, history, known_history, read_manifest};
+use super::{
+    ACTIVE_FILE, RegistryError, fit, holds_the_same, is_name, readable, readable_file, sync_folder, write_synced,
+};
 
 /// Name of the file whose lock says that a process writes here.
 const LOCK_FILE: &str = ".lock";
@@ -51,27 +53,33 @@ impl Writer {
         &self.folders
     }
 
-    /// Copies a bundle's folder to its place among the versions: whole, or not at all. A version that is
-    /// there already stays as it is: its name says what its weights are.
+    /// Copies a bundle's folder to its place among the versions: whole and tried, or not at all. `false` where a
+    /// version of this name that answers alike is there already; it stays as it is.
     ///
     /// # Errors
-    /// What the file system said, or a name that may not be one.
-    pub fn install(&self, from: &Path, model: &str, version: &str) -> Result<PathBuf, RegistryError> {
+    /// [`RegistryError::Unfit`], [`RegistryError::Exists`] where another bundle has the name, what the file system
+    /// said, or a name that may not be one.
+    pub fn install(&self, from: &Path, model: &str, version: &str) -> Result<bool, RegistryError> {
         let place = self.model(model)?.join(named(version)?);
         if place.exists() {
-            return Ok(place);
+            if !holds_the_same(&place, &read_manifest(from)?) {
+                return Err(RegistryError::Exists(place));
+            }
+            return fit(&place, &place).map(|()| false);
         }
         let model = self.make_model(model)?;
         let staging = tempfile::Builder::new().prefix(STAGING_PREFIX).tempdir_in(&model);
         let staging = staging.map_err(RegistryError::io(&model))?;
         copy(from, staging.path())?;
+        fit(staging.path(), &place)?;
         fs::rename(staging.path(), &place).map_err(RegistryError::io(&place))?;
         let _ = staging.keep();
         sync_folder(&model).map_err(RegistryError::io(&model))?;
-        Ok(place)
+        Ok(true)
     }
 
-    /// Makes a version the one in use: one atomic rename.
+    /// Makes a version the one in use: one atomic rename. Whether it can be loaded is for the caller to have tried, on
+    /// the device that will answer.
     ///
     /// # Errors
     /// [`RegistryError::Missing`] where there is no such version, or what the file system said.
@@ -79,7 +87,7 @@ impl Writer {
         if find(&self.folders, model, version).is_none() {
             return Err(RegistryError::Missing(format!("{model} {version}")));
         }
-        let before = history(&self.folders, model)?.into_iter().filter(|earlier| earlier != version);
+        let before = known_history(&self.folders, model)?.into_iter().filter(|earlier| earlier != version);
         let now: Vec<String> = std::iter::once(version.to_owned()).chain(before).take(LONGEST_HISTORY).collect();
         self.write_history(model, &now)
     }
@@ -174,26 +182,19 @@ fn copy(from: &Path, to: &Path) -> Result<(), RegistryError> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{StoredBundle, VersionState, versions, write_bundle};
+    use super::super::fixture::Models;
+    use super::super::{VersionState, versions};
     use super::*;
-
-    fn bundle(folder: &Path, name: &str) -> PathBuf {
-        let place = folder.join(name);
-        let stored = StoredBundle { manifest: b"{}".to_vec(), weights: name.as_bytes().to_vec() };
-        write_bundle(&place, &stored, "card", &[]).unwrap();
-        place
-    }
 
     #[test]
     fn installs_promotes_and_rolls_back() {
-        let (shipped, own, new) =
-            (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        bundle(&shipped.path().join("m"), "v1");
-        fs::write(shipped.path().join("m/active"), "v1\n").unwrap();
-        let folders = [shipped.path().to_owned(), own.path().to_owned()];
+        let (shipped, own, new) = (Models::new(), Models::new(), Models::new());
+        shipped.put("m", "v1", |_| {}).activate("m", "v1\n");
+        let folders = [shipped.path(""), own.path("")];
         let writer = Writer::open(&folders).unwrap();
         for name in ["v2", "v3"] {
-            writer.install(&bundle(new.path(), name), "m", name).unwrap();
+            new.put("m", name, |_| {});
+            assert!(writer.install(&new.path("m").join(name), "m", name).unwrap());
         }
         writer.promote("m", "v2").unwrap();
         writer.promote("m", "v3").unwrap();
@@ -203,16 +204,41 @@ mod tests {
         assert_eq!(writer.rollback("m").unwrap(), "v1");
         assert!(matches!(writer.rollback("m"), Err(RegistryError::Missing(_))));
         assert!(matches!(writer.promote("m", "v9"), Err(RegistryError::Missing(_))));
-        assert!(matches!(writer.install(new.path(), "../m", "v4"), Err(RegistryError::Name(_))));
+        assert!(matches!(writer.install(&new.path("m/v2"), "../m", "v4"), Err(RegistryError::Name(_))));
         let active = versions(&folders, "m").unwrap().into_iter().find(|v| v.state == VersionState::Active).unwrap();
         assert_eq!(active.name, "v1");
     }
 
     #[test]
+    fn only_what_answers_is_installed_and_no_name_means_two_things() {
+        let (own, new) = (Models::new(), Models::new());
+        let writer = Writer::open(&own.folders()).unwrap();
+        new.put("m", "v1", |_| {}).put("m", "other", |manifest| manifest.default = true);
+        assert!(writer.install(&new.path("m/v1"), "m", "v1").unwrap());
+        assert!(!writer.install(&new.path("m/v1"), "m", "v1").unwrap(), "there already");
+        let other = writer.install(&new.path("m/other"), "m", "v1");
+        assert!(matches!(other, Err(RegistryError::Exists(_))), "{other:?}");
+        fs::write(new.path("m/other/weights.safetensors"), "torn").unwrap();
+        let torn = writer.install(&new.path("m/other"), "m", "other");
+        assert!(matches!(torn, Err(RegistryError::Unfit(..))), "{torn:?}");
+        assert!(!own.path("m/other").exists());
+    }
+
+    #[test]
+    fn a_promotion_mends_an_active_file_that_names_no_version() {
+        let own = Models::new();
+        own.put("m", "v1", |_| {}).activate("m", "");
+        let writer = Writer::open(&own.folders()).unwrap();
+        assert_eq!(versions(&own.folders(), "m").unwrap().len(), 1);
+        writer.promote("m", "v1").unwrap();
+        assert_eq!(history(&own.folders(), "m").unwrap(), ["v1"]);
+    }
+
+    #[test]
     fn one_process_writes_and_sweeps_up() {
-        let own = tempfile::tempdir().unwrap();
-        let folders = [own.path().to_owned()];
-        let left = own.path().join("m").join(format!("{STAGING_PREFIX}x"));
+        let own = Models::new();
+        let folders = own.folders();
+        let left = own.path("m").join(format!("{STAGING_PREFIX}x"));
         fs::create_dir_all(&left).unwrap();
         let writer = Writer::open(&folders).unwrap();
         assert!(!left.exists());

@@ -13,12 +13,12 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use tracing::info;
+use tracing::{error, info};
 
 use crate::batcher::{Batcher, BatcherConfig, Passes, SubmitError};
 use crate::metrics::Metrics;
 use crate::model::{Bundle, DeviceChoice, DeviceError, OpenDevice, probe_features};
-use crate::registry::{Catalogue, CatalogueError};
+use crate::registry::{Catalogue, CatalogueError, Trouble};
 
 /// While passes keep failing, they are tried so often.
 const BETWEEN_TRIES: Duration = Duration::from_secs(1);
@@ -32,9 +32,6 @@ pub enum ServingError {
     /// The models.
     #[error(transparent)]
     Catalogue(#[from] CatalogueError),
-    /// A model that loads but does not answer.
-    #[error("self-test of {0}: {1}")]
-    SelfTest(String, SubmitError),
     /// No thread for the device.
     #[error(transparent)]
     Io(#[from] std::io::Error),
@@ -75,15 +72,16 @@ pub struct Live {
 }
 
 impl Live {
-    /// Opens the device, loads every model and has each answer real passes. The thread of the device ends
-    /// when the last handle to the models is gone.
+    /// Opens the device, loads every model and has each answer real passes. A model that does not costs itself alone:
+    /// it is logged, and among the catalogue's troubles. The thread of the device ends when the last handle to the
+    /// models is gone.
     ///
     /// # Errors
-    /// [`ServingError`]: what starts serves every model.
+    /// [`ServingError`], where not one model answers.
     pub async fn load(config: ServingConfig, metrics: Arc<Metrics>) -> Result<(Self, JoinHandle<()>), ServingError> {
         let start = Instant::now();
         let (batching, allow_batch_dependent) = (config.batcher, config.allow_batch_dependent);
-        let (device, catalogue) = tokio::task::spawn_blocking(move || {
+        let (device, mut catalogue) = tokio::task::spawn_blocking(move || {
             let device = config.device.open()?;
             info!(device = device.name, how = device.note, "device chosen");
             let catalogue = Catalogue::load(&config.models_dirs, &device.device, allow_batch_dependent)?;
@@ -92,10 +90,18 @@ impl Live {
         .await??;
         let passes = if device.device.is_cpu() { Passes::OnWorkers } else { Passes::OnItsThread };
         let (batcher, thread) = Batcher::start(batching, passes, metrics)?;
-        for bundle in catalogue.iter() {
-            self_test(bundle, &batcher).await?;
+        for bundle in catalogue.iter().cloned().collect::<Vec<_>>() {
             let manifest = bundle.manifest();
-            info!(model = manifest.name, version = manifest.version, route = manifest.route, "model answers");
+            match self_test(&bundle, &batcher).await {
+                Ok(()) => {
+                    info!(model = manifest.name, version = manifest.version, route = manifest.route, "model answers")
+                }
+                Err(error) => catalogue = catalogue.without(&manifest.name, format!("self-test: {error}"))?,
+            }
+        }
+        for Trouble { model, version, reason, answers, .. } in catalogue.troubles() {
+            let answers = answers.as_deref().unwrap_or("none");
+            error!(model, version, reason, answers, "model does not answer as it should");
         }
         info!(device = device.name, seconds = start.elapsed().as_secs_f64(), "ready");
         let current = ArcSwap::from_pointee(Serving { catalogue, batcher });
@@ -136,13 +142,11 @@ impl Live {
 }
 
 /// Real passes of plausible samples: one alone and one batch, which also warms the device up.
-async fn self_test(bundle: &Arc<Bundle>, batcher: &Batcher) -> Result<(), ServingError> {
-    let manifest = bundle.manifest();
-    let features = probe_features(manifest, 32);
+async fn self_test(bundle: &Arc<Bundle>, batcher: &Batcher) -> Result<(), SubmitError> {
+    let features = probe_features(bundle.manifest(), 32);
     for part in [&features[..features.len().min(1)], &features[..]] {
         // Under full load too, a version that is to be promoted gets its turn.
-        let answer = batcher.submit_waiting(Arc::clone(bundle) as _, part.to_vec()).await;
-        answer.map_err(|error| ServingError::SelfTest(manifest.name.clone(), error))?;
+        batcher.submit_waiting(Arc::clone(bundle) as _, part.to_vec()).await?;
     }
     Ok(())
 }

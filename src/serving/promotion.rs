@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::{Live, Serving, self_test};
 use crate::domain::{Parameter, ParameterKind, Schema};
 use crate::model::Manifest;
-use crate::registry::{self, CatalogueError, RegistryError, Writer, load_bundle};
+use crate::registry::{self, Catalogue, CatalogueError, LoadError, RegistryError, Writer, load_bundle};
 use crate::train::{Basis, Comparison, Report};
 
 /// A change of what answers.
@@ -53,6 +53,12 @@ impl From<CatalogueError> for SwapError {
     }
 }
 
+impl From<LoadError> for SwapError {
+    fn from(error: LoadError) -> Self {
+        Self::Unfit(error.to_string())
+    }
+}
+
 impl Live {
     /// Makes a version the one that answers. `force` overrules what speaks against it.
     ///
@@ -67,7 +73,8 @@ impl Live {
     ) -> Result<Swap, SwapError> {
         let _alone = self.swapping.lock().await;
         let (owned, name, wanted) = (Arc::clone(writer), model.to_owned(), version.to_owned());
-        let looked_up = move || look_up(owned.folders(), &name, &wanted);
+        let serving = self.current();
+        let looked_up = move || look_up(&serving.catalogue, owned.folders(), &name, &wanted);
         let Found { folder, before, objections } = tokio::task::spawn_blocking(looked_up).await??;
         if !force && !objections.is_empty() {
             return Err(SwapError::Objections(objections));
@@ -84,13 +91,14 @@ impl Live {
     pub async fn roll_back(&self, writer: &Arc<Writer>, model: &str) -> Result<Swap, SwapError> {
         let _alone = self.swapping.lock().await;
         let folders = writer.folders();
-        let history = registry::history(folders, model)?;
+        let history = registry::known_history(folders, model)?;
+        let before = answering(&self.current().catalogue, model, &history);
         let missing = || SwapError::Missing(format!("{model} has no version before the one in use"));
         let earlier = history.get(1).ok_or_else(missing)?;
         let folder = registry::find(folders, model, earlier).ok_or_else(missing)?;
         let (owned, name) = (Arc::clone(writer), model.to_owned());
         self.swap(model, &folder, move || owned.rollback(&name).map(|_| ())).await?;
-        Ok(Swap { version: earlier.clone(), before: history.first().cloned(), overruled: Vec::new() })
+        Ok(Swap { version: earlier.clone(), before, overruled: Vec::new() })
     }
 
     /// Loads and tries a bundle, changes storage, then memory.
@@ -119,25 +127,37 @@ struct Found {
     objections: Vec<String>,
 }
 
-fn look_up(folders: &[PathBuf], model: &str, version: &str) -> Result<Found, SwapError> {
+fn look_up(catalogue: &Catalogue, folders: &[PathBuf], model: &str, version: &str) -> Result<Found, SwapError> {
     let missing = || SwapError::Missing(format!("{model} has no version {version}"));
     let folder = registry::find(folders, model, version).ok_or_else(missing)?;
-    let before = registry::history(folders, model)?.into_iter().next();
-    if before.as_deref() == Some(version) {
+    let history = registry::known_history(folders, model)?;
+    let before = answering(catalogue, model, &history);
+    let answers = before.as_deref() == Some(version);
+    if answers && history.first().is_some_and(|first| first == version) {
         return Err(SwapError::InUse(format!("{model} {version}")));
     }
-    let objections = objections(folders, model, &folder)?;
+    // What answers already, as a stand-in, is only made the version in use.
+    let in_use = catalogue.get(model).map(|bundle| bundle.manifest()).filter(|_| !answers);
+    let objections = objections(in_use, &folder)?;
     Ok(Found { folder, before, objections })
 }
 
-/// What speaks against a version that is whole and answers. Nothing does where none is in use yet.
+/// The version that answers for a model: the one in use, or the one that stands in for it.
+fn answering(catalogue: &Catalogue, model: &str, history: &[String]) -> Option<String> {
+    match catalogue.fault(model) {
+        Some(fault) => fault.answers.clone(),
+        None => history.first().cloned(),
+    }
+}
+
+/// What speaks against a version that is whole and answers, for one that is in use. Nothing does where none answers.
 ///
 /// # Errors
 /// Files that cannot be read.
-pub fn objections(folders: &[PathBuf], model: &str, folder: &Path) -> Result<Vec<String>, RegistryError> {
-    let Some(active) = registry::active_bundles(folders)?.remove(model) else { return Ok(Vec::new()) };
-    let (active, candidate) = (registry::read_manifest(&active)?, registry::read_manifest(folder)?);
-    let mut objections = contract_changes(&active, &candidate);
+pub fn objections(in_use: Option<&Manifest>, folder: &Path) -> Result<Vec<String>, RegistryError> {
+    let Some(active) = in_use else { return Ok(Vec::new()) };
+    let candidate = registry::read_manifest(folder)?;
+    let mut objections = contract_changes(active, &candidate);
     let report = registry::report(folder)?.and_then(|text| serde_json::from_str::<Report>(&text).ok());
     objections.extend(match report {
         None => Some(format!("it carries no report: nothing shows that it is as good as {}", active.version)),

@@ -8,13 +8,15 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use super::crossval::CrossValidation;
-use super::dataset::{Dataset, Outcome};
+use super::dataset::Dataset;
 use super::digest::row_digest;
 use super::evaluate::{predict_samples, score};
 use super::metrics::Scores;
+use super::outcomes::Outcome;
 use super::recipe::Recipe;
 use crate::domain::{
     Element, Outputs, Parameter, ParameterKind, ProcessValue, RawComposition, RawSample, RawValue, Sample, Schema,
+    Target,
 };
 use crate::model::{Bundle, Evaluation, Manifest};
 
@@ -50,13 +52,13 @@ impl Active {
     ///
     /// # Errors
     /// In words, why it cannot be compared: other outputs, inputs that the rows lack, or a failed pass.
-    pub fn ask(bundle: &Bundle, recipe: &Recipe, data: &Dataset) -> Result<Self, String> {
+    pub fn ask(bundle: &Bundle, data: &Dataset) -> Result<Self, String> {
         let manifest = bundle.manifest();
-        let own = recipe.blank_schema();
+        let own = &data.base;
         let order = output_order(&own.outputs, &manifest.schema.outputs)?;
         let mut refused = None;
         let mut read = |sample: &Sample| {
-            let sample = Sample::parse(&raw(sample, &own, &manifest.schema), &manifest.schema, "");
+            let sample = Sample::parse(&raw(sample, own, &manifest.schema), &manifest.schema, "");
             sample.map_err(|violations| refused = violations.first().map(|violation| violation.in_words())).ok()
         };
         let samples: Vec<Option<Sample>> = data.samples.iter().map(&mut read).collect();
@@ -70,8 +72,12 @@ impl Active {
             Some(row_digest(sample, &reordered(outcome, &order), &manifest.schema))
         };
         let known: BTreeSet<&str> = manifest.data.row_digests.iter().map(String::as_str).collect();
-        // Where it assumes what the rows don't state, its digests hold other values than ours.
-        let comparable = !known.is_empty() && samples.iter().flatten().all(|sample| sample.assumed().is_empty());
+        // Where it assumes what our columns don't state, its digests hold values that are not ours.
+        let stated = |(theirs, ours): (&Option<Sample>, &Sample)| {
+            let blank = |name: &str| ours.assumed().iter().any(|(assumed, _)| assumed == name);
+            theirs.iter().flat_map(Sample::assumed).all(|(name, _)| blank(name))
+        };
+        let comparable = !known.is_empty() && samples.iter().zip(&data.samples).all(stated);
         let digests = samples.iter().zip(&data.outcomes).map(digest);
         let seen = digests.map(|digest| digest.is_some_and(|digest| known.contains(digest.as_str()))).collect();
         Ok(Self {
@@ -113,7 +119,8 @@ impl VersionName {
 fn output_order(wanted: &Outputs, given: &Outputs) -> Result<Vec<usize>, String> {
     let order: Option<Vec<usize>> = match (wanted, given) {
         (Outputs::Regression { targets: wanted }, Outputs::Regression { targets: given }) => {
-            wanted.iter().map(|target| given.iter().position(|other| other == target)).collect()
+            let same = |a: &Target, b: &Target| a.name == b.name && a.unit == b.unit;
+            wanted.iter().map(|target| given.iter().position(|other| same(other, target))).collect()
         }
         (Outputs::Classification { classes: wanted }, Outputs::Classification { classes: given }) => {
             wanted.iter().map(|class| given.iter().position(|other| other == class)).collect()
@@ -128,20 +135,25 @@ fn reordered(outcome: &Outcome, order: &[usize]) -> Outcome {
     match outcome {
         Outcome::Class(class) => Outcome::Class(order[*class]),
         Outcome::Values(values) => {
-            let mut moved = vec![0.0; values.len()];
+            let mut moved = vec![None; values.len()];
             order.iter().zip(values).for_each(|(place, value)| moved[*place] = *value);
             Outcome::Values(moved)
         }
     }
 }
 
-/// A sample as its user would write it for another schema; parameters that the other lacks are left out.
+/// A sample as its user would write it for another schema; parameters that the other lacks, or takes a default of its
+/// own for, are left out.
 fn raw<'a>(sample: &Sample, own: &'a Schema, other: &Schema) -> RawSample<'a> {
     let composition = sample.composition();
     // Scaling to 100 may leave a hair more than the 100 that a single amount may be.
     let amount = |(element, amount): &(Element, f64)| (element.symbol().into(), amount.min(100.0));
     let value = |(parameter, value): (&'a Parameter, &ProcessValue)| {
-        other.processing.iter().find(|known| known.name == parameter.name && known.unit == parameter.unit)?;
+        let known =
+            other.processing.iter().find(|known| known.name == parameter.name && known.unit == parameter.unit)?;
+        if !known.required() && sample.assumed().iter().any(|(name, _)| *name == parameter.name) {
+            return None;
+        }
         let value = match (&parameter.kind, value) {
             (ParameterKind::Categorical { levels, .. }, ProcessValue::Level(level)) => {
                 RawValue::Text(levels.get(*level)?.clone())
@@ -154,6 +166,7 @@ fn raw<'a>(sample: &Sample, own: &'a Schema, other: &Schema) -> RawSample<'a> {
     RawSample {
         composition: Some(RawComposition::Amounts(composition.amounts().iter().map(amount).collect())),
         basis: Some(composition.basis()),
+        balance: None,
         processing: own.processing.iter().zip(sample.processing()).filter_map(value).collect(),
     }
 }

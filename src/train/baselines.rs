@@ -9,11 +9,13 @@ use smartcore::ensemble::random_forest_regressor::{RandomForestRegressor, Random
 use smartcore::error::Failed;
 use smartcore::linalg::basic::matrix::DenseMatrix;
 
-use super::dataset::{Dataset, Outcome};
+use super::dataset::Dataset;
 use super::fit::FitError;
 use super::folds::{Protocol, draw_folds};
+use super::outcomes::Outcome;
 use super::recipe::Recipe;
 use super::split::Split;
+use crate::domain::{Outputs, Schema};
 use crate::featurize::{ColumnStatistics, FeatureSpec, Scaler, StandardScaler, featurize};
 use crate::model::rng;
 
@@ -45,15 +47,34 @@ pub(super) fn baselines(
     seed: u64,
     stopped: &(dyn Fn() -> bool + Sync),
 ) -> Result<BaselineAnswers, FitError> {
-    let train = Table::new(recipe, data, split, &split.train);
-    let test = Table::new(recipe, data, split, &split.test);
-    let groups: Vec<String> = split.train.iter().map(|row| data.groups[*row].clone()).collect();
-    let mut answers = BaselineAnswers {
-        ridge: ridge(&train, &groups, &test, seed)?,
-        random_forest: forest(&train, &test, seed, stopped)?,
-    };
-    if recipe.class.is_some() {
-        answers.ridge.iter_mut().chain(&mut answers.random_forest).for_each(|row| to_probabilities(row));
+    let schema = data.schema(recipe, &split.train);
+    let width = schema.outputs.width();
+    let test = Table::new(recipe, data, &schema, &split.test, &[]);
+    let blank = vec![vec![0.0; width]; split.test.len()];
+    let mut answers = BaselineAnswers { ridge: blank.clone(), random_forest: blank };
+    // Outputs that were measured on the same rows are learned together.
+    for outputs in data.output_sets(&split.train, 1) {
+        let measured = |row: &usize| match &data.outcomes[*row] {
+            Outcome::Values(values) => values[outputs[0]].is_some(),
+            Outcome::Class(_) => true,
+        };
+        let rows: Vec<usize> = split.train.iter().copied().filter(measured).collect();
+        let groups: Vec<String> = rows.iter().map(|row| data.groups[*row].clone()).collect();
+        let train = Table::new(recipe, data, &schema, &rows, &outputs);
+        let place = |all: &mut [Vec<f64>], own: Vec<Vec<f64>>| {
+            for (all, own) in all.iter_mut().zip(own) {
+                outputs.iter().zip(own).for_each(|(output, value)| all[*output] = value);
+            }
+        };
+        place(&mut answers.ridge, ridge(&train, &groups, &test, seed)?);
+        place(&mut answers.random_forest, forest(&train, &test, seed, stopped)?);
+    }
+    let rows = answers.ridge.iter_mut().chain(&mut answers.random_forest);
+    match &schema.outputs {
+        Outputs::Classification { .. } => rows.for_each(|row| to_probabilities(row)),
+        Outputs::Regression { targets } => rows.for_each(|row| {
+            row.iter_mut().zip(targets).for_each(|(value, target)| *value = target.scale.in_unit(*value));
+        }),
     }
     Ok(answers)
 }
@@ -62,24 +83,23 @@ pub(super) fn baselines(
 #[derive(Clone)]
 struct Table {
     features: Vec<Vec<f64>>,
-    /// Targets in their units, or one-hot classes.
+    /// Targets on their scales, or one-hot classes.
     outcomes: Vec<Vec<f64>>,
 }
 
 impl Table {
-    /// The columns follow from the training rows of the split (which elements they hold), whatever the rows.
-    fn new(recipe: &Recipe, data: &Dataset, split: &Split, rows: &[usize]) -> Self {
-        let schema = data.schema(recipe, &split.train);
+    /// Some rows with some of their outcomes, all of which were measured.
+    fn new(recipe: &Recipe, data: &Dataset, schema: &Schema, rows: &[usize], outputs: &[usize]) -> Self {
         let spec = FeatureSpec { image: None, ..recipe.features.clone() };
-        let classes = schema.outputs.width();
-        let outcome = |row: &usize| match &data.outcomes[*row] {
-            Outcome::Values(values) => values.clone(),
-            Outcome::Class(own) => (0..classes).map(|class| f64::from(u8::from(class == *own))).collect(),
+        let features = |row: &usize| featurize(&data.samples[*row].with_defaults(schema), schema, &spec).row;
+        let outcome = |row: &usize| {
+            let own = |output: &usize| match &data.outcomes[*row] {
+                Outcome::Values(values) => recipe.targets[*output].scale.learned(values[*output].unwrap_or_default()),
+                Outcome::Class(class) => f64::from(u8::from(output == class)),
+            };
+            outputs.iter().map(own).collect()
         };
-        Self {
-            features: rows.iter().map(|row| featurize(&data.samples[*row], &schema, &spec).row).collect(),
-            outcomes: rows.iter().map(outcome).collect(),
-        }
+        Self { features: rows.iter().map(features).collect(), outcomes: rows.iter().map(outcome).collect() }
     }
 
     fn part(&self, rows: &[usize]) -> Self {
@@ -211,7 +231,10 @@ fn forest(
     let pick = |row: &Vec<f64>| columns.iter().map(|column| row[*column]).collect();
     let matrix = |table: &Table| DenseMatrix::from_2d_vec(&table.features.iter().map(pick).collect()).map_err(failed);
     if columns.is_empty() {
-        return Err(FitError::Baseline("no feature varies over the training rows".to_owned()));
+        let mean =
+            |output: usize| train.outcomes.iter().map(|row| row[output]).sum::<f64>() / train.outcomes.len() as f64;
+        let means: Vec<f64> = (0..train.outputs()).map(mean).collect();
+        return Ok(vec![means; test.features.len()]);
     }
     let (own, asked) = (matrix(train)?, matrix(test)?);
     let mut rng = rng(seed, "random forest");
@@ -263,9 +286,11 @@ mod tests {
     fn ridge_finds_a_line_and_a_forest_a_step() {
         let (train, test) = (table(0, 90), table(90, 60));
         let linear = ridge(&train, &groups(90), &test, 7).unwrap();
-        let by_ridge = regression_scores(&["line", "step"], &test.outcomes, &linear);
+        let measured: Vec<Vec<Option<f64>>> =
+            test.outcomes.iter().map(|row| row.iter().copied().map(Some).collect()).collect();
+        let by_ridge = regression_scores(&["line", "step"], &measured, &linear);
         let grown = forest(&train, &test, 7, &|| false).unwrap();
-        let by_forest = regression_scores(&["line", "step"], &test.outcomes, &grown);
+        let by_forest = regression_scores(&["line", "step"], &measured, &grown);
         assert!(by_ridge["line"]["r2"] > 0.999 && by_ridge["step"]["r2"] < 0.8, "{by_ridge:?}");
         assert!(by_forest["line"]["r2"] > 0.85 && by_forest["step"]["r2"] > 0.85, "{by_forest:?}");
         assert_eq!(grown, forest(&train, &test, 7, &|| false).unwrap());

@@ -6,10 +6,12 @@
 
 use candle_core::Device;
 
-use super::dataset::{Dataset, Outcome};
+use super::dataset::Dataset;
 use super::evaluate::ask;
 use super::fit::{FitError, Trained};
 use super::folds::Protocol;
+use super::outcomes::Outcome;
+use super::source::TargetRecipe;
 use super::split::Split;
 use crate::model::{
     BeforeAfter, Bundle, Calibration, Gate, Share, Verdict, apply_temperature, half_widths, mix_families, percentiles,
@@ -18,7 +20,7 @@ use crate::model::{
 /// What a committee that was trained without some rows said of them.
 pub(super) struct HeldOut {
     rows: Vec<usize>,
-    /// By row and family, in units.
+    /// By row and family, on the targets' scales.
     families: Vec<Vec<Vec<f64>>>,
     novelty: Option<Vec<f64>>,
     disagreement: Vec<f64>,
@@ -30,8 +32,8 @@ impl HeldOut {
         let verdicts = ask(&bundle, fold.test.iter().map(|row| &data.samples[*row]), Bundle::verdicts)?;
         let novelty = verdicts.iter().map(|verdict| verdict.novelty).collect();
         let disagreement = verdicts.iter().map(Verdict::disagreement).collect();
-        let in_units = |families: Vec<Vec<f64>>| families.into_iter().map(|own| bundle.in_units(own)).collect();
-        let families = verdicts.into_iter().map(|verdict| in_units(verdict.families)).collect();
+        let on_scale = |families: Vec<Vec<f64>>| families.into_iter().map(|own| bundle.on_scale(own)).collect();
+        let families = verdicts.into_iter().map(|verdict| on_scale(verdict.families)).collect();
         Ok(Self { rows: fold.test.clone(), families, novelty, disagreement })
     }
 }
@@ -39,6 +41,7 @@ impl HeldOut {
 /// From the answers for all rows, held out in turn.
 pub(super) fn calibrate(
     shares: &[Share],
+    targets: &[TargetRecipe],
     data: &Dataset,
     protocol: Protocol,
     held_out: &[HeldOut],
@@ -65,14 +68,13 @@ pub(super) fn calibrate(
             })
         })
         .collect();
-    let mut errors: Vec<Vec<f64>> = Vec::new();
+    let mut errors: Vec<Vec<f64>> = vec![Vec::new(); targets.len()];
     let mut classes: Vec<(usize, Vec<f64>)> = Vec::new();
     for (row, answer) in answers {
         match &data.outcomes[row] {
             Outcome::Values(values) => {
-                errors.resize(values.len(), Vec::new());
-                for ((errors, answer), value) in errors.iter_mut().zip(answer).zip(values) {
-                    errors.push((answer - value).abs());
+                for (((errors, target), answer), value) in errors.iter_mut().zip(targets).zip(answer).zip(values) {
+                    errors.extend(value.map(|value| (answer - target.scale.learned(value)).abs()));
                 }
             }
             Outcome::Class(class) => classes.push((*class, answer)),

@@ -4,7 +4,7 @@
 
 use std::fmt::Write;
 
-use crate::domain::{Outputs, ParameterKind};
+use crate::domain::{Outputs, ParameterKind, Scale, Target};
 use crate::model::{Evaluation, Manifest};
 
 /// The card of a bundle; `limits` are the recipe's sentences on its use.
@@ -27,7 +27,7 @@ fn write_card(card: &mut String, manifest: &Manifest, limits: &[String]) -> std:
     writeln!(card, "\n## Gives\n")?;
     match &manifest.schema.outputs {
         Outputs::Regression { targets } => {
-            targets.iter().try_for_each(|target| writeln!(card, "- `{}` in {}", target.name, target.unit))?;
+            targets.iter().try_for_each(|target| write_target(card, target))?;
         }
         Outputs::Classification { classes } => writeln!(card, "- the probabilities of {}", classes.join(", "))?,
     }
@@ -41,6 +41,18 @@ fn write_card(card: &mut String, manifest: &Manifest, limits: &[String]) -> std:
     limits.iter().try_for_each(|limit| writeln!(card, "- {limit}"))?;
     writeln!(card, "- Outside the ranges above an answer is an extrapolation, and says `\"in_domain\": false`.")?;
     writeln!(card, "\n## Training\n\n```json\n{:#}\n```", manifest.training)
+}
+
+fn write_target(card: &mut String, target: &Target) -> std::fmt::Result {
+    write!(card, "- `{}` in {}", target.name, target.unit)?;
+    match target.scale {
+        Scale::Linear => writeln!(card),
+        Scale::Log => writeln!(
+            card,
+            ", learned in natural logarithms: its scores below are those of logarithms (an error of 0.1 is a factor of \
+             1.1), its intervals are factors"
+        ),
+    }
 }
 
 fn write_inputs(card: &mut String, manifest: &Manifest) -> std::fmt::Result {

@@ -3,6 +3,8 @@
 //! Its own because it is a small clustering method: k-means++ seeding, then Voronoi iteration. (The
 //! maintained k-medoids crate is GPL and cannot be linked here.)
 
+use std::collections::HashSet;
+
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
@@ -11,14 +13,15 @@ const ROUNDS: usize = 20;
 /// Medoids are sought among at most this many members of a cluster, which bounds the quadratic step.
 const CANDIDATES: usize = 256;
 
-/// Indices of `count` medoids among rows of `width` columns each, in ascending order. Fewer where there
-/// are fewer rows.
+/// Indices of `count` medoids among rows of `width` columns each, in ascending order. No two of them are equal rows,
+/// so they are fewer where there are fewer different rows.
 pub(super) fn medoids(rows: &[f32], width: usize, count: usize, rng: &mut ChaCha8Rng) -> Vec<usize> {
     let row = |index: usize| &rows[index * width..(index + 1) * width];
     let distance = |a: usize, b: usize| row(a).iter().zip(row(b)).map(|(x, y)| (x - y) * (x - y)).sum::<f32>().sqrt();
     let total = rows.len() / width.max(1);
-    if total <= count {
-        return (0..total).collect();
+    let candidates = different((0..total).collect(), &row);
+    if candidates.len() <= count {
+        return candidates;
     }
     let mut chosen = seeds(total, count, &distance, rng);
     for _ in 0..ROUNDS {
@@ -34,8 +37,16 @@ pub(super) fn medoids(rows: &[f32], width: usize, count: usize, rng: &mut ChaCha
         chosen = moved;
     }
     chosen.sort_unstable();
-    chosen.dedup();
-    chosen
+    // Seeds may be drawn twice where distances are lost in rounding.
+    different(chosen, &row)
+}
+
+/// The first of each group of equal rows.
+fn different<'a>(mut indices: Vec<usize>, row: &impl Fn(usize) -> &'a [f32]) -> Vec<usize> {
+    let mut seen = HashSet::new();
+    // 0 and −0 are equal.
+    indices.retain(|index| seen.insert(row(*index).iter().map(|value| (value + 0.0).to_bits()).collect::<Vec<_>>()));
+    indices
 }
 
 /// k-means++: each next seed with a probability that grows with its squared distance to those chosen.
@@ -82,5 +93,16 @@ mod tests {
         let chosen = medoids(&rows, 1, 3, &mut rng(1, "test"));
         assert_eq!(chosen, [0, 3, 6]);
         assert_eq!(medoids(&rows, 1, 50, &mut rng(1, "test")).len(), 9);
+    }
+
+    #[test]
+    fn no_row_is_chosen_twice() {
+        let rows = [0.0f32, 5.0, -0.0, 5.0, 9.0, 0.0, 9.0, 9.0];
+        for count in 3..10 {
+            assert_eq!(medoids(&rows, 1, count, &mut rng(1, "test")), [0, 1, 4], "{count} of 3 different rows");
+        }
+        let two = medoids(&rows, 1, 2, &mut rng(1, "test"));
+        assert!(two.len() == 2 && rows[two[0]] != rows[two[1]], "{two:?}");
+        assert_eq!(medoids(&[7.0; 20], 2, 4, &mut rng(1, "test")), [0]);
     }
 }

@@ -103,12 +103,13 @@ impl Partner {
         }
     }
 
-    /// Steps of training it once, `members` networks where it is made of networks.
-    pub(super) fn steps(&self, members: Option<usize>) -> usize {
+    /// Steps of training it once: `members` networks where it is made of networks, else one for each set of targets that
+    /// were measured on the same rows.
+    pub(super) fn steps(&self, members: Option<usize>, target_sets: usize) -> usize {
         match self {
             Self::Network(own) => own.training.steps * members.unwrap_or(own.training.members),
-            Self::Kernel(own) => own.steps,
-            Self::Forest(_) | Self::Boosting(_) => 1,
+            Self::Kernel(own) => own.steps * target_sets,
+            Self::Forest(_) | Self::Boosting(_) => target_sets,
         }
     }
 }
@@ -133,7 +134,7 @@ pub struct KernelPartner {
     /// Weight in the answer.
     #[serde(default)]
     pub share: Share,
-    /// Learned keys (fewer where there are fewer rows).
+    /// Learned keys (fewer where there are fewer different rows).
     pub keys: usize,
     /// Steps of Adam on the bound of the marginal likelihood.
     pub steps: usize,

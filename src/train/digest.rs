@@ -5,27 +5,36 @@
 
 use std::fmt::Write;
 
-use super::dataset::Outcome;
-use crate::domain::{Outputs, ParameterKind, ProcessValue, Sample, Schema};
+use super::outcomes::Outcome;
+use crate::domain::{Composition, Outputs, ParameterKind, ProcessValue, Sample, Schema};
 use crate::model::sha256_hex;
 
 /// Digits kept of the SHA-256: 64 bits, so that even a million rows hardly ever collide.
 const DIGITS: usize = 16;
 
-/// The fingerprint of one row, in hexadecimal. It depends on what is stated, not on the order of columns.
+/// The fingerprint of one row, in hexadecimal. It depends on what is stated, not on the order of columns, nor on what was
+/// assumed where nothing is stated.
 /// The schema must be the one that the sample was parsed with; ranges, medians and defaults don't matter.
 pub fn row_digest(sample: &Sample, outcome: &Outcome, schema: &Schema) -> String {
     sha256_hex(canonical(sample, outcome, schema).as_bytes()).chars().take(DIGITS).collect()
 }
 
-fn canonical(sample: &Sample, outcome: &Outcome, schema: &Schema) -> String {
-    let composition = sample.composition();
+/// The amounts of a composition, the same text for the same amounts.
+pub(super) fn composition_text(composition: &Composition) -> String {
     let mut text = composition.basis().unit().to_owned();
     for (element, amount) in composition.amounts() {
         // Amounts come from a division by their sum: digits beyond these are rounding.
         let _ = write!(text, " {element}={amount:.6}");
     }
+    text
+}
+
+fn canonical(sample: &Sample, outcome: &Outcome, schema: &Schema) -> String {
+    let mut text = composition_text(sample.composition());
+    let assumed = |name: &str| sample.assumed().iter().any(|(assumed, _)| assumed == name);
     let value = |(parameter, value): (&crate::domain::Parameter, &ProcessValue)| match (&parameter.kind, value) {
+        // What was taken for it depends on other rows.
+        _ if assumed(&parameter.name) => format!("{}=", parameter.name),
         (ParameterKind::Categorical { levels, .. }, ProcessValue::Level(level)) => {
             format!("{}={}", parameter.name, levels.get(*level).map_or("", String::as_str))
         }
@@ -37,7 +46,10 @@ fn canonical(sample: &Sample, outcome: &Outcome, schema: &Schema) -> String {
         (Outcome::Values(values), Outputs::Regression { targets }) => targets
             .iter()
             .zip(values)
-            .map(|(target, value)| format!("{}={}", target.name, unsigned_zero(*value)))
+            .map(|(target, value)| match value {
+                Some(value) => format!("{}={}", target.name, unsigned_zero(*value)),
+                None => format!("{}=", target.name),
+            })
             .collect(),
         (Outcome::Class(class), Outputs::Classification { classes }) => {
             classes.get(*class).cloned().into_iter().collect()

@@ -9,15 +9,17 @@ use std::sync::atomic::Ordering;
 use serde::Serialize;
 
 use super::calibrate::expected_calibration_error;
-use super::dataset::{Dataset, Outcome};
+use super::dataset::Dataset;
 use super::fit::{FitError, FitOptions, Observer, fit};
+use super::material::target_scaler;
 use super::metrics::{Scores, classification_scores, regression_scores, spearman};
+use super::outcomes::Outcome;
 use super::parallel::run_all;
 use super::plots::LossCurves;
 use super::recipe::Recipe;
 use super::split::Split;
-use crate::domain::Sample;
-use crate::featurize::{ColumnStatistics, Features, StandardScaler, featurize};
+use crate::domain::{Outputs, Sample, Target};
+use crate::featurize::{Features, featurize};
 use crate::model::{Bundle, BundleError, DEFAULT_CONFIDENCE, Verdict};
 
 /// What one split gave.
@@ -29,13 +31,13 @@ pub struct SplitReport {
     pub rows: Vec<usize>,
     /// What the model answered for them: targets in their units, or class probabilities.
     pub predicted: Vec<Vec<f64>>,
-    /// What was measured on them: targets in their units, or the index of the class.
-    pub actual: Vec<Vec<f64>>,
-    /// Ends of the 90 % intervals, where the model is calibrated.
+    /// What was measured on them: targets in their units (`None` where not measured), or the index of the class.
+    pub actual: Vec<Vec<Option<f64>>>,
+    /// Lower ends of the 90 % intervals, where the model is calibrated.
     pub lower: Vec<Vec<f64>>,
-    /// Likewise.
+    /// Upper ends of the same intervals.
     pub upper: Vec<Vec<f64>>,
-    /// Half widths of the 90 % intervals of each target, where the model is calibrated.
+    /// Half widths of the 90 % intervals of each target, on its scale, where the model is calibrated.
     pub half_widths: Vec<f64>,
     /// Where answers depend on the batch: by output, the mean change of an answer when its row is asked alone.
     pub batch_effect: Vec<f64>,
@@ -93,26 +95,34 @@ fn evaluate_split(
     let half_widths =
         (0..recipe.targets.len()).filter_map(|target| calibration?.half_width(target, DEFAULT_CONFIDENCE));
     let half_widths: Vec<f64> = half_widths.collect();
-    let actual: Vec<Vec<f64>> = split.test.iter().map(|row| measured(&data.outcomes[*row])).collect();
+    let targets = match &bundle.manifest().schema.outputs {
+        Outputs::Regression { targets } => targets.clone(),
+        Outputs::Classification { .. } => Vec::new(),
+    };
+    let actual: Vec<Vec<Option<f64>>> = split.test.iter().map(|row| measured(&data.outcomes[*row])).collect();
     let mut scores = score(recipe, data, &split.test, &predicted);
-    score_trust(recipe, &mut scores, &actual, &predicted, &half_widths);
+    let outcomes: Vec<&Outcome> = split.test.iter().map(|row| &data.outcomes[*row]).collect();
+    score_trust(&targets, &mut scores, &outcomes, &predicted, &half_widths);
     let novelty: Option<Vec<f64>> = verdicts.iter().map(|verdict| verdict.novelty).collect();
     let disagreement: Vec<f64> = verdicts.iter().map(Verdict::disagreement).collect();
-    let errors = row_errors(recipe, &actual, &predicted);
+    let errors = row_errors(&targets, &outcomes, &predicted);
     let all = scores.entry("all".to_owned()).or_default();
     all.extend(novelty.as_ref().map(|novelty| ("novelty_ranks_errors".to_owned(), spearman(novelty, &errors))));
     if bundle.manifest().families.len() > 1 {
         all.insert("disagreement_ranks_errors".to_owned(), spearman(&disagreement, &errors));
     }
-    let end = |sign: f64| {
-        let rows = predicted.iter().filter(|_| !half_widths.is_empty());
-        rows.map(|row| row.iter().zip(&half_widths).map(|(value, half)| value + sign * half).collect()).collect()
+    let end = |end: usize| {
+        let ends = |row: &Vec<f64>| {
+            let values = targets.iter().zip(row).zip(&half_widths);
+            values.map(|((target, value), half_width)| target.around(*value, *half_width)[end]).collect()
+        };
+        predicted.iter().filter(|_| !half_widths.is_empty()).map(ends).collect()
     };
     Ok(SplitReport {
         scores,
         rows: split.test.clone(),
-        lower: end(-1.0),
-        upper: end(1.0),
+        lower: end(0),
+        upper: end(1),
         batch_effect: batch_effect(&bundle, split.test.iter().map(|row| &data.samples[*row]), &predicted)?,
         half_widths,
         actual,
@@ -124,43 +134,59 @@ fn evaluate_split(
     })
 }
 
-fn measured(outcome: &Outcome) -> Vec<f64> {
+fn measured(outcome: &Outcome) -> Vec<Option<f64>> {
     match outcome {
         Outcome::Values(values) => values.clone(),
-        Outcome::Class(class) => vec![*class as f64],
+        Outcome::Class(class) => vec![Some(*class as f64)],
     }
 }
 
 /// Adds how far the answers can be trusted: coverage and width of the 90 % intervals, or the calibration error.
-fn score_trust(recipe: &Recipe, scores: &mut Scores, actual: &[Vec<f64>], predicted: &[Vec<f64>], half_widths: &[f64]) {
-    if recipe.class.is_some() {
-        let rows: Vec<(usize, Vec<f64>)> =
-            actual.iter().zip(predicted).map(|(actual, predicted)| (actual[0] as usize, predicted.clone())).collect();
+fn score_trust(
+    targets: &[Target],
+    scores: &mut Scores,
+    outcomes: &[&Outcome],
+    predicted: &[Vec<f64>],
+    half_widths: &[f64],
+) {
+    if targets.is_empty() {
+        let class = |(outcome, predicted): (&&Outcome, &Vec<f64>)| match outcome {
+            Outcome::Class(class) => Some((*class, predicted.clone())),
+            Outcome::Values(_) => None,
+        };
+        let rows: Vec<(usize, Vec<f64>)> = outcomes.iter().zip(predicted).filter_map(class).collect();
         scores.entry("all".to_owned()).or_default().insert("ece".to_owned(), expected_calibration_error(&rows));
     }
-    for (target, half) in half_widths.iter().enumerate() {
-        let within = |(actual, predicted): &(&Vec<f64>, &Vec<f64>)| (actual[target] - predicted[target]).abs() <= *half;
-        let covered = actual.iter().zip(predicted).filter(within).count() as f64;
-        let entry = scores.entry(recipe.targets[target].name.clone()).or_default();
-        entry.insert("coverage_90".to_owned(), covered / actual.len().max(1) as f64);
+    for (index, (target, half)) in targets.iter().zip(half_widths).enumerate() {
+        let errors: Vec<f64> = outcomes.iter().zip(predicted).filter_map(|pair| error(target, index, pair)).collect();
+        if errors.is_empty() {
+            continue;
+        }
+        let covered = errors.iter().filter(|error| **error <= *half).count() as f64;
+        let entry = scores.entry(target.name.clone()).or_default();
+        entry.insert("coverage_90".to_owned(), covered / errors.len() as f64);
         entry.insert("width_90".to_owned(), 2.0 * half);
     }
 }
 
-/// How wrong each answer is, in one number: the absolute error over the target's spread, averaged over the targets; or
-/// one minus the probability of the class that was measured.
-fn row_errors(recipe: &Recipe, actual: &[Vec<f64>], predicted: &[Vec<f64>]) -> Vec<f64> {
-    if recipe.class.is_some() {
-        return actual.iter().zip(predicted).map(|(actual, predicted)| 1.0 - predicted[actual[0] as usize]).collect();
-    }
-    let rows: Vec<&[f64]> = actual.iter().map(Vec::as_slice).collect();
-    let targets = StandardScaler::fit(&ColumnStatistics::over(recipe.targets.len(), rows));
-    let error = |(actual, predicted): (&Vec<f64>, &Vec<f64>)| {
-        let errors = actual.iter().zip(predicted).zip(&targets.deviation);
-        errors.map(|((actual, predicted), deviation)| (actual - predicted).abs() / deviation).sum::<f64>()
-            / targets.deviation.len() as f64
+/// The absolute error of an answer on its target's scale, where the target was measured.
+fn error(target: &Target, index: usize, (outcome, predicted): (&&Outcome, &Vec<f64>)) -> Option<f64> {
+    Some((target.scale.learned(outcome.value(index)?) - target.scale.learned(predicted[index])).abs())
+}
+
+/// How wrong each answer is, in one number: the absolute error over the target's spread, averaged over the targets that
+/// were measured; or one minus the probability of the class that was measured.
+fn row_errors(targets: &[Target], outcomes: &[&Outcome], predicted: &[Vec<f64>]) -> Vec<f64> {
+    let spread = target_scaler(targets, outcomes.iter().copied());
+    let row = |pair: (&&Outcome, &Vec<f64>)| {
+        if let (Outcome::Class(class), predicted) = pair {
+            return 1.0 - predicted[*class];
+        }
+        let errors = targets.iter().zip(&spread.deviation).enumerate();
+        let errors = errors.filter_map(|(index, (target, deviation))| Some(error(target, index, pair)? / deviation));
+        errors.clone().sum::<f64>() / errors.count().max(1) as f64
     };
-    actual.iter().zip(predicted).map(error).collect()
+    outcomes.iter().zip(predicted).map(row).collect()
 }
 
 /// By output, the mean change of an answer when its row is asked alone; empty where no answer depends on its batch.
@@ -196,8 +222,10 @@ pub(super) fn ask<'a, T>(
     question: impl Fn(&Bundle, &[&Features]) -> Result<Vec<T>, BundleError>,
 ) -> Result<Vec<T>, BundleError> {
     let manifest = bundle.manifest();
-    let features: Vec<Features> =
-        samples.map(|sample| featurize(sample, &manifest.schema, &manifest.features)).collect();
+    // What a sample does not state is what the bundle takes for it, not what all rows together would.
+    let features =
+        |sample: &Sample| featurize(&sample.with_defaults(&manifest.schema), &manifest.schema, &manifest.features);
+    let features: Vec<Features> = samples.map(features).collect();
     let mut answers = Vec::with_capacity(features.len());
     for chunk in features.chunks(256) {
         answers.extend(question(bundle, &chunk.iter().collect::<Vec<_>>())?);
@@ -205,15 +233,18 @@ pub(super) fn ask<'a, T>(
     Ok(answers)
 }
 
-/// Scores of answers for some rows, whoever gave them.
+/// Scores of answers for some rows, whoever gave them; of targets on their scales.
 pub(super) fn score(recipe: &Recipe, data: &Dataset, rows: &[usize], predicted: &[Vec<f64>]) -> Scores {
     let Some(class) = &recipe.class else {
         let names: Vec<&str> = recipe.targets.iter().map(|target| target.name.as_str()).collect();
-        let actual = rows.iter().filter_map(|row| match &data.outcomes[*row] {
-            Outcome::Values(values) => Some(values.clone()),
-            Outcome::Class(_) => None,
-        });
-        return regression_scores(&names, &actual.collect::<Vec<_>>(), predicted);
+        let scales = || recipe.targets.iter().map(|target| target.scale).enumerate();
+        let actual = |row: &usize| {
+            let outcome = &data.outcomes[*row];
+            scales().map(|(index, scale)| outcome.value(index).map(|value| scale.learned(value))).collect()
+        };
+        let answer = |row: &Vec<f64>| scales().zip(row).map(|((_, scale), value)| scale.learned(*value)).collect();
+        let actual: Vec<Vec<Option<f64>>> = rows.iter().map(actual).collect();
+        return regression_scores(&names, &actual, &predicted.iter().map(answer).collect::<Vec<Vec<f64>>>());
     };
     let index = |row: &usize| match data.outcomes[*row] {
         Outcome::Class(class) => class,

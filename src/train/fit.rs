@@ -22,10 +22,10 @@ use super::network::train_network;
 use super::parallel::run_all;
 use super::recipe::Recipe;
 use super::split::Split;
-use crate::featurize::featurizer_version;
+use crate::featurize::{Scaler, featurizer_version};
 use crate::model::{
     Architecture, Bundle, BundleError, ConfigError, DataRecord, MANIFEST_FORMAT, Manifest, McvnConfig, MemberKind,
-    MemberSpec, MemberTensors, encode_weights, sha256_hex,
+    MemberSpec, MemberTensors, Scaling, encode_weights, sha256_hex,
 };
 
 /// Why training ended without a bundle.
@@ -37,6 +37,9 @@ pub enum FitError {
     /// The loss became NaN or infinite.
     #[error("training diverged at step {0}: lower the learning rate")]
     Diverged(usize),
+    /// Numbers whose squares overflow.
+    #[error("a column's numbers are too large to be scaled: give it in a larger unit")]
+    TooLarge,
     /// The network's sizes are impossible.
     #[error(transparent)]
     Config(#[from] ConfigError),
@@ -107,7 +110,11 @@ pub fn fit(
     let (protocol, folds) = calibration_folds(recipe, data, rows, options.seed);
     let parts: Vec<&[usize]> = std::iter::once(rows).chain(folds.iter().map(|fold| fold.train.as_slice())).collect();
     let materials: Vec<Material> = parts.iter().map(|rows| Material::prepare(recipe, data, rows)).collect();
-    let plans = |part: usize| plan(recipe, &materials[part], part, options.seed);
+    if !materials.iter().all(|material| is_finite(&material.scaling)) {
+        return Err(FitError::TooLarge);
+    }
+    let sets: Vec<_> = parts.iter().map(|rows| data.output_sets(rows, LEAST_MEASURED)).collect();
+    let plans = |part: usize| plan(recipe, &materials[part], &sets[part], part, options.seed);
     let tasks: Vec<Task> = (0..parts.len()).flat_map(plans).collect();
     let kept = tasks.iter().filter(|task| task.part == 0).count();
     // One GPU is kept busy by one thread; a second would only queue behind it.
@@ -129,12 +136,22 @@ pub fn fit(
     let held_out = assembled.zip(&folds).map(|(trained, fold)| HeldOut::ask(&trained?, data, fold, &options.device));
     let held_out = held_out.collect::<Result<Vec<_>, FitError>>()?;
     if !held_out.is_empty() {
-        let (gate, calibration) = calibrate(&recipe.shares(), data, protocol, &held_out);
+        let (gate, calibration) = calibrate(&recipe.shares(), &recipe.targets, data, protocol, &held_out);
         whole.manifest.gate = gate;
         whole.manifest.calibration = Some(calibration);
     }
+    // Last: it covers all of the above.
+    whole.manifest.version = whole.manifest.digest()?.chars().take(VERSION_DIGITS).collect();
     Ok(whole)
 }
+
+fn is_finite(scaling: &Scaling) -> bool {
+    let mut targets = scaling.targets.iter().flat_map(|targets| targets.mean.iter().chain(&targets.deviation));
+    scaling.row.is_sound() && scaling.pixels.iter().all(Scaler::is_sound) && targets.all(|number| number.is_finite())
+}
+
+/// Digits kept of the digest that names a version.
+const VERSION_DIGITS: usize = 12;
 
 /// Folds of the rows, given by their numbers in the data, to hold out in turn; none where the recipe wants none or
 /// the rows are too few.
@@ -146,7 +163,13 @@ fn calibration_folds(recipe: &Recipe, data: &Dataset, rows: &[usize], seed: u64)
         let split = |fold: Split| Split { train: in_data(fold.train), test: in_data(fold.test) };
         Some((protocol, folds.into_iter().map(split).collect()))
     };
-    draw(Protocol::Grouped).or_else(|| draw(Protocol::Random)).unwrap_or((Protocol::Grouped, Vec::new()))
+    // Where a target was measured in one fold alone, what the others learned says nothing of it.
+    let measured = |fold: &Split, target| fold.train.iter().any(|row| data.outcomes[*row].value(target).is_some());
+    let teaches = |(_, folds): &(Protocol, Vec<Split>)| {
+        folds.iter().all(|fold| (0..recipe.targets.len()).all(|target| measured(fold, target)))
+    };
+    let grouped = draw(Protocol::Grouped).filter(teaches);
+    grouped.or_else(|| draw(Protocol::Random)).unwrap_or((Protocol::Grouped, Vec::new()))
 }
 
 /// Trees of a forest that is grown for calibration only.
@@ -168,9 +191,12 @@ enum Method<'a> {
     Boosting(&'a BoostingPartner),
 }
 
-/// The members for one part of the rows: networks of several seeds, and one of each other family. For calibration
-/// one network of each family is enough.
-fn plan<'a>(recipe: &'a Recipe, material: &Material, part: usize, seed: u64) -> Vec<Task<'a>> {
+/// Fewer rows on which outputs were measured teach no kernel and no tree anything: their family does not give them then.
+const LEAST_MEASURED: usize = 2;
+
+/// The members for one part of the rows: networks of several seeds, and of each other family one for every set of outputs
+/// that were measured on the same rows. For calibration one network of each family is enough.
+fn plan<'a>(recipe: &'a Recipe, material: &Material, sets: &[Vec<usize>], part: usize, seed: u64) -> Vec<Task<'a>> {
     let all: Vec<usize> = (0..material.schema.outputs.width()).collect();
     let networks = |family: usize, architecture: &Architecture, training: &'a Training| {
         let parts: Vec<Vec<usize>> = match training.one_net_per_target {
@@ -185,15 +211,18 @@ fn plan<'a>(recipe: &'a Recipe, material: &Material, part: usize, seed: u64) -> 
         };
         (0..members).flat_map(|_| parts.clone()).map(network).collect::<Vec<_>>()
     };
-    let other = |family, method| Task { part, family, outputs: all.clone(), seed: 0, method };
+    let others = |family: usize, method: &dyn Fn() -> Method<'a>| {
+        let task = |outputs: &Vec<usize>| Task { part, family, outputs: outputs.clone(), seed: 0, method: method() };
+        sets.iter().map(task).collect::<Vec<_>>()
+    };
     let mut tasks = networks(0, &recipe.network.architecture(), &recipe.training);
     for (index, partner) in recipe.committee.iter().enumerate() {
         let family = index + 1;
         match partner {
             Partner::Network(own) => tasks.extend(networks(family, &own.network, &own.training)),
-            Partner::Kernel(own) => tasks.push(other(family, Method::Kernel(own))),
-            Partner::Forest(own) => tasks.push(other(family, Method::Forest(own))),
-            Partner::Boosting(own) => tasks.push(other(family, Method::Boosting(own))),
+            Partner::Kernel(own) => tasks.extend(others(family, &|| Method::Kernel(own))),
+            Partner::Forest(own) => tasks.extend(others(family, &|| Method::Forest(own))),
+            Partner::Boosting(own) => tasks.extend(others(family, &|| Method::Boosting(own))),
         }
     }
     for (index, task) in tasks.iter_mut().enumerate() {
@@ -210,6 +239,8 @@ fn train_member(
     device: &Device,
     observe: &dyn Fn(usize, usize, f64) -> ControlFlow<()>,
 ) -> Result<TrainedMember, FitError> {
+    let learned = material.of_outputs(&task.outputs);
+    let material = &*learned;
     let (model, tensors) = match &task.method {
         Method::Network(config, training) => {
             config.check()?;
@@ -241,7 +272,7 @@ fn train_member(
     Ok((MemberSpec { family: task.family, outputs: task.outputs.clone(), seed: task.seed, model }, tensors))
 }
 
-/// A bundle of trained members, not calibrated.
+/// A bundle of trained members, not calibrated and without the name of a version.
 fn assemble(
     recipe: &Recipe,
     data: &Dataset,
@@ -256,7 +287,7 @@ fn assemble(
     let manifest = Manifest {
         format: MANIFEST_FORMAT,
         name: recipe.name.clone(),
-        version: weights_sha256.chars().take(12).collect(),
+        version: String::new(),
         title: recipe.title.clone(),
         route: recipe.route.clone(),
         default: recipe.default,

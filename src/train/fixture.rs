@@ -5,9 +5,10 @@
 use std::collections::BTreeMap;
 
 use super::crossval::{Contender, CrossValidation};
-use super::dataset::{Dataset, Outcome};
+use super::dataset::Dataset;
 use super::evaluate::score;
 use super::folds::{Protocol, draw_folds};
+use super::outcomes::Outcome;
 use super::recipe::Recipe;
 
 /// A regression with two targets, a number and a category.
@@ -46,7 +47,7 @@ pub(super) fn lab(rows: &str) -> (Recipe, Dataset) {
 /// What was measured, off by `error` of the row.
 pub(super) fn off_by(data: &Dataset, error: impl Fn(usize) -> f64) -> Vec<Vec<f64>> {
     let answer = |(row, outcome): (usize, &Outcome)| match outcome {
-        Outcome::Values(values) => values.iter().map(|value| value + error(row)).collect(),
+        Outcome::Values(values) => values.iter().map(|value| value.unwrap_or(0.0) + error(row)).collect(),
         Outcome::Class(class) => vec![*class as f64],
     };
     data.outcomes.iter().enumerate().map(answer).collect()

@@ -32,18 +32,20 @@ pub(super) fn train_kernel(
     seed: u64,
     observe: &dyn Fn(usize, f64) -> ControlFlow<()>,
 ) -> Result<(KernelConfig, MemberTensors), FitError> {
-    let keys = plan.keys.min(material.count);
-    let config = KernelConfig {
-        keys,
+    let mut config = KernelConfig {
+        keys: plan.keys,
         outputs: outputs.len(),
         blocks: blocks(&material.schema, material.width(), plan.components > 0),
         components: plan.components.min(PIXELS),
-        rank: RANK.min(keys),
+        rank: RANK,
         probabilities: material.classes(),
     };
     let (x, projection) = inputs(&config, material)?;
     let (wanted, means) = centred(material.wanted(outputs, 0.0), outputs.len());
     let mut learner = Learner::new(&config, x, wanted, seed)?;
+    // Repeated rows give fewer keys than were asked for.
+    config.keys = learner.keys.variable.dim(0)?;
+    config.rank = RANK.min(config.keys);
     for step in 0..plan.steps {
         let loss = learner.step(plan, step).map_err(|error| at_step(error, step))?;
         if observe(step + 1, loss / material.count as f64).is_break() {

@@ -2,15 +2,19 @@
 //!
 //! Its own because scalers are fitted here, on these rows only, and every member reads the same numbers.
 
+use std::borrow::Cow;
+
 use candle_core::{Device, Tensor};
 
-use super::dataset::{Dataset, Outcome};
+use super::dataset::Dataset;
+use super::outcomes::Outcome;
 use super::recipe::{Recipe, ScalingKind};
-use crate::domain::{Outputs, Schema};
+use crate::domain::{Outputs, Schema, Target};
 use crate::featurize::{ColumnStatistics, Features, PIXELS, Scaler, StandardScaler, featurize, row_width};
 use crate::model::Scaling;
 
 /// The rows that a committee learns from.
+#[derive(Clone)]
 pub(super) struct Material {
     pub(super) schema: Schema,
     pub(super) scaling: Scaling,
@@ -21,8 +25,9 @@ pub(super) struct Material {
     pub(super) outcomes: Outcomes,
 }
 
+#[derive(Clone)]
 pub(super) enum Outcomes {
-    /// Standardised, row by row.
+    /// Standardised on the targets' scales, row by row; NaN where one was not measured.
     Values {
         values: Vec<f32>,
         width: usize,
@@ -36,8 +41,10 @@ pub(super) enum Outcomes {
 impl Material {
     pub(super) fn prepare(recipe: &Recipe, data: &Dataset, rows: &[usize]) -> Self {
         let schema = data.schema(recipe, rows);
-        let featurized: Vec<Features> =
-            rows.iter().map(|row| featurize(&data.samples[*row], &schema, &recipe.features)).collect();
+        let featurized: Vec<Features> = rows
+            .iter()
+            .map(|row| featurize(&data.samples[*row].with_defaults(&schema), &schema, &recipe.features))
+            .collect();
         let width = row_width(&schema, &recipe.features);
         let row_scaler = scaler(recipe.scaling.row, width, featurized.iter().map(|features| features.row.as_slice()));
         let images = || featurized.iter().filter_map(|features| features.pixels.as_ref()).map(|p| p.as_slice());
@@ -69,7 +76,7 @@ impl Material {
         self.pixels.as_ref().map(|pixels| Tensor::from_slice(pixels, (self.count, PIXELS), device)).transpose()
     }
 
-    /// Standardised targets of some outputs, or smoothed class probabilities, row by row.
+    /// Standardised targets of some outputs (NaN where not measured), or smoothed class probabilities, row by row.
     pub(super) fn wanted(&self, outputs: &[usize], smoothing: f64) -> Vec<f32> {
         match &self.outcomes {
             Outcomes::Values { values, width } => {
@@ -81,6 +88,27 @@ impl Material {
                 classes.iter().flat_map(|own| (0..*count).map(|class| probability(class, *own) as f32)).collect()
             }
         }
+    }
+
+    /// The rows on which at least one of some outputs was measured; all rows where it was on none.
+    pub(super) fn of_outputs(&self, outputs: &[usize]) -> Cow<'_, Self> {
+        let Outcomes::Values { values, width } = &self.outcomes else { return Cow::Borrowed(self) };
+        let has_any = |row: &[f32]| outputs.iter().any(|output| !row[*output].is_nan());
+        let kept: Vec<usize> = (0..self.count).filter(|row| has_any(&values[row * width..(row + 1) * width])).collect();
+        if kept.len() == self.count || kept.is_empty() {
+            return Cow::Borrowed(self);
+        }
+        let pick = |all: &[f32], width: usize| -> Vec<f32> {
+            kept.iter().flat_map(|row| all[row * width..(row + 1) * width].iter().copied()).collect()
+        };
+        Cow::Owned(Self {
+            count: kept.len(),
+            row: pick(&self.row, self.width()),
+            pixels: self.pixels.as_ref().map(|pixels| pick(pixels, PIXELS)),
+            outcomes: Outcomes::Values { values: pick(values, *width), width: *width },
+            schema: self.schema.clone(),
+            scaling: self.scaling.clone(),
+        })
     }
 
     /// Whether the outcomes are classes.
@@ -108,18 +136,33 @@ fn outcomes(data: &Dataset, rows: &[usize], outputs: &Outputs) -> (Outcomes, Opt
             (Outcomes::Classes { classes: rows.iter().map(class).collect(), count: names.len() }, None)
         }
         Outputs::Regression { targets } => {
-            let measured = || {
-                rows.iter().filter_map(|row| match &data.outcomes[*row] {
-                    Outcome::Values(values) => Some(values.as_slice()),
-                    Outcome::Class(_) => None,
-                })
+            let scaler = target_scaler(targets, rows.iter().map(|row| &data.outcomes[*row]));
+            let scaled = |row: &usize| {
+                let outcome = &data.outcomes[*row];
+                let scaled = |(index, target): (usize, &Target)| {
+                    let value = outcome.value(index).map(|value| scaler.scale(index, target.scale.learned(value)));
+                    value.map_or(f32::NAN, |value| value as f32)
+                };
+                targets.iter().enumerate().map(scaled).collect::<Vec<_>>()
             };
-            let scaler = StandardScaler::fit(&ColumnStatistics::over(targets.len(), measured()));
-            let scaled = |row: &[f64]| {
-                row.iter().enumerate().map(|(target, value)| scaler.scale(target, *value) as f32).collect::<Vec<_>>()
-            };
-            let values = measured().flat_map(scaled).collect();
+            let values = rows.iter().flat_map(scaled).collect();
             (Outcomes::Values { values, width: targets.len() }, Some(scaler))
         }
     }
+}
+
+/// Mean and deviation of each target, on its scale, over the rows on which it was measured.
+pub(super) fn target_scaler<'a>(
+    targets: &[Target],
+    outcomes: impl Iterator<Item = &'a Outcome> + Clone,
+) -> StandardScaler {
+    let mut scaler = StandardScaler { mean: Vec::new(), deviation: Vec::new() };
+    for (index, target) in targets.iter().enumerate() {
+        let measured = outcomes.clone().filter_map(|outcome| outcome.value(index));
+        let learned: Vec<f64> = measured.map(|value| target.scale.learned(value)).collect();
+        let own = StandardScaler::fit(&ColumnStatistics::over(1, learned.iter().map(std::slice::from_ref)));
+        scaler.mean.extend(own.mean);
+        scaler.deviation.extend(own.deviation);
+    }
+    scaler
 }

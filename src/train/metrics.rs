@@ -10,12 +10,15 @@ use crate::model::Spread;
 /// Scores of one split: by target or class (and `all`), then by metric.
 pub type Scores = BTreeMap<String, BTreeMap<String, f64>>;
 
-/// `r2`, `mae` and `rmse` of each target, and the mean R² as `all`.
-pub fn regression_scores(names: &[&str], actual: &[Vec<f64>], predicted: &[Vec<f64>]) -> Scores {
+/// `r2`, `mae` and `rmse` of each target over the rows on which it was measured, and the mean R² as `all`.
+pub fn regression_scores(names: &[&str], actual: &[Vec<Option<f64>>], predicted: &[Vec<f64>]) -> Scores {
     let mut scores = Scores::new();
     for (target, name) in names.iter().enumerate() {
-        let pairs = || actual.iter().zip(predicted).map(move |(actual, predicted)| (actual[target], predicted[target]));
-        let count = actual.len().max(1) as f64;
+        let rows = actual.iter().zip(predicted);
+        let measured: Vec<(f64, f64)> =
+            rows.filter_map(|(actual, predicted)| Some((actual[target]?, predicted[target]))).collect();
+        let Some((first, _)) = measured.first() else { continue };
+        let (pairs, count) = (|| measured.iter().copied(), measured.len() as f64);
         let mean = pairs().map(|(actual, _)| actual).sum::<f64>() / count;
         let squares: f64 = pairs().map(|(actual, predicted)| (actual - predicted).powi(2)).sum();
         let spread: f64 = pairs().map(|(actual, _)| (actual - mean).powi(2)).sum();
@@ -23,14 +26,16 @@ pub fn regression_scores(names: &[&str], actual: &[Vec<f64>], predicted: &[Vec<f
         let entry = scores.entry((*name).to_owned()).or_default();
         // Where the actual values don't vary, R² has no meaning: 1 for a perfect answer, else 0, as scikit-learn
         // has it. An infinite score could not be written to a manifest.
-        let varies = actual.iter().any(|row| row[target] != actual[0][target]);
+        let varies = pairs().any(|(actual, _)| actual != *first);
         let r2 = if varies { 1.0 - squares / spread } else { f64::from(u8::from(squares == 0.0)) };
         entry.insert("r2".to_owned(), r2);
         entry.insert("mae".to_owned(), absolute / count);
         entry.insert("rmse".to_owned(), (squares / count).sqrt());
     }
-    let mean = scores.values().map(|entry| entry["r2"]).sum::<f64>() / names.len().max(1) as f64;
-    scores.entry("all".to_owned()).or_default().insert("r2".to_owned(), mean);
+    let mean = scores.values().map(|entry| entry["r2"]).sum::<f64>() / scores.len().max(1) as f64;
+    if !scores.is_empty() {
+        scores.entry("all".to_owned()).or_default().insert("r2".to_owned(), mean);
+    }
     scores
 }
 
@@ -58,9 +63,8 @@ pub fn classification_scores(classes: &[String], actual: &[usize], probabilities
     scores
 }
 
-/// Mean and sample standard deviation of every score over splits.
+/// Mean and sample standard deviation of every score over the splits that have it.
 pub fn summarise(splits: &[Scores]) -> BTreeMap<String, BTreeMap<String, Spread>> {
-    let Some(first) = splits.first() else { return BTreeMap::new() };
     let spread = |name: &str, metric: &str| {
         let values: Vec<f64> = splits.iter().filter_map(|scores| scores.get(name)?.get(metric)).copied().collect();
         let count = values.len() as f64;
@@ -68,10 +72,14 @@ pub fn summarise(splits: &[Scores]) -> BTreeMap<String, BTreeMap<String, Spread>
         let squares = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>();
         Spread { mean, std: (squares / (count - 1.0).max(1.0)).sqrt() }
     };
-    let entry = |(name, metrics): (&String, &BTreeMap<String, f64>)| {
-        (name.clone(), metrics.keys().map(|metric| (metric.clone(), spread(name, metric))).collect())
-    };
-    first.iter().map(entry).collect()
+    let mut summary: BTreeMap<String, BTreeMap<String, Spread>> = BTreeMap::new();
+    for (name, metrics) in splits.iter().flatten() {
+        let entry = summary.entry(name.clone()).or_default();
+        for metric in metrics.keys() {
+            entry.entry(metric.clone()).or_insert_with(|| spread(name, metric));
+        }
+    }
+    summary
 }
 
 /// Spearman's rank correlation, equal values with their mean rank; 0 where one of the two does not vary.
@@ -100,8 +108,8 @@ mod tests {
     #[test]
     fn regression_by_hand() {
         // scikit-learn 1.5: r2_score([1,2,3],[1.1,1.9,3.3]) = 0.945, mean_absolute_error = 0.16666…
-        let actual = vec![vec![1.0], vec![2.0], vec![3.0]];
-        let predicted = vec![vec![1.1], vec![1.9], vec![3.3]];
+        let actual = vec![vec![Some(1.0)], vec![Some(2.0)], vec![None], vec![Some(3.0)]];
+        let predicted = vec![vec![1.1], vec![1.9], vec![700.0], vec![3.3]];
         let scores = regression_scores(&["x"], &actual, &predicted);
         assert!((scores["x"]["r2"] - 0.945).abs() < 1e-12);
         assert!((scores["x"]["mae"] - 0.5 / 3.0).abs() < 1e-12);
@@ -111,9 +119,9 @@ mod tests {
     #[test]
     fn a_constant_target_has_a_finite_score() {
         // The mean of three tenths is not a tenth: rounding must not count as spread.
-        let actual = vec![vec![0.1]; 3];
-        assert_eq!(regression_scores(&["x"], &actual, &[vec![0.1], vec![0.1], vec![0.2]])["x"]["r2"], 0.0);
-        assert_eq!(regression_scores(&["x"], &actual, &actual)["x"]["r2"], 1.0);
+        let actual = vec![vec![Some(0.1)]; 3];
+        let r2 = |last: f64| regression_scores(&["x"], &actual, &[vec![0.1], vec![0.1], vec![last]])["x"]["r2"];
+        assert_eq!((r2(0.2), r2(0.1)), (0.0, 1.0));
     }
 
     #[test]
@@ -143,6 +151,8 @@ mod tests {
     fn spread_over_splits() {
         let scores = |value: f64| Scores::from([("x".to_owned(), BTreeMap::from([("r2".to_owned(), value)]))]);
         let spread = summarise(&[scores(0.8), scores(0.9)])["x"]["r2"];
+        let first = Scores::new();
+        assert_eq!(summarise(&[first, scores(0.8)])["x"]["r2"].mean, 0.8, "not measured in the first split");
         assert!((spread.mean - 0.85).abs() < 1e-12 && (spread.std - 0.07071067811865474).abs() < 1e-12);
     }
 }

@@ -57,15 +57,17 @@ pub(super) fn train_network(
     let row = material.row_tensor(device)?;
     let pixels = if config.architecture.image.is_some() { material.pixel_tensor(device)? } else { None };
     let wanted = material.wanted(outputs, plan.label_smoothing);
-    let wanted = Tensor::from_vec(wanted, (material.count, outputs.len()), device)?;
+    let (wanted, measured) = with_mask(wanted, (material.count, outputs.len()), device)?;
     let cohort = Reference::choose(plan, material, config, seed, &row, pixels.as_ref())?;
     for step in 0..plan.steps {
-        let (mut row, mut pixels, mut wanted) = (row.clone(), pixels.clone(), wanted.clone());
+        let (mut row, mut pixels) = (row.clone(), pixels.clone());
+        let (mut wanted, mut measured) = (wanted.clone(), measured.clone());
         if let Some(batch) = batches.next() {
             let batch = Tensor::from_vec(batch, batches.size, device)?;
             row = row.index_select(&batch, 0)?;
             pixels = pixels.map(|pixels| pixels.index_select(&batch, 0)).transpose()?;
             wanted = wanted.index_select(&batch, 0)?;
+            measured = measured.map(|measured| measured.index_select(&batch, 0)).transpose()?;
         }
         let count = row.dim(0)?;
         let attend = match (&cohort, config.architecture.attention) {
@@ -81,9 +83,13 @@ pub(super) fn train_network(
         };
         let mut pass = Pass { attend, training: Some(&mut dropout) };
         let outputs = network.forward(&row, pixels.as_ref(), &mut pass)?.narrow(0, 0, count)?;
-        let loss = match material.outcomes {
-            Outcomes::Values { .. } => (outputs - wanted)?.sqr()?.mean_all()?,
-            Outcomes::Classes { .. } => (wanted * ops::log_softmax(&outputs, 1)?)?.sum(1)?.mean_all()?.neg()?,
+        let loss = match (&material.outcomes, measured) {
+            (Outcomes::Values { .. }, None) => (outputs - wanted)?.sqr()?.mean_all()?,
+            (Outcomes::Values { .. }, Some(measured)) => {
+                let cells = f64::from(measured.sum_all()?.to_scalar::<f32>()?).max(1.0);
+                (((outputs - wanted)? * measured)?.sqr()?.sum_all()? / cells)?
+            }
+            (Outcomes::Classes { .. }, _) => (wanted * ops::log_softmax(&outputs, 1)?)?.sum(1)?.mean_all()?.neg()?,
         };
         let value = f64::from(loss.to_scalar::<f32>()?);
         if !value.is_finite() {
@@ -100,6 +106,18 @@ pub(super) fn train_network(
         tensors.extend(cohort_tensors(&cohort));
     }
     Ok(tensors)
+}
+
+/// Outcomes as a tensor, and where some were not measured (NaN) a mask: 1 for those that were.
+fn with_mask(
+    mut wanted: Vec<f32>,
+    shape: (usize, usize),
+    device: &Device,
+) -> candle_core::Result<(Tensor, Option<Tensor>)> {
+    let mask: Vec<f32> = wanted.iter().map(|value| f32::from(u8::from(!value.is_nan()))).collect();
+    let mask = mask.contains(&0.0).then(|| Tensor::from_vec(mask, shape, device)).transpose()?;
+    wanted.iter_mut().filter(|value| value.is_nan()).for_each(|value| *value = 0.0);
+    Ok((Tensor::from_vec(wanted, shape, device)?, mask))
 }
 
 /// Principal components of the images: (504, count).

@@ -11,7 +11,8 @@ use plotters::prelude::*;
 use super::fit::Progress;
 use super::recipe::Recipe;
 use super::report::{Actual, Report};
-use crate::domain::most_probable;
+use super::source::TargetRecipe;
+use crate::domain::{Scale, most_probable};
 
 /// Blue and orange that differ for every eye (Okabe and Ito).
 pub(super) const GROUPED: RGBColor = RGBColor(0, 114, 178);
@@ -68,11 +69,7 @@ pub fn plots(recipe: &Recipe, report: &Report, losses: &LossCurves) -> Result<Ve
     match &report.predictions.actual {
         Actual::Values(actual) => {
             for (index, target) in recipe.targets.iter().enumerate() {
-                let label = match target.unit.is_empty() {
-                    true => target.name.clone(),
-                    false => format!("{} in {}", target.name, target.unit),
-                };
-                let svg = draw((560, 560), |canvas| parity(canvas, report, actual, index, &label))?;
+                let svg = draw((560, 560), |canvas| parity(canvas, report, actual, index, target))?;
                 pictures.push((format!("plots/parity_{}.svg", file_part(&target.name)), svg));
             }
         }
@@ -120,10 +117,42 @@ pub(super) fn draw(
     Ok(svg)
 }
 
-fn parity(canvas: &Canvas, report: &Report, actual: &[Vec<f64>], target: usize, label: &str) -> Result<(), PlotError> {
-    let answers = answers(report);
-    let predicted = answers.iter().flat_map(|(_, _, rows)| rows.iter().map(|row| row[target]));
-    let range = padded(actual.iter().map(|row| row[target]).chain(predicted));
+/// A target's name and unit; of one that is learned in logarithms those of its power of ten.
+pub(super) fn label(target: &TargetRecipe) -> String {
+    let name = match target.scale {
+        Scale::Linear => target.name.clone(),
+        Scale::Log => format!("log10 {}", target.name),
+    };
+    if target.unit.is_empty() { name } else { format!("{name} in {}", target.unit) }
+}
+
+/// A value as it is drawn.
+pub(super) fn drawn(target: &TargetRecipe, value: f64) -> f64 {
+    match target.scale {
+        Scale::Linear => value,
+        Scale::Log => target.scale.learned(value) / std::f64::consts::LN_10,
+    }
+}
+
+/// Points of one colour: their name, and where they lie.
+type Cloud<'a> = (&'a str, RGBColor, Vec<(f64, f64)>);
+
+fn parity(
+    canvas: &Canvas,
+    report: &Report,
+    actual: &[Vec<Option<f64>>],
+    index: usize,
+    target: &TargetRecipe,
+) -> Result<(), PlotError> {
+    let answers: Vec<Cloud> = answers(report)
+        .into_iter()
+        .map(|(name, colour, rows)| {
+            let measured = actual.iter().zip(rows).filter_map(|(actual, row)| Some((actual[index]?, row[index])));
+            (name, colour, measured.map(|(actual, row)| (drawn(target, actual), drawn(target, row))).collect())
+        })
+        .collect();
+    let range = padded(answers.iter().flat_map(|(_, _, points)| points).flat_map(|(x, y)| [*x, *y]));
+    let label = &label(target);
     let mut chart = ChartBuilder::on(canvas)
         .margin(16)
         .x_label_area_size(44)
@@ -140,13 +169,12 @@ fn parity(canvas: &Canvas, report: &Report, actual: &[Vec<f64>], target: usize, 
         .draw()?;
     let diagonal = [(range.start, range.start), (range.end, range.end)];
     chart.draw_series([PathElement::new(diagonal, BLACK.stroke_width(1))])?;
-    for (name, colour, rows) in answers {
-        let points = actual.iter().zip(rows).map(|(actual, row)| (actual[target], row[target]));
+    for (name, colour, points) in answers {
         let protocol = report.protocols.iter().find(|protocol| protocol.protocol.name() == name);
-        let r2 = protocol.and_then(|found| found.candidate.get(&report.predictions.outputs[target])?.get("r2"));
+        let r2 = protocol.and_then(|found| found.candidate.get(&target.name)?.get("r2"));
         let r2 = r2.map_or_else(String::new, |spread| format!(", R² {:.3} ± {:.3}", spread.mean, spread.std));
         chart
-            .draw_series(points.map(|point| Circle::new(point, 3, colour.mix(0.55).filled())))?
+            .draw_series(points.into_iter().map(|point| Circle::new(point, 3, colour.mix(0.55).filled())))?
             .label(format!("{name} folds{r2}"))
             .legend(move |at| Circle::new(at, 4, colour.filled()));
     }

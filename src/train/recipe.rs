@@ -5,9 +5,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::committee::{CalibrationRecipe, Partner, Training};
-use crate::domain::{
-    Basis, CompositionSchema, Element, ElementRange, Outputs, Parameter, ParameterKind, Schema, Target,
-};
+use super::source::{ClassRecipe, CompositionRecipe, Elements, Group, ParameterRecipe, RowFilter, TargetRecipe};
+use crate::domain::{CompositionSchema, ElementRange, Outputs, Schema, Target};
 use crate::featurize::FeatureSpec;
 use crate::model::{Architecture, AttentionMode, Share};
 
@@ -52,8 +51,14 @@ pub struct Recipe {
     /// The class of a classification.
     #[serde(default)]
     pub class: Option<ClassRecipe>,
-    /// What belongs together when rows are split: a column's name, or `chemical_system`.
-    pub group: String,
+    /// What belongs together when rows are split.
+    pub group: Group,
+    /// Text columns whose blank cells hold what stands above them, as merged cells of a workbook do.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fill_down: Vec<String>,
+    /// Which rows are read; without it all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filter: Option<RowFilter>,
     /// Features besides amounts and process parameters.
     #[serde(default)]
     pub features: FeatureSpec,
@@ -73,89 +78,6 @@ pub struct Recipe {
     /// How intervals and probabilities are calibrated.
     #[serde(default)]
     pub calibration: CalibrationRecipe,
-}
-
-/// Where the composition stands.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct CompositionRecipe {
-    /// Basis of the amounts, and of the feature row.
-    pub basis: Basis,
-    /// Element that makes up the rest to 100.
-    #[serde(default)]
-    pub balance: Option<Element>,
-    /// Columns of amounts, each named by its element.
-    #[serde(default)]
-    pub elements: Vec<Element>,
-    /// Or the one column of formulas.
-    #[serde(default)]
-    pub formula: Option<String>,
-}
-
-/// One process parameter.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ParameterRecipe {
-    /// Name in the API.
-    pub name: String,
-    /// Column, where it has another name.
-    #[serde(default)]
-    pub column: Option<String>,
-    /// Unit; empty for a pure number.
-    #[serde(default)]
-    pub unit: String,
-    /// One line for people.
-    #[serde(default)]
-    pub description: String,
-    /// Levels of a categorical parameter; without them it is a number.
-    #[serde(default)]
-    pub levels: Option<Vec<String>>,
-    /// `"median"`, a number or a level; without it the parameter is required.
-    #[serde(default)]
-    pub default: Option<DefaultRecipe>,
-    /// No physical value lies below (follows from the unit where it is not given).
-    #[serde(default)]
-    pub physical_min: Option<f64>,
-    /// No physical value lies above.
-    #[serde(default)]
-    pub physical_max: Option<f64>,
-}
-
-/// The default of a parameter.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub enum DefaultRecipe {
-    /// A number.
-    Number(f64),
-    /// A level, or `median`.
-    Text(String),
-}
-
-/// One target.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct TargetRecipe {
-    /// Name in the API.
-    pub name: String,
-    /// Column, where it has another name.
-    #[serde(default)]
-    pub column: Option<String>,
-    /// Unit.
-    pub unit: String,
-}
-
-/// The class of a classification.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ClassRecipe {
-    /// Its column.
-    pub column: String,
-    /// Its values, in the order of the outputs.
-    pub levels: Vec<String>,
-    /// Scores are also given for samples of at most so many elements: where the data makes the others easy,
-    /// the headline alone would flatter.
-    #[serde(default)]
-    pub score_up_to_elements: Option<usize>,
 }
 
 /// How features are scaled.
@@ -242,21 +164,28 @@ impl Recipe {
 
     /// The columns that a data file must have.
     pub fn columns(&self) -> Vec<String> {
-        let amounts = self.composition.elements.iter().map(|element| element.symbol().to_owned());
-        let processing = self.processing.iter().map(|parameter| parameter.column.as_ref().unwrap_or(&parameter.name));
-        let targets = self.targets.iter().map(|target| target.column.as_ref().unwrap_or(&target.name));
-        let outcomes = targets.chain(self.class.iter().map(|class| &class.column));
-        let group = Some(&self.group).filter(|group| *group != "chemical_system");
-        let composition = self.composition.formula.iter().cloned().chain(amounts);
-        composition.chain(processing.chain(outcomes).chain(group).cloned()).collect()
+        let amounts = self.composition.elements.iter().map(|(_, column)| column);
+        let composition = self.composition.formula.iter().map(String::as_str).chain(amounts);
+        let processing = self.processing.iter().map(ParameterRecipe::column);
+        let group = self.group.columns().iter().map(String::as_str);
+        let filter = self.filter.iter().map(|filter| filter.column.as_str());
+        let all = composition.chain(processing).chain(self.outcome_columns()).chain(group).chain(filter);
+        all.map(str::to_owned).collect()
     }
 
-    /// Steps of one whole training, all members together, with those that are trained for calibration.
-    pub fn steps(&self) -> usize {
+    /// The columns of targets, or of the class.
+    pub(super) fn outcome_columns(&self) -> impl Iterator<Item = &str> {
+        let targets = self.targets.iter().map(TargetRecipe::column);
+        targets.chain(self.class.iter().map(|class| class.column.as_str()))
+    }
+
+    /// Steps of one whole training, all members together, with those that are trained for calibration. Partners that are
+    /// no networks learn targets apart that were measured on other rows: `target_sets` such sets.
+    pub fn steps(&self, target_sets: usize) -> usize {
         let parts = if self.training.one_net_per_target { self.targets.len() } else { 1 };
         let once = |members: Option<usize>| {
             let networks = self.training.steps * members.unwrap_or(self.training.members) * parts;
-            networks + self.committee.iter().map(|partner| partner.steps(members)).sum::<usize>()
+            networks + self.committee.iter().map(|partner| partner.steps(members, target_sets)).sum::<usize>()
         };
         once(None) + self.calibration.folds * once(Some(1))
     }
@@ -299,10 +228,12 @@ impl Recipe {
             Some("class: at least two levels")
         } else if names.iter().enumerate().any(|(at, name)| names[..at].contains(name)) {
             Some("processing: a name is there twice")
-        } else if self.processing.iter().any(|parameter| parameter.levels.as_ref().is_some_and(|l| l.len() < 2)) {
+        } else if self.processing.iter().any(ParameterRecipe::has_too_few_levels) {
             Some("processing: a categorical parameter needs at least two levels")
         } else if self.processing.iter().any(|parameter| !parameter.default_fits()) {
             Some("processing: a default must be a number or \"median\", for a categorical parameter one of its levels")
+        } else if self.group.columns().is_empty() && matches!(self.group, Group::Joined(_)) {
+            Some("group: name at least one column")
         } else if let Some(what) = training.contradiction(&self.network.architecture()) {
             Some(what)
         } else if let Some(what) = self.committee.iter().find_map(Partner::contradiction) {
@@ -320,12 +251,17 @@ impl Recipe {
         }
     }
 
-    /// The schema of a model of this recipe before it has seen data: no elements, no ranges, no medians.
+    /// The schema of a model of this recipe before it has seen data: no elements, no ranges, no defaults, and no levels that
+    /// come from data.
     pub fn blank_schema(&self) -> Schema {
         let outputs = match &self.class {
             Some(class) => Outputs::Classification { classes: class.levels.clone() },
             None => {
-                let target = |target: &TargetRecipe| Target { name: target.name.clone(), unit: target.unit.clone() };
+                let target = |target: &TargetRecipe| Target {
+                    name: target.name.clone(),
+                    unit: target.unit.clone(),
+                    scale: target.scale,
+                };
                 Outputs::Regression { targets: self.targets.iter().map(target).collect() }
             }
         };
@@ -334,43 +270,16 @@ impl Recipe {
                 basis: self.composition.basis,
                 balance: self.composition.balance,
                 formula_column: self.composition.formula.clone(),
+                columns: match &self.composition.elements {
+                    Elements::Named(_) => Default::default(),
+                    Elements::Columns(columns) => {
+                        columns.iter().map(|(element, column)| (column.clone(), *element)).collect()
+                    }
+                },
                 elements: Vec::<ElementRange>::new(),
             },
             processing: self.processing.iter().map(ParameterRecipe::blank).collect(),
             outputs,
-        }
-    }
-}
-
-impl ParameterRecipe {
-    fn default_fits(&self) -> bool {
-        match (&self.levels, &self.default) {
-            (_, None) | (None, Some(DefaultRecipe::Number(_))) => true,
-            (None, Some(DefaultRecipe::Text(text))) => text == "median",
-            (Some(levels), Some(DefaultRecipe::Text(text))) => levels.contains(text),
-            (Some(_), Some(DefaultRecipe::Number(_))) => false,
-        }
-    }
-
-    /// The parameter without ranges, and required: every training row must state it.
-    fn blank(&self) -> Parameter {
-        let (unit_min, unit_max) = Parameter::physical_limits(&self.unit);
-        let kind = match &self.levels {
-            Some(levels) => ParameterKind::Categorical { levels: levels.clone(), default: None },
-            None => ParameterKind::Numeric {
-                min: f64::NEG_INFINITY,
-                max: f64::INFINITY,
-                default: None,
-                physical_min: self.physical_min.or(unit_min),
-                physical_max: self.physical_max.or(unit_max),
-            },
-        };
-        Parameter {
-            name: self.name.clone(),
-            column: self.column.clone().unwrap_or_else(|| self.name.clone()),
-            unit: self.unit.clone(),
-            description: self.description.clone(),
-            kind,
         }
     }
 }

@@ -10,9 +10,10 @@ use serde::{Deserialize, Serialize};
 use super::active::{Active, VersionName};
 use super::compare::{Comparison, compare};
 use super::crossval::CrossValidation;
-use super::dataset::{Dataset, Outcome};
+use super::dataset::Dataset;
 use super::folds::Protocol;
 use super::metrics::summarise;
+use super::outcomes::Outcome;
 use super::recipe::Recipe;
 use super::warnings::{data_warnings, score_warnings};
 use crate::model::{Evaluation, Manifest, Spread};
@@ -40,8 +41,11 @@ pub struct Report {
     pub protocols: Vec<ProtocolReport>,
     /// The candidate against the version in use.
     pub comparison: Comparison,
-    /// What to mind, in plain words.
+    /// What to mind, in plain words: of the data first.
     pub warnings: Vec<String>,
+    /// What was taken for granted, filled in or left out when the data was read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
     /// The answers that the scores come from.
     pub predictions: Predictions,
 }
@@ -93,8 +97,8 @@ pub struct Predictions {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Actual {
-    /// The targets in their units.
-    Values(Vec<Vec<f64>>),
+    /// The targets in their units; `null` where one was not measured.
+    Values(Vec<Vec<Option<f64>>>),
     /// Index of the class.
     Classes(Vec<usize>),
 }
@@ -129,7 +133,8 @@ impl Report {
         };
         let protocols: Vec<ProtocolReport> = validations.iter().map(protocol).collect();
         let folds = validations.first().map_or(0, |validation| validation.splits.len());
-        let mut warnings = data_warnings(recipe, data, folds);
+        let mut warnings = data.summary.warnings.clone();
+        warnings.extend(data_warnings(recipe, data, folds));
         warnings.extend(score_warnings(recipe, &protocols));
         let comparison = comparison(recipe, data, validations, in_use);
         if let InUse::Unfit(_, why) = in_use {
@@ -160,6 +165,7 @@ impl Report {
             protocols,
             comparison,
             warnings,
+            notes: data.summary.notes.clone(),
             predictions: Predictions {
                 outputs: super::compare::output_names(recipe),
                 actual: actual(recipe, data),

@@ -5,10 +5,12 @@
 
 use plotters::prelude::*;
 
-use super::dataset::{Dataset, Outcome};
+use super::dataset::Dataset;
 use super::evaluate::SplitReport;
-use super::plots::{Canvas, GROUPED, PlotError, RANDOM, confusion, draw, file_part, loss, padded};
+use super::outcomes::Outcome;
+use super::plots::{Canvas, GROUPED, PlotError, RANDOM, confusion, draw, drawn, file_part, label, loss, padded};
 use super::recipe::Recipe;
+use super::source::TargetRecipe;
 use crate::domain::most_probable;
 
 /// All pictures of an evaluation: file name and SVG.
@@ -22,8 +24,8 @@ pub fn split_plots(
 ) -> Result<Vec<(String, String)>, PlotError> {
     let mut pictures = Vec::new();
     for (index, target) in recipe.targets.iter().enumerate() {
-        let points: Vec<Vec<Point>> = reports.iter().map(|report| points(data, report, index)).collect();
-        let label = format!("{} in {}", target.name, target.unit);
+        let points: Vec<Vec<Point>> = reports.iter().map(|report| points(data, report, index, target)).collect();
+        let label = label(target);
         let file = |kind: &str| format!("{kind}_{}.svg", file_part(&target.name));
         pictures.push((file("parity"), draw((560, 560), |canvas| parity(canvas, &points, &label))?));
         if let Some(first) = points.first() {
@@ -44,19 +46,28 @@ pub fn split_plots(
     Ok(pictures)
 }
 
+/// A row as it is drawn.
 struct Point {
     actual: f64,
     predicted: f64,
-    half_width: f64,
+    /// Ends of the interval, where there is one.
+    interval: Option<[f64; 2]>,
+    /// In percent.
+    relative_error: f64,
 }
 
-fn points(data: &Dataset, report: &SplitReport, target: usize) -> Vec<Point> {
-    let half_width = report.half_widths.get(target).copied().unwrap_or(0.0);
-    let point = |(row, predicted): (&usize, &Vec<f64>)| match &data.outcomes[*row] {
-        Outcome::Values(values) => Some(Point { actual: values[target], predicted: predicted[target], half_width }),
-        Outcome::Class(_) => None,
+fn points(data: &Dataset, report: &SplitReport, index: usize, target: &TargetRecipe) -> Vec<Point> {
+    let point = |(place, row): (usize, &usize)| {
+        let (actual, predicted) = (data.outcomes[*row].value(index)?, report.predicted[place][index]);
+        let end = |ends: &[Vec<f64>]| Some(drawn(target, *ends.get(place)?.get(index)?));
+        Some(Point {
+            actual: drawn(target, actual),
+            predicted: drawn(target, predicted),
+            interval: end(&report.lower).zip(end(&report.upper)).map(|(low, high)| [low, high]),
+            relative_error: 100.0 * (predicted - actual) / actual.abs().max(1e-9),
+        })
     };
-    report.rows.iter().zip(&report.predicted).filter_map(point).collect()
+    report.rows.iter().enumerate().filter_map(point).collect()
 }
 
 fn classes<'a>(data: &'a Dataset, report: &'a SplitReport) -> impl Iterator<Item = (usize, &'a Vec<f64>)> {
@@ -68,7 +79,7 @@ fn classes<'a>(data: &'a Dataset, report: &'a SplitReport) -> impl Iterator<Item
 
 fn parity(canvas: &Canvas, splits: &[Vec<Point>], label: &str) -> Result<(), PlotError> {
     let all = || splits.iter().flatten();
-    let range = padded(all().flat_map(|p| [p.actual, p.predicted - p.half_width, p.predicted + p.half_width]));
+    let range = padded(all().flat_map(|p| [p.actual, p.predicted].into_iter().chain(p.interval.into_iter().flatten())));
     let mut chart = ChartBuilder::on(canvas)
         .margin(16)
         .x_label_area_size(44)
@@ -78,11 +89,9 @@ fn parity(canvas: &Canvas, splits: &[Vec<Point>], label: &str) -> Result<(), Plo
     let mut mesh = chart.configure_mesh();
     mesh.light_line_style(TRANSPARENT).x_desc(format!("measured {label}")).y_desc(format!("predicted {label}"));
     mesh.x_labels(6).y_labels(6).draw()?;
-    let interval = |p: &Point| {
-        let ends = [(p.actual, p.predicted - p.half_width), (p.actual, p.predicted + p.half_width)];
-        PathElement::new(ends, GROUPED.mix(0.12).stroke_width(1))
-    };
-    chart.draw_series(all().filter(|p| p.half_width > 0.0).map(interval))?;
+    let interval =
+        |p: &Point| Some(PathElement::new(p.interval?.map(|end| (p.actual, end)), GROUPED.mix(0.12).stroke_width(1)));
+    chart.draw_series(all().filter_map(interval))?;
     let diagonal = [(range.start, range.start), (range.end, range.end)];
     chart.draw_series([PathElement::new(diagonal, BLACK.stroke_width(1))])?;
     chart.draw_series(all().map(|p| Circle::new((p.actual, p.predicted), 2, GROUPED.mix(0.6).filled())))?;
@@ -90,7 +99,7 @@ fn parity(canvas: &Canvas, splits: &[Vec<Point>], label: &str) -> Result<(), Plo
 }
 
 fn errors(canvas: &Canvas, points: &[Point], label: &str) -> Result<(), PlotError> {
-    let relative = |p: &Point| 100.0 * (p.predicted - p.actual) / p.actual.abs().max(1e-9);
+    let relative = |p: &Point| p.relative_error;
     let mut chart = ChartBuilder::on(canvas)
         .margin(16)
         .x_label_area_size(44)

@@ -5,10 +5,12 @@
 use std::collections::BTreeMap;
 
 use super::compare::{metric, output_metric, output_names};
-use super::dataset::{Dataset, Outcome};
+use super::dataset::Dataset;
 use super::folds::Protocol;
+use super::outcomes::Outcome;
 use super::recipe::Recipe;
 use super::report::ProtocolReport;
+use super::summary::HARDLY_ANY_GROUPS;
 use crate::model::Spread;
 
 /// Fewer rows make every score a guess.
@@ -34,14 +36,11 @@ pub(super) fn data_warnings(recipe: &Recipe, data: &Dataset, folds: usize) -> Ve
              flatter",
             recipe.group
         ));
-    } else if groups < FEW_GROUPS {
+    } else if (HARDLY_ANY_GROUPS..FEW_GROUPS).contains(&groups) {
         warnings.push(format!("only {groups} groups ({}): the grouped scores are a rough guide", recipe.group));
     }
     for (index, target) in recipe.targets.iter().enumerate() {
-        let mut values = data.outcomes.iter().filter_map(|outcome| match outcome {
-            Outcome::Values(values) => Some(values[index]),
-            Outcome::Class(_) => None,
-        });
+        let mut values = data.outcomes.iter().filter_map(|outcome| outcome.value(index));
         if let Some(first) = values.next().filter(|first| values.all(|value| value == *first)) {
             warnings.push(format!("{} is {first} in every row: there is nothing to learn", target.name));
         }

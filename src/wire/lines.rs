@@ -11,11 +11,14 @@ use super::request::{Line, add_news, parse_line};
 use super::{Answered, Answerer, Bulk, Said, answer_rows};
 use crate::domain::{Sample, Violation};
 use crate::model::{Bundle, Confidence};
+use crate::tables::Chunk;
 
 /// How lines are read and answered.
 pub struct Lines {
     bundle: Arc<Bundle>,
     confidence: Confidence,
+    /// Whether answers repeat the composition as it was understood.
+    echo: bool,
 }
 
 /// A line as it came: its `id`, and the sample or what is wrong with it.
@@ -26,8 +29,8 @@ struct Row<'a> {
 
 impl Lines {
     /// Lines for a model.
-    pub fn new(bundle: Arc<Bundle>, confidence: Confidence) -> Self {
-        Self { bundle, confidence }
+    pub fn new(bundle: Arc<Bundle>, confidence: Confidence, echo: bool) -> Self {
+        Self { bundle, confidence, echo }
     }
 
     fn read<'a>(&self, line: &'a [u8]) -> Row<'a> {
@@ -55,7 +58,7 @@ impl Lines {
         // Writing into memory cannot fail, and every part can be written.
         let _ = match &said {
             Ok((sample, predicted, trust)) => {
-                let prediction = prediction(&self.bundle, sample, predicted, trust.clone(), self.confidence);
+                let prediction = prediction(&self.bundle, sample, predicted, trust.clone(), self.confidence, self.echo);
                 serde_json::to_writer(&mut *bytes, &LineAnswer { id, model, prediction, batch_dependent })
             }
             Err(violations) => serde_json::to_writer(&mut *bytes, &LineProblem::new(id, model, violations)),
@@ -69,8 +72,8 @@ impl Bulk for Lines {
         Vec::new()
     }
 
-    fn answer(&self, chunk: &[u8], answerer: Answerer) -> Answered {
-        let lines = chunk.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty());
+    fn answer(&self, chunk: &Chunk, answerer: Answerer) -> Answered {
+        let lines = chunk.bytes.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty());
         let rows = lines.map(|line| self.read(line));
         let write = |bytes: &mut Vec<u8>, row: &Row, said: Said| self.write(bytes, row, said);
         answer_rows(&self.bundle, self.confidence, rows, |row| &row.sample, answerer, write)

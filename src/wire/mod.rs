@@ -8,16 +8,16 @@ mod entries;
 mod lines;
 pub(crate) mod reply;
 pub(crate) mod request;
-mod rows;
+mod reread;
 mod table;
 
 pub use lines::Lines;
-pub use rows::{LONGEST_ROW_BYTES, RowTooLong, Rows};
-pub use table::{Columns, Table};
+pub use table::{Columns, Others, Table};
 
 use crate::domain::{Sample, Violation};
 use crate::featurize::{Features, featurize};
 use crate::model::{Bundle, Confidence, Predicted, Trust};
+use crate::tables::{Chunk, Tally};
 
 /// Rows that are answered in one pass.
 const PASS_ROWS: usize = 64;
@@ -38,6 +38,28 @@ pub struct Answered {
     pub in_domain: usize,
     /// Why passes failed, for the log.
     pub failures: Vec<String>,
+    /// What was chosen while cells were read.
+    pub tally: Tally,
+}
+
+impl Answered {
+    /// What was chosen, and how many rows could not be answered, in words.
+    pub fn notes(&self) -> Vec<String> {
+        let mut notes = self.tally.notes();
+        if self.bad_rows > 0 {
+            notes.push(format!("{} of {} rows have an error", self.bad_rows, self.rows));
+        }
+        notes
+    }
+
+    /// Adds what has become of more rows, but not their answers.
+    pub fn add(&mut self, more: Self) {
+        self.rows += more.rows;
+        self.bad_rows += more.bad_rows;
+        self.in_domain += more.in_domain;
+        self.failures.extend(more.failures);
+        self.tally.merge(more.tally);
+    }
 }
 
 /// A format of bulk work: chunks of whole rows in, their answers out.
@@ -46,7 +68,7 @@ pub trait Bulk: Send + Sync {
     fn head(&self) -> Vec<u8>;
 
     /// Answers the rows of a chunk, bad ones too: with what is wrong with them.
-    fn answer(&self, chunk: &[u8], answerer: Answerer) -> Answered;
+    fn answer(&self, chunk: &Chunk, answerer: Answerer) -> Answered;
 }
 
 /// What is said of one row.

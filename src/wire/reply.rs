@@ -7,7 +7,7 @@ use serde::{Serialize, Serializer};
 use serde_json::value::RawValue as RawJson;
 use utoipa::ToSchema;
 
-use crate::domain::{Outputs, RawValue, Sample, Target, Violation, most_probable};
+use crate::domain::{Composition, Outputs, RawValue, Sample, Scale, Target, Violation, most_probable};
 use crate::model::{Bundle, Confidence, Predicted, Trust};
 
 /// The model that gave an answer.
@@ -60,6 +60,33 @@ pub(crate) struct Reading<'a> {
     assumed: Vec<(&'a str, Scalar<'a>)>,
     /// What the user should know about how the input was read.
     warnings: &'a [String],
+    /// The composition as it was understood, where `echo` asks for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    composition: Option<Echo>,
+}
+
+/// A composition as it was understood, on both bases; each sums to 100.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub(crate) struct Echo {
+    #[serde(serialize_with = "as_map")]
+    #[schema(value_type = std::collections::HashMap<String, f64>, example = json!({"C": 0.4, "Fe": 99.6}))]
+    weight_percent: Vec<(&'static str, f64)>,
+    #[serde(serialize_with = "as_map")]
+    #[schema(value_type = std::collections::HashMap<String, f64>, example = json!({"C": 1.833, "Fe": 98.167}))]
+    atomic_percent: Vec<(&'static str, f64)>,
+}
+
+impl Echo {
+    /// Of a sample.
+    pub(crate) fn of(sample: &Sample) -> Self {
+        let [weight_percent, atomic_percent] = sample.on_both_bases().map(|composition| shown_amounts(&composition));
+        Self { weight_percent, atomic_percent }
+    }
+}
+
+/// Symbols and amounts; digits beyond these are those of a division.
+pub(crate) fn shown_amounts(composition: &Composition) -> Vec<(&'static str, f64)> {
+    composition.amounts().iter().map(|(element, amount)| (element.symbol(), rounded(*amount, 4))).collect()
 }
 
 /// A number or a level.
@@ -190,12 +217,14 @@ pub(crate) fn prediction<'a>(
     predicted: &Predicted,
     trust: Trust,
     confidence: Confidence,
+    echo: bool,
 ) -> Prediction<'a> {
     let mut prediction = in_shape(bundle, &predicted.values, trust, confidence);
     let (Prediction::Properties(PropertyPrediction { reading, .. })
     | Prediction::Class(ClassPrediction { reading, .. })) = &mut prediction;
     reading.assumed = sample.assumed().iter().map(|(name, value)| (name.as_str(), value_of(value))).collect();
     reading.warnings = sample.warnings();
+    reading.composition = echo.then(|| Echo::of(sample));
     prediction
 }
 
@@ -216,12 +245,14 @@ fn in_shape<'a>(bundle: &'a Bundle, values: &[f64], trust: Trust, confidence: Co
         disagreement_percentile: trust.disagreement_percentile,
         assumed: Vec::new(),
         warnings: &[],
+        composition: None,
     };
     match &manifest.schema.outputs {
         Outputs::Regression { targets } => {
             let property = |(index, (target, value)): (usize, (&'a Target, &f64))| {
-                let interval = trust.intervals.get(index).map(|ends| ends.map(|end| rounded(end, 3)));
-                (target.name.as_str(), Quantity { value: rounded(*value, 3), unit: &target.unit, interval })
+                let shown = |value| shown(value, target.scale);
+                let interval = trust.intervals.get(index).map(|ends| ends.map(shown));
+                (target.name.as_str(), Quantity { value: shown(*value), unit: &target.unit, interval })
             };
             Prediction::Properties(PropertyPrediction {
                 properties: targets.iter().zip(values).enumerate().map(property).collect(),
@@ -238,6 +269,15 @@ fn in_shape<'a>(bundle: &'a Bundle, values: &[f64], trust: Trust, confidence: Co
                 .collect(),
             reading,
         }),
+    }
+}
+
+/// A property as it is shown. Of one that is learned in logarithms any decimal may be the first that counts, so it has six
+/// significant digits: nothing above 0 becomes 0.
+pub(crate) fn shown(value: f64, scale: Scale) -> f64 {
+    match scale {
+        Scale::Linear => rounded(value, 3),
+        Scale::Log => format!("{value:.5e}").parse().unwrap_or(value),
     }
 }
 

@@ -3,7 +3,6 @@
 //! Its own because it must be fast when all is well and thorough when not: a body is parsed into the typed
 //! request first; only when that fails is it read again, field by field, to collect every complaint.
 
-use std::borrow::Cow;
 use std::fmt;
 
 use serde::Deserialize;
@@ -11,6 +10,7 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue as RawJson;
 
 use super::entries::Entries;
+use super::reread::{Reader, is_null, number, typed};
 use crate::domain::{Basis, RawComposition, RawSample, RawValue, Violation};
 
 /// A text that is not JSON at all.
@@ -26,6 +26,8 @@ struct PredictRequest<'a> {
     model: Option<String>,
     #[serde(default)]
     confidence: Option<f64>,
+    #[serde(default)]
+    echo: bool,
     #[serde(default, borrow)]
     samples: Option<Vec<SampleInput<'a>>>,
     #[serde(default, borrow)]
@@ -122,6 +124,8 @@ pub(crate) struct Parsed<'a> {
     pub(crate) model: Option<String>,
     /// The confidence of intervals asked for.
     pub(crate) confidence: Option<f64>,
+    /// Whether answers repeat the composition as it was understood.
+    pub(crate) echo: bool,
     /// The samples; one where the body is a single sample.
     pub(crate) samples: Vec<RawSample<'a>>,
     /// Whether they came as a list.
@@ -143,11 +147,11 @@ pub(crate) fn parse(body: &[u8]) -> Result<Parsed<'_>, Malformed> {
 
 impl<'a> PredictRequest<'a> {
     fn into_parsed(self) -> Parsed<'a> {
-        let Self { model, confidence, samples, composition, basis, processing } = self;
+        let Self { model, confidence, echo, samples, composition, basis, processing } = self;
         match samples {
             None => {
                 let only = SampleInput { composition, basis, processing };
-                Parsed { model, confidence, samples: vec![only.into_raw()], ..Parsed::default() }
+                Parsed { model, confidence, echo, samples: vec![only.into_raw()], ..Parsed::default() }
             }
             Some(samples) => {
                 let both = [
@@ -158,7 +162,7 @@ impl<'a> PredictRequest<'a> {
                 let stray = both.into_iter().filter(|(_, given)| *given);
                 let violations = stray.map(|(pointer, _)| Violation::new(pointer, STRAY)).collect();
                 let samples = samples.into_iter().map(SampleInput::into_raw).collect();
-                Parsed { model, confidence, samples, listed: true, violations }
+                Parsed { model, confidence, echo, samples, listed: true, violations }
             }
         }
     }
@@ -174,7 +178,7 @@ impl<'a> SampleInput<'a> {
         });
         let raw = |(name, ValueInput(value))| (name, value);
         let processing = self.processing.map(|entries| entries.0.into_iter().map(raw).collect());
-        RawSample { composition, basis: self.basis, processing: processing.unwrap_or_default() }
+        RawSample { composition, basis: self.basis, balance: None, processing: processing.unwrap_or_default() }
     }
 }
 
@@ -183,7 +187,7 @@ fn reread(body: &[u8]) -> Result<Parsed<'_>, Malformed> {
     let whole: &RawJson = serde_json::from_slice(body)?;
     let mut reader = Reader::default();
     let mut parsed = Parsed::default();
-    let known = ["model", "confidence", "samples", "composition", "basis", "processing"];
+    let known = ["model", "confidence", "echo", "samples", "composition", "basis", "processing"];
     if let Some(fields) = reader.fields(whole, "", &known) {
         let given = |name: &str| {
             let field = fields.iter().find(|(known, _)| known == name).map(|(_, value)| *value);
@@ -192,11 +196,17 @@ fn reread(body: &[u8]) -> Result<Parsed<'_>, Malformed> {
         parsed.model = given("model").and_then(|value| reader.text(value, "/model"));
         // What is not a number is out of range, as NaN is: one complaint, made where the range is known.
         parsed.confidence = given("confidence").map(|value| number(value).unwrap_or(f64::NAN));
+        if let Some(value) = given("echo") {
+            parsed.echo = typed(value).unwrap_or_default();
+            if typed::<bool>(value).is_none() {
+                reader.complain("/echo".to_owned(), "must be true or false");
+            }
+        }
         match given("samples") {
             Some(list) => {
                 parsed.listed = true;
                 for (name, value) in &fields {
-                    if !["model", "confidence", "samples"].contains(&name.as_ref()) && !is_null(value) {
+                    if !["model", "confidence", "echo", "samples"].contains(&name.as_ref()) && !is_null(value) {
                         reader.complain(Violation::child("", name), STRAY);
                     }
                 }
@@ -249,128 +259,6 @@ pub(crate) fn parse_line(line: &[u8]) -> Result<Line<'_>, Malformed> {
     let id = fields.iter().find(|(name, _)| name == "id").map(|(_, value)| *value);
     let sample = reader.sample(&fields, "");
     Ok(Line { id, sample, violations: reader.violations })
-}
-
-type Fields<'a> = Vec<(Cow<'a, str>, &'a RawJson)>;
-
-#[derive(Default)]
-struct Reader {
-    violations: Vec<Violation>,
-}
-
-impl Reader {
-    fn complain(&mut self, pointer: String, detail: impl Into<String>) {
-        self.violations.push(Violation::new(pointer, detail));
-    }
-
-    /// The fields of an object; complains about unknown and repeated ones.
-    fn fields<'a>(&mut self, value: &'a RawJson, pointer: &str, known: &[&str]) -> Option<Fields<'a>> {
-        let fields = self.entries(value, pointer, "must be an object")?;
-        for (name, _) in fields.iter().filter(|(name, _)| !known.contains(&name.as_ref())) {
-            let detail = format!("unknown field; known are {}", known.join(", "));
-            self.complain(Violation::child(pointer, name), detail);
-        }
-        Some(fields)
-    }
-
-    fn entries<'a>(&mut self, value: &'a RawJson, pointer: &str, otherwise: &str) -> Option<Fields<'a>> {
-        let Ok(Entries(entries)) = serde_json::from_str::<Entries<&RawJson>>(value.get()) else {
-            self.complain(pointer.to_owned(), otherwise);
-            return None;
-        };
-        for (at, (name, _)) in entries.iter().enumerate() {
-            if entries[..at].iter().any(|(earlier, _)| earlier == name) {
-                self.complain(Violation::child(pointer, name), "given twice");
-            }
-        }
-        Some(entries)
-    }
-
-    fn samples<'a>(&mut self, list: &'a RawJson) -> Vec<RawSample<'a>> {
-        let Some(items) = typed::<Vec<&RawJson>>(list) else {
-            self.complain("/samples".to_owned(), "must be a list of samples");
-            return Vec::new();
-        };
-        let mut samples = Vec::with_capacity(items.len());
-        for (index, item) in items.into_iter().enumerate() {
-            let base = format!("/samples/{index}");
-            let fields = self.fields(item, &base, &["composition", "basis", "processing"]);
-            samples.push(self.sample(&fields.unwrap_or_default(), &base));
-        }
-        samples
-    }
-
-    fn sample<'a>(&mut self, fields: &Fields<'a>, base: &str) -> RawSample<'a> {
-        let mut sample = RawSample::default();
-        for (name, value) in fields.iter().filter(|(_, value)| !is_null(value)) {
-            let pointer = Violation::child(base, name);
-            match name.as_ref() {
-                "composition" => sample.composition = self.composition(value, &pointer),
-                "basis" => {
-                    sample.basis = typed(value);
-                    if sample.basis.is_none() {
-                        self.complain(pointer, "must be \"weight_percent\" or \"atomic_percent\"");
-                    }
-                }
-                "processing" => sample.processing = self.processing(value, &pointer),
-                _ => {}
-            }
-        }
-        sample
-    }
-
-    fn composition<'a>(&mut self, value: &'a RawJson, pointer: &str) -> Option<RawComposition<'a>> {
-        if let Some(text) = typed::<String>(value) {
-            return Some(RawComposition::Formula(text));
-        }
-        let wanted = "must be a map of element symbols to amounts, or a formula string";
-        let entries = self.entries(value, pointer, wanted)?;
-        let mut amounts = Vec::with_capacity(entries.len());
-        for (symbol, amount) in entries {
-            match number(amount) {
-                Some(amount) => amounts.push((symbol, amount)),
-                None => self.complain(Violation::child(pointer, &symbol), "the amount must be a number"),
-            }
-        }
-        Some(RawComposition::Amounts(amounts))
-    }
-
-    fn processing<'a>(&mut self, value: &'a RawJson, pointer: &str) -> Vec<(Cow<'a, str>, RawValue)> {
-        let wanted = "must be a map of process parameters to values";
-        let entries = self.entries(value, pointer, wanted).unwrap_or_default();
-        let mut values = Vec::with_capacity(entries.len());
-        for (name, value) in entries {
-            match (number(value), typed::<String>(value)) {
-                (Some(number), _) => values.push((name, RawValue::Number(number))),
-                (None, Some(text)) => values.push((name, RawValue::Text(text))),
-                (None, None) => self.complain(Violation::child(pointer, &name), "must be a number or a text"),
-            }
-        }
-        values
-    }
-
-    fn text(&mut self, value: &RawJson, pointer: &str) -> Option<String> {
-        let text = typed(value);
-        if text.is_none() {
-            self.complain(pointer.to_owned(), "must be a text");
-        }
-        text
-    }
-}
-
-fn typed<'a, T: Deserialize<'a>>(value: &'a RawJson) -> Option<T> {
-    serde_json::from_str(value.get()).ok()
-}
-
-/// A JSON number. One beyond the range of a double becomes infinite here, and a complaint later.
-fn number(value: &RawJson) -> Option<f64> {
-    let text = value.get();
-    let first = text.bytes().next()?;
-    if first == b'-' || first.is_ascii_digit() { text.parse().ok() } else { None }
-}
-
-fn is_null(value: &RawJson) -> bool {
-    value.get() == "null"
 }
 
 /// Adds what was found wrong with a sample to what was wrong with its shape, the first `shape` complaints: a field that

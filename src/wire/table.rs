@@ -6,18 +6,34 @@
 use std::sync::Arc;
 
 use super::cells::Cells;
+use super::reply::{shown, shown_amounts};
 use super::{Answered, Answerer, Bulk, Said, answer_rows};
-use crate::domain::{Outputs, RawValue, Sample, TableLayout, Target, Violation, most_probable};
+use crate::domain::{Composition, Outputs, RawValue, Sample, Scale, Target, Violation, most_probable};
 use crate::model::{Bundle, Confidence, Trust};
+use crate::tables::{Chunk, Head, Mapping, Row as Cellular, TableLayout, Tally};
 
-/// The one column that is no input and is given back as it came.
+/// The one column that is no input and always comes back.
 const ID_COLUMN: &str = "id";
+/// Rows whose amounts are looked at before any is answered.
+const FIRST_ROWS: usize = 20;
+
+/// What becomes of columns that are no input of the model.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Others {
+    /// They come back as they are.
+    #[default]
+    Keep,
+    /// All but `id` are left out of the answer.
+    Drop,
+    /// All but `id` are refused.
+    Refuse,
+}
 
 /// Which columns of the input come back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Columns {
-    /// `id`; others that are no input of the model are refused: most likely they are misspelt.
-    Id,
+    /// Those that are no input; predictions have their plain names.
+    Others(Others),
     /// All of them. Predicted columns stand beside measured ones of the same name, so they say what they are.
     All,
 }
@@ -25,64 +41,113 @@ pub enum Columns {
 /// How a table is read and answered.
 pub struct Table {
     bundle: Arc<Bundle>,
+    head: Arc<Head>,
     layout: TableLayout,
     confidence: Confidence,
     columns: Columns,
-    headers: csv::StringRecord,
-    id: Option<usize>,
+    /// Places of columns that come back.
+    carried: Vec<usize>,
+    echo: bool,
 }
+
+/// Columns of compositions as they were understood.
+const ECHO_COLUMNS: [&str; 2] = ["composition_weight_percent", "composition_atomic_percent"];
 
 /// A row as it came, and the sample or what is wrong with it.
 struct Row {
-    record: csv::StringRecord,
+    cells: Cellular,
     sample: Result<Sample, Vec<Violation>>,
+    chosen: Vec<String>,
 }
 
 impl Table {
-    /// Reads the header row.
+    /// Reads the header.
     ///
     /// # Errors
     /// Violations, their pointers the columns.
     pub fn new(
-        header: &[u8],
+        head: Arc<Head>,
         bundle: Arc<Bundle>,
         confidence: Confidence,
         columns: Columns,
+        mapping: &Mapping,
     ) -> Result<Self, Vec<Violation>> {
-        let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(header);
-        let headers = reader.headers().map_err(|error| vec![Violation::new("", error.to_string())])?.clone();
-        let layout = TableLayout::new(&headers, &bundle.manifest().schema)?;
-        let stranger = |column: &&str| columns == Columns::Id && *column != ID_COLUMN;
-        let strangers = layout.others().filter(stranger);
-        let strangers =
-            strangers.map(|column| Violation::new(Violation::child("", column), "not a column of this model"));
-        let strangers: Vec<Violation> = strangers.collect();
-        if !strangers.is_empty() {
-            return Err(strangers);
-        }
-        let id = headers.iter().position(|header| header.trim() == ID_COLUMN);
-        Ok(Self { bundle, layout, confidence, columns, headers, id })
-    }
-
-    fn read(&self, chunk: &[u8]) -> impl Iterator<Item = Row> {
-        let schema = &self.bundle.manifest().schema;
-        let reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(chunk);
-        let row = move |record: Result<csv::StringRecord, csv::Error>| match record {
-            Err(error) => {
-                Row { record: csv::StringRecord::new(), sample: Err(vec![Violation::new("", error.to_string())]) }
+        let layout = TableLayout::new(&head, &bundle.manifest().schema, mapping, &[])?;
+        let is_id = |name: &str| name == ID_COLUMN;
+        let carried = match columns {
+            Columns::All => (0..head.names.len()).collect(),
+            Columns::Others(Others::Keep) => layout.others().map(|(at, _)| at).collect(),
+            Columns::Others(Others::Drop) => {
+                layout.others().filter(|(_, name)| is_id(name)).map(|(at, _)| at).collect()
             }
-            Ok(record) => {
-                let sample = match record.len() == self.headers.len() {
-                    true => self.layout.sample(&record).and_then(|raw| Sample::parse(&raw, schema, "")),
-                    false => {
-                        let detail = format!("{} cells, not {}", record.len(), self.headers.len());
-                        Err(vec![Violation::new("", detail)])
-                    }
-                };
-                Row { record, sample }
+            Columns::Others(Others::Refuse) => {
+                let strangers = layout.others().filter(|(_, name)| !is_id(name));
+                let stranger = |(_, name)| Violation::new(Violation::child("", name), "not a column of this model");
+                let strangers: Vec<Violation> = strangers.map(stranger).collect();
+                if !strangers.is_empty() {
+                    return Err(strangers);
+                }
+                layout.others().map(|(at, _)| at).collect()
             }
         };
-        reader.into_records().map(row)
+        Ok(Self { bundle, head, layout, confidence, columns, carried, echo: false })
+    }
+
+    /// Whether each row repeats its composition as it was understood, on both bases.
+    #[must_use]
+    pub fn echoing(self, echo: bool) -> Self {
+        Self { echo, ..self }
+    }
+
+    /// What was understood of the bytes and the header, in words.
+    pub fn notes(&self) -> Vec<String> {
+        let mut notes: Vec<String> = self.head.notes.iter().chain(self.layout.notes()).cloned().collect();
+        let others: Vec<&str> =
+            self.layout.others().map(|(_, name)| name).filter(|name| !matches!(*name, "" | ID_COLUMN)).collect();
+        if !others.is_empty() {
+            let become_of = match self.columns {
+                Columns::Others(Others::Drop) => "left out",
+                _ => "carried along",
+            };
+            notes.push(format!("columns that are no input were {become_of}: {}", others.join(", ")));
+        }
+        notes
+    }
+
+    /// Looks at the first rows before any is answered: columns whose values cannot be amounts.
+    ///
+    /// # Errors
+    /// Violations, their pointers the columns.
+    pub fn check_first(&self, chunk: &Chunk, most: usize) -> Result<(), Vec<Violation>> {
+        let rows = self.head.rows(chunk).filter(|row| !row.is_blank());
+        self.layout.check_first(&rows.take(FIRST_ROWS.min(most)).collect::<Vec<_>>())
+    }
+
+    /// Rows with anything in them; choices are added to the tally.
+    fn read<'a>(&'a self, chunk: &'a Chunk, tally: &'a std::cell::RefCell<Tally>) -> impl Iterator<Item = Row> + 'a {
+        let schema = &self.bundle.manifest().schema;
+        self.head.rows(chunk).filter(|row| !row.is_blank()).map(move |cells| {
+            let mut own = Tally::default();
+            let found = self.ragged(&cells).and_then(|()| {
+                let raw = self.layout.sample(&cells, &mut own)?;
+                Sample::parse(&raw, schema, "").map_err(|violations| self.layout.in_columns(violations))
+            });
+            let sample = found.map_err(|violations| on_line(chunk.line_of(&cells), violations));
+            let chosen = own.choices();
+            if !chosen.is_empty() {
+                tally.borrow_mut().merge(own);
+            }
+            Row { cells, sample, chosen }
+        })
+    }
+
+    /// A row that is too long by empty cells alone is whole.
+    fn ragged(&self, row: &Cellular) -> Result<(), Vec<Violation>> {
+        let (cells, columns) = (row.cells.len(), self.head.names.len());
+        if cells == columns || cells > columns && row.cells.iter().skip(columns).all(str::is_empty) {
+            return Ok(());
+        }
+        Err(vec![Violation::new("", format!("{cells} cells, the header has {columns}"))])
     }
 
     /// Every row has the same columns: ends of intervals, their confidence and percentiles of novelty and disagreement
@@ -90,10 +155,7 @@ impl Table {
     fn write(&self, bytes: &mut Vec<u8>, row: &Row, said: Said) {
         let manifest = self.bundle.manifest();
         let mut cells = Cells::new(bytes);
-        match self.columns {
-            Columns::Id => cells.texts(self.id.map(|at| row.record.get(at).unwrap_or_default())),
-            Columns::All => cells.texts((0..self.headers.len()).map(|at| row.record.get(at).unwrap_or_default())),
-        }
+        cells.texts(self.carried.iter().map(|at| row.cells.cells.get(*at).unwrap_or_default()));
         match said {
             Ok((sample, predicted, trust)) => {
                 self.write_outputs(&mut cells, &predicted.values, &trust);
@@ -104,7 +166,10 @@ impl Table {
                 cells.joined(&trust.reasons);
                 trust.percentiles(manifest).for_each(|percentile| cells.percent(percentile));
                 cells.joined(sample.assumed().iter().map(assumed));
-                cells.joined(sample.warnings());
+                cells.joined(sample.warnings().iter().chain(&row.chosen));
+                if self.echo {
+                    sample.on_both_bases().iter().for_each(|composition| cells.text(&echoed(composition)));
+                }
                 cells.texts([manifest.name.as_str(), &manifest.version, ""]);
             }
             Err(violations) => {
@@ -120,10 +185,13 @@ impl Table {
 
     fn write_outputs(&self, cells: &mut Cells, values: &[f64], trust: &Trust) {
         match &self.bundle.manifest().schema.outputs {
-            Outputs::Regression { .. } => {
-                for (index, value) in values.iter().enumerate() {
-                    cells.number(*value, 3);
-                    trust.intervals.get(index).into_iter().flatten().for_each(|end| cells.number(*end, 3));
+            Outputs::Regression { targets } => {
+                for (index, (target, value)) in targets.iter().zip(values).enumerate() {
+                    let ends = trust.intervals.get(index).into_iter().flatten();
+                    std::iter::once(value).chain(ends).for_each(|value| match target.scale {
+                        Scale::Linear => cells.number(*value, 3),
+                        Scale::Log => cells.text(&shown(*value, target.scale).to_string()),
+                    });
                 }
             }
             Outputs::Classification { classes } => {
@@ -137,7 +205,7 @@ impl Table {
     fn said_columns(&self) -> Vec<String> {
         let manifest = self.bundle.manifest();
         let [predicted, probability] = match self.columns {
-            Columns::Id => ["", ""],
+            Columns::Others(_) => ["", ""],
             Columns::All => ["predicted_", "probability_"],
         };
         let mut columns = Vec::new();
@@ -159,6 +227,7 @@ impl Table {
         columns.extend(["in_domain", "reasons"].map(str::to_owned));
         columns.extend(manifest.percentile_columns().into_iter().map(str::to_owned));
         columns.extend(["assumed", "warnings"].map(str::to_owned));
+        columns.extend(ECHO_COLUMNS.iter().filter(|_| self.echo).map(|name| (*name).to_owned()));
         columns
     }
 }
@@ -167,21 +236,41 @@ impl Bulk for Table {
     fn head(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
         let mut cells = Cells::new(&mut bytes);
-        match self.columns {
-            Columns::Id => cells.texts(self.id.map(|_| ID_COLUMN)),
-            Columns::All => cells.texts(&self.headers),
+        let said = self.said_columns();
+        let taken = |name: &str| said.iter().any(|own| own == name) || ["model", "version", "error"].contains(&name);
+        for name in self.carried.iter().map(|at| self.head.names[*at].as_str()) {
+            // What was measured must not be mistaken for what is predicted.
+            if taken(name) { cells.text(&format!("given_{name}")) } else { cells.text(name) }
         }
-        cells.texts(self.said_columns());
+        cells.texts(&said);
         cells.texts(["model", "version", "error"]);
         cells.texts(self.bundle.manifest().batch_dependent().then_some("batch_dependent"));
         cells.end();
         bytes
     }
 
-    fn answer(&self, chunk: &[u8], answerer: Answerer) -> Answered {
+    fn answer(&self, chunk: &Chunk, answerer: Answerer) -> Answered {
         let write = |bytes: &mut Vec<u8>, row: &Row, said: Said| self.write(bytes, row, said);
-        answer_rows(&self.bundle, self.confidence, self.read(chunk), |row| &row.sample, answerer, write)
+        let tally = std::cell::RefCell::default();
+        let rows = self.read(chunk, &tally);
+        let answered = answer_rows(&self.bundle, self.confidence, rows, |row| &row.sample, answerer, write);
+        Answered { tally: tally.into_inner(), ..answered }
     }
+}
+
+/// `C 0.4, Fe 99.6`
+fn echoed(composition: &Composition) -> String {
+    let amounts = shown_amounts(composition);
+    amounts.iter().map(|(symbol, amount)| format!("{symbol} {amount}")).collect::<Vec<_>>().join(", ")
+}
+
+/// Says on which line of the file a row stands: before the first complaint.
+fn on_line(line: u64, mut violations: Vec<Violation>) -> Vec<Violation> {
+    if let Some(first) = violations.first_mut() {
+        let detail = first.in_words();
+        *first = Violation::new("", format!("line {line}: {detail}"));
+    }
+    violations
 }
 
 fn assumed((name, value): &(String, RawValue)) -> String {

@@ -67,7 +67,7 @@ async fn bad_requests_name_what_is_wrong() {
     let rows = lab_rows().replacen(",VIM,", ",BOF,", 1).replacen(",547,", ",n/a,", 1);
     let bad = problem(post().multipart(form(&model, &rows))).await;
     assert_eq!((&bad["status"], &bad["code"]), (&json!(422), &json!("invalid_request")));
-    assert_eq!(pointers(&bad)[0], "/data/2/melting_method");
+    assert_eq!(pointers(&bad)[0], "/data/2/melting");
     assert!(bad["errors"][0]["detail"].as_str().unwrap().starts_with("line 2, column"), "{bad:#}");
     // Columns, rows, options.
     let missing = problem(post().multipart(form(&model, &lab_rows().replacen("UTS_MPa", "Rm", 1)))).await;

@@ -86,7 +86,11 @@ async fn what_is_wrong_with_the_whole_is_a_problem() {
         ("application/x-ndjson", "/predict/steel", ""),
         ("application/x-ndjson", "/predict/steel?confidence=2", "{}\n"),
         ("text/csv", "/classify/glass", "formula\n"),
-        ("text/csv", "/classify/glass", "formula,colour\nFe,red\n"),
+        ("text/csv", "/classify/glass?other_columns=refuse", "formula,colour\nFe,red\n"),
+        ("text/csv", "/classify/glass?other_columns=some", "formula\nFe\n"),
+        ("text/csv", "/classify/glass?map=Fe", "formula\nFe\n"),
+        ("text/csv", "/classify/glass?encoding=latin-99", "formula\nFe\n"),
+        ("application/x-ndjson", "/classify/glass?map=a:Fe", "{}\n"),
     ] {
         let problem = Server::problem(server.post_raw(path, content_type, body).await).await;
         assert_eq!(problem["code"], "invalid_sample", "{path} {body}");

@@ -61,6 +61,8 @@ fn versions_are_listed_moved_promoted_and_rolled_back() {
     std::fs::write(&weights, bytes).unwrap();
     assert!(complaint(&mcvn(&[&own], &["models", "verify"])).contains("1 of 2 versions are bad"));
     assert!(complaint(&mcvn(&[&own], &["models", "promote", "glass", "second", "--force"])).contains("SHA-256"));
+    std::fs::write(own.join("glass/active"), format!("{version}\nsecond\n")).unwrap();
+    assert!(complaint(&mcvn(&[&own], &["models", "rollback", "glass"])).contains("SHA-256"));
     let bad = folder.path().join("bad.tar");
     mcvn(&[&own], &["models", "export", "glass", "second", "--output", bad.to_str().unwrap()]);
     let elsewhere = folder.path().join("elsewhere");

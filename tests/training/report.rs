@@ -78,8 +78,9 @@ fn a_report_compares_with_baselines_and_the_version_in_use() {
     assert_eq!(comparison.worse, comparison.candidate_score < comparison.active_score);
     assert!(report.warnings.iter().any(|warning| warning.starts_with("only 15 groups (heat)")));
     let Actual::Values(actual) = &report.predictions.actual else { panic!() };
-    let lengths = [Some(actual), report.predictions.random.as_ref(), report.predictions.grouped.as_ref()];
-    assert!(lengths.iter().all(|rows| rows.is_some_and(|rows| rows.len() == 60)));
+    assert_eq!(actual.len(), 60);
+    let predicted = [report.predictions.random.as_ref(), report.predictions.grouped.as_ref()];
+    assert!(predicted.iter().all(|rows| rows.is_some_and(|rows| rows.len() == 60)));
     assert!(is_svg(folder, "new/plots/parity_hardness.svg") && is_svg(folder, "new/plots/loss.svg"));
 
     let manifest: Value = serde_json::from_slice(&std::fs::read(folder.join("new/manifest.json")).unwrap()).unwrap();

@@ -32,7 +32,7 @@ pub(super) struct JobBody {
     /// The model, by name.
     #[schema(example = "steel-lab42")]
     model: String,
-    /// Name of a CSV file in the configured folder of data files (not with an upload).
+    /// Name of a table in the configured folder of data files (not with an upload).
     data: Option<String>,
     /// The data of an earlier job, by its number (not with an upload).
     data_of_job: Option<u64>,
@@ -44,6 +44,14 @@ pub(super) struct JobBody {
     #[serde(default = "default_folds")]
     #[schema(default = 3)]
     folds: usize,
+    /// Encoding of the data, where it is not to be guessed.
+    encoding: Option<String>,
+    /// Sheet of a workbook, by name or by number from 1; the first one that is not empty where none is given.
+    sheet: Option<String>,
+    /// What columns are, as `COLUMN=FIELD`.
+    #[serde(default)]
+    #[schema(example = json!(["AlT=Al"]))]
+    map: Vec<String>,
 }
 
 fn default_seed() -> u64 {
@@ -54,13 +62,13 @@ fn default_folds() -> usize {
     3
 }
 
-/// A multipart request: the options as JSON, the rows as CSV.
+/// A multipart request: the options as JSON, the rows as a table (CSV or a workbook).
 #[derive(ToSchema)]
 #[allow(dead_code, reason = "describes bodies; they are read part by part")]
 pub(super) struct JobForm {
     /// JSON, as the JSON form of this request, without `data`.
     options: String,
-    /// CSV with the columns that the model's recipe names.
+    /// A table with the columns that the model's recipe names.
     #[schema(value_type = String, format = Binary)]
     data: Vec<u8>,
 }
@@ -109,11 +117,11 @@ pub(super) async fn create_job(FromState(state): FromState<State>, request: Requ
     let idempotency_key = idempotency_key(&headers)?;
     let most_bytes = caller.admin.config.upload_bytes;
     let (body, data) = read_request(&caller.admin.jobs, request, most_bytes).await?;
-    let JobBody { model, seed, folds, .. } = body;
+    let JobBody { model, seed, folds, encoding, sheet, map, .. } = body;
     let request = JobRequest {
         model: model.clone(),
         data,
-        options: JobOptions { seed, folds },
+        options: JobOptions { seed, folds, encoding, sheet, map },
         by: caller.name.clone(),
         idempotency_key,
     };
@@ -195,7 +203,7 @@ async fn read_form(jobs: &Jobs, mut form: Multipart, most_bytes: u64) -> Result<
     if body.data.is_some() || body.data_of_job.is_some() {
         return Err(ApiError::invalid("/options/data", "the rows come with this request"));
     }
-    let upload = upload.ok_or_else(|| ApiError::invalid("/data", "is missing: a part with the CSV file"))?;
+    let upload = upload.ok_or_else(|| ApiError::invalid("/data", "is missing: a part with the table"))?;
     Ok((body, DataSource::Upload(upload)))
 }
 

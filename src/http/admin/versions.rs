@@ -15,8 +15,9 @@ use super::super::state::State;
 use super::keys::Caller;
 use super::{AdminProblems, blocking};
 use crate::keys::Scope;
+use crate::model::Manifest;
 use crate::registry::{self, Version, VersionState};
-use crate::serving::{Swap, SwapError};
+use crate::serving::{Swap, SwapError, objections};
 
 /// A promotion's body needs no more.
 const MOST_BYTES: usize = 16_000;
@@ -46,6 +47,19 @@ pub(super) struct VersionSummary {
 pub(super) struct VersionList {
     name: String,
     versions: Vec<VersionSummary>,
+    /// Versions whose manifest cannot be read; left out where there are none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    damaged: Vec<DamagedVersion>,
+}
+
+/// A version whose manifest cannot be read.
+#[derive(Serialize, ToSchema)]
+struct DamagedVersion {
+    version: String,
+    #[schema(value_type = String, example = "previous")]
+    state: VersionState,
+    /// What is wrong with it.
+    reason: String,
 }
 
 /// One version in full.
@@ -114,8 +128,17 @@ pub(super) async fn list_versions(
         if versions.is_empty() && registry::recipe(folders, &name).map_err(ApiError::internal)?.is_none() {
             return Err(ApiError::NotFound("no such model; see /models".to_owned()));
         }
-        let versions = versions.into_iter().map(summary).collect::<Result<_, _>>()?;
-        Ok(Json(VersionList { name, versions }))
+        let mut list = VersionList { name, versions: Vec::new(), damaged: Vec::new() };
+        for version in versions {
+            match registry::read_manifest(&version.folder) {
+                Ok(manifest) => list.versions.push(summary(version, manifest)),
+                Err(error) => {
+                    let (version, state) = (version.name, version.state);
+                    list.damaged.push(DamagedVersion { version, state, reason: error.reason() });
+                }
+            }
+        }
+        Ok(Json(list))
     })
     .await
 }
@@ -136,6 +159,7 @@ pub(super) async fn show_version(
 ) -> Result<Json<VersionDetail>, ApiError> {
     let caller = Caller::identify(&state, &headers, Scope::Read, "version.read", "").await?;
     let Path((name, wanted)) = place.map_err(|_| no_such_version())?;
+    let in_use = state.live().and_then(|live| live.current().catalogue.get(&name).cloned());
     blocking(move || {
         let folders = caller.admin.writer.folders();
         let versions = registry::versions(folders, &name).map_err(ApiError::internal)?;
@@ -143,12 +167,12 @@ pub(super) async fn show_version(
         let folder = version.folder.clone();
         let objections = match version.state {
             VersionState::Active => Vec::new(),
-            _ => crate::serving::objections(folders, &name, &folder).map_err(ApiError::internal)?,
+            _ => objections(in_use.as_ref().map(|bundle| bundle.manifest()), &folder).map_err(ApiError::internal)?,
         };
         let link = |plot: String| format!("/admin/models/{name}/versions/{wanted}/plots/{plot}");
         let report = registry::report(&folder).map_err(ApiError::internal)?;
         Ok(Json(VersionDetail {
-            summary: summary(version)?,
+            summary: summary(version, registry::read_manifest(&folder).map_err(ApiError::internal)?),
             objections,
             plots: registry::plots(&folder).into_iter().map(link).collect(),
             report: report.and_then(|text| serde_json::from_str(&text).ok()),
@@ -260,9 +284,8 @@ async fn optional<T: Default + for<'de> Deserialize<'de>>(headers: &HeaderMap, b
     if bytes.is_empty() { Ok(T::default()) } else { typed_json(&bytes, "") }
 }
 
-fn summary(version: Version) -> Result<VersionSummary, ApiError> {
-    let manifest = registry::read_manifest(&version.folder).map_err(ApiError::internal)?;
-    Ok(VersionSummary {
+fn summary(version: Version, manifest: Manifest) -> VersionSummary {
+    VersionSummary {
         version: version.name,
         state: version.state,
         created: manifest.created,
@@ -270,7 +293,7 @@ fn summary(version: Version) -> Result<VersionSummary, ApiError> {
         groups: manifest.data.groups,
         data_sha256: manifest.data.sha256,
         evaluation: manifest.evaluation,
-    })
+    }
 }
 
 fn swapped(name: String, swap: Swap) -> Swapped {

@@ -1,7 +1,7 @@
 //! A stream of bytes, cut into chunks of whole rows.
 //!
 //! Its own because bytes arrive as the network pleases, and whoever answers rows must have them whole: a line break
-//! within the quotes of a CSV cell ends no row.
+//! within the quotes of a cell ends no row.
 
 use std::mem::take;
 
@@ -15,7 +15,14 @@ const CHUNK_BYTES: usize = 32 << 10;
 #[error("a row is longer than {LONGEST_ROW_BYTES} bytes")]
 pub struct RowTooLong;
 
-/// Where in a row of CSV a byte stands.
+/// Line breaks in bytes as an editor counts them: LF, CR LF and CR are one each.
+pub(super) fn line_breaks(bytes: &[u8]) -> u64 {
+    let feeds = memchr::memchr_iter(b'\n', bytes).count();
+    let lone = memchr::memchr_iter(b'\r', bytes).filter(|at| bytes.get(at + 1) != Some(&b'\n')).count();
+    (feeds + lone) as u64
+}
+
+/// Where in a row of cells a byte stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
     CellStart,
@@ -34,13 +41,30 @@ pub struct Rows {
     /// Bytes of the buffer that were looked at.
     seen: usize,
     place: Place,
-    quotes: bool,
+    /// Between cells; `None` where rows are lines and quotes mean nothing.
+    separator: Option<u8>,
+    /// Line breaks of what was given out.
+    lines: u64,
 }
 
 impl Rows {
-    /// Rows end at line breaks, those of CSV only outside of quotes.
-    pub fn new(quotes: bool) -> Self {
-        Self { buffer: Vec::new(), whole: 0, seen: 0, place: Place::CellStart, quotes }
+    /// Rows end at line breaks.
+    pub fn lines() -> Self {
+        Self::new(None)
+    }
+
+    /// Rows of cells end at line breaks outside of quotes.
+    pub fn cells(separator: u8) -> Self {
+        Self::new(Some(separator))
+    }
+
+    fn new(separator: Option<u8>) -> Self {
+        Self { buffer: Vec::new(), whole: 0, seen: 0, place: Place::CellStart, separator, lines: 0 }
+    }
+
+    /// How many line breaks there are in the rows that were given out.
+    pub fn lines_out(&self) -> u64 {
+        self.lines
     }
 
     /// Adds bytes as they came.
@@ -66,23 +90,9 @@ impl Rows {
         let rest = self.buffer.split_off(self.whole);
         self.seen -= self.whole;
         self.whole = 0;
-        Some(std::mem::replace(&mut self.buffer, rest))
-    }
-
-    /// The first row, with its end.
-    pub fn first_row(&mut self) -> Option<Vec<u8>> {
-        if self.whole == 0 {
-            return None;
-        }
-        let mut first = Self::new(self.quotes);
-        let end = (1..=self.whole).find(|end| {
-            first.step(self.buffer[end - 1]);
-            self.buffer[end - 1] == b'\n' && first.place == Place::CellStart
-        })?;
-        let rest = self.buffer.split_off(end);
-        self.seen -= end;
-        self.whole -= end;
-        Some(std::mem::replace(&mut self.buffer, rest))
+        let rows = std::mem::replace(&mut self.buffer, rest);
+        self.lines += line_breaks(&rows);
+        Some(rows)
     }
 
     /// What is left when no more bytes come: the last row may lack its end.
@@ -94,13 +104,13 @@ impl Rows {
     fn look(&mut self) {
         let fresh = &self.buffer[self.seen..];
         let in_quotes = matches!(self.place, Place::Quoted | Place::QuoteInQuotes);
-        let quotes = in_quotes || self.quotes && fresh.contains(&b'"');
+        let quotes = in_quotes || self.separator.is_some() && memchr::memchr(b'"', fresh).is_some();
         if !quotes {
-            if let Some(at) = fresh.iter().rposition(|byte| *byte == b'\n') {
+            if let Some(at) = memchr::memrchr(b'\n', fresh) {
                 self.whole = self.seen + at + 1;
             }
             if let Some(last) = fresh.last() {
-                self.place = if b",\r\n".contains(last) { Place::CellStart } else { Place::Cell };
+                self.place = if self.parts(*last) { Place::CellStart } else { Place::Cell };
             }
             self.seen = self.buffer.len();
             return;
@@ -115,14 +125,19 @@ impl Rows {
         self.seen = self.buffer.len();
     }
 
+    /// Whether a byte ends a cell.
+    fn parts(&self, byte: u8) -> bool {
+        byte == b'\n' || byte == b'\r' || self.separator == Some(byte)
+    }
+
     /// The rules of the `csv` crate: quotes mean something only where a cell begins.
     fn step(&mut self, byte: u8) {
         self.place = match (self.place, byte) {
-            (Place::CellStart, b'"') if self.quotes => Place::Quoted,
+            (Place::CellStart, b'"') if self.separator.is_some() => Place::Quoted,
             (Place::Quoted, b'"') => Place::QuoteInQuotes,
             (Place::Quoted, _) => Place::Quoted,
             (Place::QuoteInQuotes, b'"') => Place::Quoted,
-            (_, b',' | b'\r' | b'\n') => Place::CellStart,
+            (_, byte) if self.parts(byte) => Place::CellStart,
             _ => Place::Cell,
         };
     }
@@ -135,38 +150,47 @@ mod tests {
 
     #[test]
     fn quoted_line_breaks_end_no_row() {
-        let mut rows = Rows::new(true);
+        let mut rows = Rows::cells(b',');
         rows.push(b"id,formula\n\"a\nb\",\"Fe\"\n\"c\"\"").unwrap();
-        assert_eq!(rows.first_row().unwrap(), b"id,formula\n");
         assert_eq!(rows.chunk(), None);
-        assert_eq!(rows.take_whole().unwrap(), b"\"a\nb\",\"Fe\"\n");
+        assert_eq!(rows.take_whole().unwrap(), b"id,formula\n\"a\nb\",\"Fe\"\n");
+        assert_eq!(rows.lines_out(), 3);
         rows.push(b"\nd\",Fe\n").unwrap();
         assert_eq!(rows.take_whole().unwrap(), b"\"c\"\"\nd\",Fe\n");
         assert_eq!((rows.take_whole(), rows.rest()), (None, None));
-        let mut lines = Rows::new(false);
+        let mut lines = Rows::lines();
         lines.push(b"{\"a\n\"").unwrap();
         assert_eq!(lines.take_whole().unwrap(), b"{\"a\n");
         assert_eq!(lines.rest().unwrap(), b"\"");
     }
 
     #[test]
+    fn lines_are_counted_as_an_editor_does() {
+        let cases: [(&[u8], u64); 6] =
+            [(b"", 0), (b"a\nb", 1), (b"a\r\nb\r\n", 2), (b"a\rb\r", 2), (b"\n\r\n\r", 3), (b"\r\r\n", 2)];
+        cases.into_iter().for_each(|(bytes, count)| assert_eq!(line_breaks(bytes), count, "{bytes:?}"));
+    }
+
+    #[test]
     fn what_never_ends_is_refused() {
-        let mut rows = Rows::new(true);
+        let mut rows = Rows::cells(b';');
         assert_eq!((0..17).map(|_| rows.push(&[b'x'; 1 << 16])).filter(Result::is_err).count(), 1);
     }
 
-    fn records(bytes: &[u8]) -> Vec<csv::ByteRecord> {
-        let reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(bytes);
+    fn records(bytes: &[u8], separator: u8) -> Vec<csv::ByteRecord> {
+        let mut builder = csv::ReaderBuilder::new();
+        let reader = builder.has_headers(false).flexible(true).delimiter(separator).from_reader(bytes);
         reader.into_byte_records().map(Result::unwrap).collect()
     }
 
     proptest! {
         #[test]
         fn chunks_hold_the_records_that_the_whole_holds(
-            text in prop::collection::vec(prop::sample::select(b"a,\"\n\r".to_vec()), 0..80),
+            text in prop::collection::vec(prop::sample::select(b"a,;\"\n\r".to_vec()), 0..80),
             cuts in prop::collection::vec(1usize..9, 1..40),
+            separator in prop::sample::select(b",;".to_vec()),
         ) {
-            let (mut rows, mut chunked, mut left) = (Rows::new(true), Vec::new(), text.as_slice());
+            let (mut rows, mut chunked, mut left) = (Rows::cells(separator), Vec::new(), text.as_slice());
             let mut cuts = cuts.iter().cycle();
             while !left.is_empty() {
                 let (now, later) = left.split_at((*cuts.next().unwrap()).min(left.len()));
@@ -174,10 +198,11 @@ mod tests {
                 chunked.extend(rows.take_whole());
                 left = later;
             }
+            prop_assert_eq!(rows.lines_out(), line_breaks(&chunked.concat()));
             chunked.extend(rows.rest());
             prop_assert_eq!(chunked.concat(), text.clone());
-            let separate: Vec<csv::ByteRecord> = chunked.iter().flat_map(|chunk| records(chunk)).collect();
-            prop_assert_eq!(separate, records(&text));
+            let separate: Vec<csv::ByteRecord> = chunked.iter().flat_map(|chunk| records(chunk, separator)).collect();
+            prop_assert_eq!(separate, records(&text, separator));
         }
     }
 }

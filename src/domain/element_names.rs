@@ -1,0 +1,25 @@
+//! Names of elements as words.
+//!
+//! Its own because it is a list, and [`super::element`] is about symbols.
+
+use super::Element;
+
+/// Names of elements that alloys are analysed for, in small letters, and the characters that Chinese tables use.
+#[rustfmt::skip]
+pub(super) const NAMES: [(&str, Element); 62] = [
+    ("boron", Element::B), ("carbon", Element::C), ("nitrogen", Element::N), ("oxygen", Element::O),
+    ("hydrogen", Element::H), ("lithium", Element::Li), ("beryllium", Element::Be), ("magnesium", Element::Mg),
+    ("aluminium", Element::Al), ("aluminum", Element::Al), ("silicon", Element::Si), ("phosphorus", Element::P),
+    ("phosphorous", Element::P), ("sulfur", Element::S), ("sulphur", Element::S), ("calcium", Element::Ca),
+    ("titanium", Element::Ti), ("vanadium", Element::V), ("chromium", Element::Cr), ("manganese", Element::Mn),
+    ("iron", Element::Fe), ("cobalt", Element::Co), ("nickel", Element::Ni), ("copper", Element::Cu),
+    ("zinc", Element::Zn), ("yttrium", Element::Y), ("zirconium", Element::Zr), ("niobium", Element::Nb),
+    ("columbium", Element::Nb), ("molybdenum", Element::Mo), ("silver", Element::Ag), ("tin", Element::Sn),
+    ("antimony", Element::Sb), ("hafnium", Element::Hf), ("tantalum", Element::Ta), ("tungsten", Element::W),
+    ("rhenium", Element::Re), ("lead", Element::Pb), ("bismuth", Element::Bi), ("arsenic", Element::As),
+    ("碳", Element::C), ("硅", Element::Si), ("锰", Element::Mn), ("磷", Element::P), ("硫", Element::S),
+    ("铬", Element::Cr), ("镍", Element::Ni), ("钼", Element::Mo), ("铜", Element::Cu), ("钒", Element::V),
+    ("铝", Element::Al), ("氮", Element::N), ("钛", Element::Ti), ("铌", Element::Nb), ("硼", Element::B),
+    ("铁", Element::Fe), ("钴", Element::Co), ("钨", Element::W), ("锆", Element::Zr), ("锡", Element::Sn),
+    ("锌", Element::Zn), ("镁", Element::Mg),
+];

@@ -1,0 +1,147 @@
+//! Formulas such as `Zr41.2Ti13.8Cu12.5Ni10Be22.5` or `(Fe0.5Co0.5)70B30`: parts of elements, as people write them.
+//!
+//! Its own because it is a small language: [`spelling`] takes off what typesetting adds, [`grammar`] finds the parts,
+//! [`brackets`] multiplies them out, and [`hints`] says what a text is that is no formula.
+
+mod brackets;
+mod grammar;
+mod hints;
+mod spelling;
+
+use super::{Basis, Composition, CompositionError, ElementError};
+
+pub(super) use hints::{looks_like_grade, nominal};
+
+/// A formula longer than this is not an alloy.
+const MAX_LENGTH: usize = 512;
+/// Brackets deeper than this are not an alloy.
+const MAX_DEPTH: usize = 16;
+
+/// Why a formula could not be read.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum FormulaError {
+    /// Nothing, or a word for it: `NaN`, `None`, `-`.
+    #[error("no formula is given")]
+    Empty,
+    /// Over 512 characters.
+    #[error("the formula is longer than {MAX_LENGTH} characters")]
+    TooLong,
+    /// Brackets nested more than 16 deep.
+    #[error("the formula nests brackets more than {MAX_DEPTH} deep")]
+    TooDeep,
+    /// A character that fits nowhere.
+    #[error("unexpected '{found}' at character {at} of the formula")]
+    Unexpected {
+        /// The offending character.
+        found: char,
+        /// Its place, counted from 1.
+        at: usize,
+    },
+    /// A character that cannot be seen, or looks like another one.
+    #[error("character {at} of the formula is U+{:04X}{}: write it anew", *found as u32, likeness(*looks_like))]
+    Strange {
+        /// The offending character.
+        found: char,
+        /// The letter it looks like; none where it cannot be seen.
+        looks_like: Option<char>,
+        /// Its place, counted from 1.
+        at: usize,
+    },
+    /// A mark of a footnote or a reference.
+    #[error("\"{text}\" at character {at} of the formula looks like the mark of a footnote: leave it out")]
+    Footnote {
+        /// As written.
+        text: String,
+        /// Its place, counted from 1.
+        at: usize,
+    },
+    /// A letter in the place of an amount.
+    #[error("\"{text}\" is not a chemical element: {letter} looks like a placeholder for an amount; write a number")]
+    Placeholder {
+        /// As written.
+        text: String,
+        /// The letter.
+        letter: char,
+    },
+    /// A bracket without its partner, or an empty pair.
+    #[error("the bracket at character {at} of the formula is not matched, or has nothing inside")]
+    Bracket {
+        /// Its place, counted from 1.
+        at: usize,
+    },
+    /// A number that is none, or is out of range.
+    #[error("\"{0}\" is not an amount")]
+    Number(String),
+    /// Capitals only, where symbols of two letters are likelier.
+    #[error("\"{written}\" is in capitals: is {meant} meant? Write symbols with a capital and a small letter")]
+    Capitals {
+        /// As written.
+        written: String,
+        /// With small letters.
+        meant: String,
+    },
+    /// The name of a grade or a nominal composition.
+    #[error("{0}")]
+    Grade(String),
+    /// A symbol that is no element.
+    #[error(transparent)]
+    Element(#[from] ElementError),
+    /// The amounts are no composition.
+    #[error(transparent)]
+    Composition(#[from] CompositionError),
+}
+
+fn likeness(looks_like: Option<char>) -> String {
+    match looks_like {
+        Some(letter) => format!(", which looks like {letter}"),
+        None => ", which cannot be seen".to_owned(),
+    }
+}
+
+/// A formula, read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Formula {
+    /// Parts of each element, with the scale as written. They are atomic unless whoever gave them said otherwise.
+    pub composition: Composition,
+    /// How brackets were read, where they can be read in two ways; in words.
+    pub notes: Vec<String>,
+}
+
+/// Reads a formula into a composition in atomic parts, with the scale as written.
+///
+/// # Errors
+/// [`FormulaError`] says what is wrong and where.
+pub fn parse_formula(text: &str) -> Result<Composition, FormulaError> {
+    read_formula(text).map(|formula| formula.composition)
+}
+
+/// Reads a formula, and says how where that can be doubted.
+///
+/// # Errors
+/// [`FormulaError`] says what is wrong and where.
+pub fn read_formula(text: &str) -> Result<Formula, FormulaError> {
+    let text = text.trim();
+    if hints::is_nothing(text) {
+        return Err(FormulaError::Empty);
+    }
+    if text.len() > MAX_LENGTH {
+        return Err(FormulaError::TooLong);
+    }
+    let parsed = spelling::plain(text).and_then(|plain| {
+        if let Some(meant) = hints::in_small_letters(&plain) {
+            return Err(FormulaError::Capitals { written: text.to_owned(), meant });
+        }
+        grammar::parse(&plain)
+    });
+    // What is wrong with a text as a formula says less than what it is instead.
+    let parts = parsed.map_err(|error| match error {
+        FormulaError::Footnote { .. } | FormulaError::Strange { .. } => error,
+        other => hints::grade(text).map_or(other, FormulaError::Grade),
+    })?;
+    let (amounts, notes) = brackets::expand(&parts)?;
+    let present = amounts.into_iter().enumerate().map(|(index, amount)| (super::Element::ALL[index], amount));
+    Ok(Formula { composition: Composition::new(Basis::AtomicPercent, present)?, notes })
+}
+
+#[cfg(test)]
+mod tests;

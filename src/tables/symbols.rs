@@ -1,0 +1,177 @@
+//! Elements in the names of columns: as symbols, as words, and what only looks like one.
+//!
+//! Its own because a column that looks like an element must be read or refused: a steel without its chromium is another
+//! steel, and nobody would notice.
+
+use super::name::Name;
+use super::opening::Head;
+use super::units::amount_unit;
+use crate::domain::Element;
+
+/// Elements that steels and alloys are analysed for: a misspelt symbol of another one is more likely a word (`at`, `in`,
+/// `RA`).
+#[rustfmt::skip]
+const ANALYSED: [Element; 33] = [
+    Element::C, Element::Si, Element::Mn, Element::P, Element::S, Element::Ni, Element::Cr, Element::Mo, Element::Cu,
+    Element::V, Element::Al, Element::N, Element::Ti, Element::Nb, Element::B, Element::Co, Element::W, Element::Ta,
+    Element::Zr, Element::Sn, Element::Sb, Element::Pb, Element::Ca, Element::Mg, Element::Fe, Element::Zn,
+    Element::Hf, Element::Be, Element::Y, Element::Ag, Element::Bi, Element::Te, Element::O,
+];
+
+/// Words behind a symbol that say what of it was analysed, or how a specification bounds it.
+const QUALIFIERS: [&str; 32] = [
+    "min",
+    "max",
+    "minimum",
+    "maximum",
+    "t",
+    "tot",
+    "total",
+    "s",
+    "sol",
+    "soluble",
+    "insol",
+    "insoluble",
+    "acid",
+    "as",
+    "aim",
+    "target",
+    "nominal",
+    "avg",
+    "average",
+    "mean",
+    "actual",
+    "measured",
+    "content",
+    "amount",
+    "ladle",
+    "product",
+    "free",
+    "combined",
+    "low",
+    "high",
+    "upper",
+    "lower",
+];
+
+/// How a name is spelt that is an element's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Spelling {
+    /// `Cr`, or a word such as `chromium`.
+    Right(Element),
+    /// `cr`
+    Small(Element),
+    /// `CR`
+    Capital(Element),
+}
+
+/// The element whose name a text is.
+pub(super) fn element(text: &str) -> Option<Spelling> {
+    if let Ok(element) = text.parse() {
+        return Some(Spelling::Right(element));
+    }
+    if let Some(element) = Element::by_name(text) {
+        return Some(Spelling::Right(element));
+    }
+    let (element, small) = (Element::in_letters(text)?, text.to_lowercase());
+    if text == small {
+        Some(Spelling::Small(element))
+    } else {
+        (text == text.to_uppercase()).then_some(Spelling::Capital(element))
+    }
+}
+
+/// Whether a wrongly spelt symbol of this element is hardly anything else.
+pub(super) fn is_analysed(element: Element) -> bool {
+    ANALYSED.contains(&element)
+}
+
+/// What a name is that speaks of elements without being one, in words, and the first of them; `None` where it is
+/// something else.
+pub(super) fn resembles(text: &str) -> Option<(String, Element)> {
+    let symbol = |part: &str| part.trim().parse::<Element>().ok();
+    let parts: Vec<&str> = text.split(['+', '&']).collect();
+    let summed: Option<Vec<Element>> = parts.iter().map(|part| symbol(part)).collect();
+    if let Some([first, _, ..]) = summed.as_deref() {
+        let names: Vec<&str> = parts.iter().map(|part| part.trim()).collect();
+        return Some((format!("looks like the sum of {}", names.join(" and ")), *first));
+    }
+    let mut words = text.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+    let first = words.next()?;
+    let rest: Vec<String> = words.map(str::to_lowercase).collect();
+    let qualified = !rest.is_empty() && rest.iter().all(|word| QUALIFIERS.contains(&word.as_str()));
+    if let (Some(element), true) = (symbol(first), qualified) {
+        return Some((format!("looks like an amount of {element}"), element));
+    }
+    // `AlT`, `Als`, `Titot`: a symbol and a short word. (`Cat` is no calcium, `NT` no nitrogen.)
+    let glued = |at: usize| {
+        let (own, word) = (symbol(text.get(..at)?)?, text.get(at..)?);
+        let total = word == "T" && at == 2 || ["tot", "Tot", "TOT", "total", "sol", "Sol"].contains(&word);
+        (total || own == Element::Al && ["t", "s", "S"].contains(&word)).then_some(own)
+    };
+    let element = [2, 1].into_iter().find_map(glued).filter(|element| is_analysed(*element))?;
+    Some((format!("looks like an amount of {element}"), element))
+}
+
+/// The element that a column is named after, in whatever letters; `None` where its unit is none of an amount.
+pub fn column_element(head: &Head, at: usize) -> Option<Element> {
+    let Name { base, unit } = head.name(at);
+    let amount = unit.is_none_or(|unit| amount_unit(&unit).is_some());
+    match element(&base).filter(|_| amount)? {
+        Spelling::Right(element) => Some(element),
+        Spelling::Small(element) | Spelling::Capital(element) => is_analysed(element).then_some(element),
+    }
+}
+
+/// Whether the name of a column is an element's, or speaks of one.
+pub fn speaks_of_elements(name: &str) -> bool {
+    let base = super::name::split(name).base;
+    matches!(element(&base), Some(Spelling::Right(_))) || resembles(&base).is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spellings() {
+        for (text, spelling) in [
+            ("Cr", Some(Spelling::Right(Element::Cr))),
+            ("Chromium", Some(Spelling::Right(Element::Cr))),
+            ("铬", Some(Spelling::Right(Element::Cr))),
+            ("cr", Some(Spelling::Small(Element::Cr))),
+            ("c", Some(Spelling::Small(Element::C))),
+            ("CR", Some(Spelling::Capital(Element::Cr))),
+            ("YS", None),
+            ("heat", None),
+            ("", None),
+        ] {
+            assert_eq!(element(text), spelling, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_only_resembles_an_element() {
+        for text in ["AlT", "Als", "Al_sol", "C (Min)", "C max", "Nb+Ta", "Nb + Ta", "Al total", "Ntot", "Cr aim"] {
+            assert!(resembles(text).is_some(), "{text}");
+        }
+        for text in [
+            "Alloy",
+            "Heat",
+            "Charge",
+            "Ceq",
+            "No",
+            "NT",
+            "QT",
+            "TT",
+            "YS",
+            "V notch energy",
+            "K factor",
+            "note",
+            "Ti",
+            "",
+        ] {
+            assert_eq!(resembles(text), None, "{text}");
+        }
+    }
+}
