@@ -4,9 +4,10 @@
 
 use super::Element;
 
-/// Names of elements that alloys are analysed for, in small letters, and the characters that Chinese tables use.
+/// Names of elements that alloys are analysed for, in small letters: English, German and French ones, and the characters
+/// that Chinese tables use.
 #[rustfmt::skip]
-pub(super) const NAMES: [(&str, Element); 62] = [
+pub(super) const NAMES: [(&str, Element); 92] = [
     ("boron", Element::B), ("carbon", Element::C), ("nitrogen", Element::N), ("oxygen", Element::O),
     ("hydrogen", Element::H), ("lithium", Element::Li), ("beryllium", Element::Be), ("magnesium", Element::Mg),
     ("aluminium", Element::Al), ("aluminum", Element::Al), ("silicon", Element::Si), ("phosphorus", Element::P),
@@ -17,6 +18,13 @@ pub(super) const NAMES: [(&str, Element); 62] = [
     ("columbium", Element::Nb), ("molybdenum", Element::Mo), ("silver", Element::Ag), ("tin", Element::Sn),
     ("antimony", Element::Sb), ("hafnium", Element::Hf), ("tantalum", Element::Ta), ("tungsten", Element::W),
     ("rhenium", Element::Re), ("lead", Element::Pb), ("bismuth", Element::Bi), ("arsenic", Element::As),
+    ("kohlenstoff", Element::C), ("silizium", Element::Si), ("mangan", Element::Mn), ("schwefel", Element::S),
+    ("phosphor", Element::P), ("chrom", Element::Cr), ("molybdän", Element::Mo), ("kupfer", Element::Cu),
+    ("vanadin", Element::V), ("stickstoff", Element::N), ("titan", Element::Ti), ("niob", Element::Nb),
+    ("bor", Element::B), ("eisen", Element::Fe), ("kobalt", Element::Co), ("wolfram", Element::W), ("zinn", Element::Sn),
+    ("blei", Element::Pb), ("carbone", Element::C), ("silicium", Element::Si), ("manganèse", Element::Mn),
+    ("soufre", Element::S), ("phosphore", Element::P), ("chrome", Element::Cr), ("molybdène", Element::Mo),
+    ("cuivre", Element::Cu), ("azote", Element::N), ("titane", Element::Ti), ("bore", Element::B), ("fer", Element::Fe),
     ("碳", Element::C), ("硅", Element::Si), ("锰", Element::Mn), ("磷", Element::P), ("硫", Element::S),
     ("铬", Element::Cr), ("镍", Element::Ni), ("钼", Element::Mo), ("铜", Element::Cu), ("钒", Element::V),
     ("铝", Element::Al), ("氮", Element::N), ("钛", Element::Ti), ("铌", Element::Nb), ("硼", Element::B),

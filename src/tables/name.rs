@@ -124,13 +124,26 @@ pub fn normal(text: &str) -> String {
     text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
 }
 
-/// Words of a name, in small letters, spelt out.
+/// Parts of words in other languages, and what they mean.
+#[rustfmt::skip]
+const PARTS: [(&str, &str); 14] = [
+    ("temperatur", "temperature"), ("温度", "temperature"), ("prüf", "test"), ("pruef", "test"), ("试验", "test"),
+    ("测试", "test"), ("anlass", "tempering"), ("回火", "tempering"), ("abschreck", "quenching"), ("淬火", "quenching"),
+    ("normalglüh", "normalizing"), ("正火", "normalizing"), ("退火", "annealing"), ("时效", "aging"),
+];
+
+/// Words of a name, in small letters, spelt out in English where they are known.
 pub(super) fn words(text: &str) -> Vec<String> {
-    let word = |word: &str| match word.to_lowercase().as_str() {
-        "temp" | "t" | "温度" => "temperature".to_owned(),
-        other => other.to_owned(),
+    let spelt_out = |part: &str| -> Vec<String> {
+        let small = part.to_lowercase();
+        if matches!(small.as_str(), "temp" | "t") {
+            return vec!["temperature".to_owned()];
+        }
+        let known: Vec<String> =
+            PARTS.iter().filter(|(part, _)| small.contains(part)).map(|(_, word)| (*word).to_owned()).collect();
+        if known.is_empty() { vec![small] } else { known }
     };
-    text.split(|c: char| !c.is_alphanumeric()).filter(|part| !part.is_empty()).map(word).collect()
+    text.split(|c: char| !c.is_alphanumeric()).filter(|part| !part.is_empty()).flat_map(spelt_out).collect()
 }
 
 impl Head {

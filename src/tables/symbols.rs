@@ -89,6 +89,9 @@ pub(super) fn is_analysed(element: Element) -> bool {
 /// What a name is that speaks of elements without being one, in words, and the first of them; `None` where it is
 /// something else.
 pub(super) fn resembles(text: &str) -> Option<(String, Element)> {
+    if text == "Cb" {
+        return Some(("is columbium, which is niobium (Nb)".to_owned(), Element::Nb));
+    }
     let symbol = |part: &str| part.trim().parse::<Element>().ok();
     let parts: Vec<&str> = text.split(['+', '&']).collect();
     let summed: Option<Vec<Element>> = parts.iter().map(|part| symbol(part)).collect();
@@ -152,7 +155,8 @@ mod tests {
 
     #[test]
     fn what_only_resembles_an_element() {
-        for text in ["AlT", "Als", "Al_sol", "C (Min)", "C max", "Nb+Ta", "Nb + Ta", "Al total", "Ntot", "Cr aim"] {
+        for text in ["AlT", "Als", "Al_sol", "C (Min)", "C max", "Nb+Ta", "Nb + Ta", "Al total", "Ntot", "Cr aim", "Cb"]
+        {
             assert!(resembles(text).is_some(), "{text}");
         }
         for text in [

@@ -3,6 +3,7 @@
 //! Its own because people are helped by what they meant, not by where a parser stopped.
 
 use super::spelling::Spelt;
+use super::{grammar, spelling};
 use crate::domain::{Basis, Composition, Element};
 
 /// Words for no formula, in small letters.
@@ -72,11 +73,39 @@ pub(super) fn in_small_letters(text: &[Spelt]) -> Option<String> {
     changed.then_some(meant)
 }
 
+/// What is to be changed in a text that is a formula but for units or dashes, in words.
+fn nearly(text: &str) -> Option<String> {
+    let is_formula = |text: &str| {
+        let parts = spelling::plain(text).and_then(|plain| grammar::parse(&plain));
+        parts.is_ok_and(|parts| !parts.is_empty())
+    };
+    for unit in ["at%", "at.%", "at. %", "at %", "mol%", "wt%", "wt.%", "wt. %", "wt %"] {
+        let bare = text.trim_end_matches(')').trim_end().strip_suffix(unit);
+        if let Some(bare) = bare.map(|bare| bare.trim_end_matches(['(', ' ', ','])).filter(|bare| is_formula(bare)) {
+            let how = match unit.starts_with("wt") {
+                true => "say \"basis\": \"weight_percent\" instead",
+                false => "a formula is in atomic parts anyway",
+            };
+            return Some(format!("has a unit behind it: write {bare}; {how}"));
+        }
+    }
+    if let Some(letter) = ['x', 'y', 'z'].into_iter().find(|letter| text.contains(&format!("-{letter}"))) {
+        return Some(format!("has the letter {letter} in the place of a number: write a number"));
+    }
+    let parts: Vec<&str> = text.split(['-', '–', '−']).map(str::trim).collect();
+    let amount = |part: &&str| is_formula(part) && part.ends_with(|c: char| c.is_ascii_digit());
+    let joined = parts.concat();
+    (parts.len() > 1 && parts.iter().all(amount)).then(|| format!("has dashes between its parts: is {joined} meant?"))
+}
+
 /// What the name of a grade is, and how to write its composition; nothing for what is no grade's name.
 pub(super) fn grade(text: &str) -> Option<String> {
     const HOW: &str = "give amounts in percent by mass, such as {\"C\": 0.4, \"Cr\": 1.0}, and leave out the element that \
                        makes up the rest (or give it as \"bal.\")";
     let said: String = text.chars().take(40).collect();
+    if let Some(mended) = nearly(text) {
+        return Some(format!("\"{said}\" {mended}"));
+    }
     if nominal(text).is_some() {
         return Some(format!(
             "\"{said}\" is a nominal composition in percent by mass, not a formula: say \"basis\": \"weight_percent\", or {HOW}"
@@ -86,7 +115,7 @@ pub(super) fn grade(text: &str) -> Option<String> {
     let letters = || text.bytes().any(|byte| byte.is_ascii_alphabetic());
     let digits = || text.bytes().any(|byte| byte.is_ascii_digit());
     let numbered =
-        text.starts_with(|c: char| c.is_ascii_digit()) && (letters() || text.contains('.') || text.len() == 4);
+        text.starts_with(|c: char| c.is_ascii_digit()) && (letters() || text.contains('.') || text.len() > 2);
     let standard = STANDARDS.iter().any(|word| small.starts_with(word)) && (digits() || small.contains(' '));
     // `X5CrNi18-10`, `GX40CrNiSi25-12`
     let european = text
