@@ -97,7 +97,7 @@ impl Mix {
             ("unknown element", 3, bad(unknown, json, 422, "invalid_sample")),
             ("missing parameter", 3, bad(missing, json, 422, "invalid_sample")),
             ("unknown model", 1, bad(stranger, json, 404, "not_found")),
-            ("wrong type", 2, bad("C 0.4".to_owned(), "text/plain", 415, "unsupported_media_type")),
+            ("wrong type", 2, bad("C 0.4".to_owned(), "application/pdf", 415, "unsupported_media_type")),
             ("GET /models", 4, vec![good(get("/models"), Answer::Json)]),
             ("GET /metrics", 4, vec![good(get("/metrics"), Answer::Metrics)]),
         ]

@@ -27,10 +27,14 @@ pub(super) fn body_kind(headers: &HeaderMap) -> Result<BodyKind, ApiError> {
     let essence = text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     match essence.as_str() {
         "application/json" => Ok(BodyKind::Json),
-        // Windows calls CSV files by Excel's name; their first bytes tell.
-        "text/csv" | "text/tab-separated-values" | "text/plain" | "application/csv" | "application/vnd.ms-excel" => {
-            Ok(BodyKind::Csv)
-        }
+        // Windows calls CSV files by Excel's name, and some clients call every file a stream of bytes; their first
+        // bytes tell.
+        "text/csv"
+        | "text/tab-separated-values"
+        | "text/plain"
+        | "application/csv"
+        | "application/vnd.ms-excel"
+        | "application/octet-stream" => Ok(BodyKind::Csv),
         "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
         | "application/vnd.ms-excel.sheet.macroenabled.12"
         | "application/vnd.ms-excel.sheet.binary.macroenabled.12"

@@ -43,7 +43,7 @@ async fn post(server: &Server, kind: &str, accept: &str, body: Vec<u8>) -> reqwe
 async fn a_workbook_is_answered_as_the_same_table_is() {
     let server = Server::start().await;
     let expected = post(&server, "text/csv", "*/*", SAME.into()).await.text().await.unwrap();
-    for kind in [XLSX, "text/csv", "application/vnd.ms-excel"] {
+    for kind in [XLSX, "text/csv", "application/vnd.ms-excel", "application/octet-stream"] {
         let text = post(&server, kind, "text/csv", workbook()).await;
         assert_eq!(text.headers()["content-type"], "text/csv; charset=utf-8");
         let notes = text.headers()["mcvn-notes"].to_str().unwrap().to_owned();
