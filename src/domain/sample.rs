@@ -1,8 +1,8 @@
 //! One sample: a composition and process parameters, checked against the schema of a model.
 //!
 //! Its own because this is the only door from what a user wrote to what a model may see: a [`Sample`] has
-//! no public fields and comes from [`Sample::parse`] alone, which collects every complaint instead of
-//! stopping at the first. It does not know where the raw values came from (JSON, CSV or a training file).
+//! no public fields and comes from [`Sample::parse`], which collects every complaint instead of stopping at the first, or
+//! is made of samples that did. It does not know where the raw values came from (JSON, CSV or a training file).
 
 use std::borrow::Cow;
 
@@ -49,6 +49,12 @@ impl Sample {
             }
             _ => Err(checks.violations),
         }
+    }
+
+    /// A sample that nobody wrote: made of others that were checked, on the same basis and of the same parameters.
+    pub fn made_of(composition: Composition, processing: Vec<ProcessValue>) -> Self {
+        let (assumed, warnings, out_of_domain) = (Vec::new(), Vec::new(), Vec::new());
+        Self { composition, processing, assumed, warnings, out_of_domain }
     }
 
     /// The whole composition on the schema's basis: balance filled in, amounts summing to 100.

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::config::Activation;
 use super::fused;
-use super::mcvn::Linear;
+use super::layers::Linear;
 
 /// Whom the samples of a model attend to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,8 +23,17 @@ pub enum AttentionMode {
     Itself,
     /// All samples of the batch: the paper's text to the letter. Answers depend on the batch.
     Cohort,
+    /// Measured samples of the bundle, by what the network got wrong on them: see the page of `residual`.
+    Residual,
     /// Nobody: the network has no attention layers.
     None,
+}
+
+impl AttentionMode {
+    /// Whether the network has the paper's two attention layers, over the codes of samples.
+    pub(super) fn of_codes(self) -> bool {
+        matches!(self, Self::Reference | Self::Itself | Self::Cohort)
+    }
 }
 
 /// Projected keys and values of several samples for one attention layer.

@@ -5,19 +5,18 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use candle_core::{DType, Device, Tensor};
-use candle_nn::VarBuilder;
+use candle_core::{Device, Tensor};
 use sha2::{Digest, Sha256};
 
-use super::attention::{AttentionMode, Cohort, KeysValues};
 use super::calibration::apply_temperature;
 use super::committee::{Committee, Seat, Verdict};
 use super::config::ConfigError;
 use super::forest::Forest;
 use super::kernel::Kernel;
 use super::manifest::{MANIFEST_FORMAT, Manifest, MemberSpec, Share};
-use super::mcvn::{Attend, Mcvn, Pass};
-use super::member::{Inputs, Member, MemberKind, Said};
+use super::member::{Inputs, Member, MemberKind};
+use super::network::Network;
+use super::residual::Voice;
 use crate::domain::{Outputs, Parameter, ParameterKind};
 use crate::featurize::{Features, PIXELS, featurizer_version, row_width};
 
@@ -51,8 +50,10 @@ pub struct Predicted {
     pub values: Vec<f64>,
     /// How new the sample is to the model, from 0 (like its training rows) to 1; `None` where it cannot tell.
     pub novelty: Option<f64>,
-    /// How far the committee's families are apart (see [`Verdict::disagreement`]).
-    pub disagreement: f64,
+    /// How far the parts of the model are apart (see [`Verdict::disagreement`]); `None` for a single one.
+    pub disagreement: Option<f64>,
+    /// The measured samples that the answer leans on most, loudest first: places in [`Manifest::references`].
+    pub voices: Vec<Voice>,
 }
 
 /// A model that answers: features in, properties in their units or class probabilities out.
@@ -110,10 +111,10 @@ impl Bundle {
             return Ok(Vec::new());
         }
         let predicted = |verdict: Verdict| {
-            let disagreement = verdict.disagreement();
-            let values = self.in_units(verdict.mixed);
+            let Verdict { mixed, novelty, disagreement, voices, .. } = verdict;
+            let values = self.in_units(mixed);
             let finite = values.iter().all(|value| value.is_finite());
-            finite.then_some(Predicted { values, novelty: verdict.novelty, disagreement }).ok_or(BundleError::NotFinite)
+            finite.then_some(Predicted { values, novelty, disagreement, voices }).ok_or(BundleError::NotFinite)
         };
         let at_once = match self.device.is_cpu() && !self.manifest.batch_dependent() {
             true => CACHED_SAMPLES,
@@ -132,7 +133,7 @@ impl Bundle {
     /// # Errors
     /// A failure of the device.
     pub fn verdicts(&self, samples: &[&Features]) -> Result<Vec<Verdict>, BundleError> {
-        let inputs = Inputs::new(&self.manifest.scaling, samples, &self.device)?;
+        let inputs = Inputs::new(&self.manifest.scaling, samples, &self.device);
         self.committee.answer(&inputs)
     }
 
@@ -262,64 +263,17 @@ fn load_member(
     let prefix = member_prefix(index);
     let member: Box<dyn Member> = match &spec.model {
         MemberKind::Network(network) => {
-            let vb = VarBuilder::from_tensors(tensors.clone(), DType::F32, device).pp(&prefix);
-            let cohort = match network.architecture.attention {
-                AttentionMode::Reference => Some(load_cohort(&prefix, tensors)?),
-                AttentionMode::Itself | AttentionMode::Cohort | AttentionMode::None => None,
-            };
             let classes = matches!(manifest.schema.outputs, Outputs::Classification { .. });
-            Box::new(Network { network: Mcvn::new(network.clone(), vb)?, cohort, probabilities: classes })
+            Box::new(Network::load(network, (&prefix, tensors), classes, manifest.references.len(), device)?)
         }
         MemberKind::Kernel(kernel) => Box::new(Kernel::load(kernel, &prefix, tensors, device)?),
         MemberKind::Forest(forest) => Box::new(Forest::load(forest, &prefix, tensors)?),
     };
-    Ok(Seat { family: spec.family, outputs: spec.outputs.clone(), member })
-}
-
-/// The paper's network as a member.
-struct Network {
-    network: Mcvn,
-    cohort: Option<Cohort>,
-    probabilities: bool,
-}
-
-impl Member for Network {
-    fn answer(&self, inputs: &Inputs) -> Result<Said, BundleError> {
-        let attend = match (&self.cohort, self.network.config().architecture.attention) {
-            (Some(cohort), _) => Attend::Cohort(cohort),
-            (None, AttentionMode::Cohort) => Attend::Batch,
-            (None, _) => Attend::Itself,
-        };
-        let mut pass = Pass { attend, training: None };
-        let outputs = self.network.forward(&inputs.row, inputs.pixels.as_ref(), &mut pass)?;
-        let mut values: Vec<f32> = outputs.flatten_all()?.to_vec1()?;
-        if self.probabilities {
-            values.chunks_mut(self.network.config().outputs).for_each(softmax);
-        }
-        Ok(Said { values, novelty: None })
-    }
-}
-
-fn softmax(logits: &mut [f32]) {
-    let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    logits.iter_mut().for_each(|logit| *logit = (*logit - largest).exp());
-    let sum: f32 = logits.iter().sum();
-    logits.iter_mut().for_each(|value| *value /= sum);
-}
-
-fn load_cohort(prefix: &str, tensors: &HashMap<String, Tensor>) -> Result<Cohort, BundleError> {
-    let get = |name: &str| {
-        let name = format!("{prefix}.cohort.{name}");
-        let tensor = tensors.get(&name).ok_or_else(|| BundleError::Weights(format!("{name} is missing")))?;
-        Ok::<_, BundleError>(tensor.clone())
-    };
-    let layer = |name: &str| {
-        Ok::<_, BundleError>(KeysValues {
-            keys: get(&format!("{name}.keys"))?,
-            values: get(&format!("{name}.values"))?,
-        })
-    };
-    Ok(Cohort { row: layer("row")?, fusion: layer("fusion")? })
+    // Of the two distances a kernel's is the better one: it is measured on what was given, a network's on what it has made
+    // of it (docs/accuracy.md).
+    let kernels = manifest.members.iter().any(|member| matches!(member.model, MemberKind::Kernel(_)));
+    let judges = !kernels || matches!(spec.model, MemberKind::Kernel(_));
+    Ok(Seat { family: spec.family, outputs: spec.outputs.clone(), judges, member })
 }
 
 fn member_prefix(index: usize) -> String {
@@ -328,14 +282,6 @@ fn member_prefix(index: usize) -> String {
 
 /// The tensors of one trained member, by their names within it.
 pub type MemberTensors = BTreeMap<String, Tensor>;
-
-/// The tensors that a reference cohort adds to a network's own.
-pub fn cohort_tensors(cohort: &Cohort) -> impl Iterator<Item = (String, Tensor)> {
-    [("row", &cohort.row), ("fusion", &cohort.fusion)].into_iter().flat_map(|(layer, kv)| {
-        [("keys", &kv.keys), ("values", &kv.values)]
-            .map(|(name, tensor)| (format!("cohort.{layer}.{name}"), tensor.clone()))
-    })
-}
 
 /// The bytes of `weights.safetensors`: the tensors of all members, in a fixed order.
 ///

@@ -31,7 +31,7 @@ pub struct Calibration {
     /// Percentiles 0, 1 … 100 of the novelty of held-out rows; empty where no member measures it.
     #[serde(default)]
     pub novelty: Vec<f64>,
-    /// Percentiles 0, 1 … 100 of how far the families were apart on held-out rows; empty for a single family.
+    /// Percentiles 0, 1 … 100 of how far the parts of the model were apart on held-out rows; empty for a single one.
     #[serde(default)]
     pub disagreement: Vec<f64>,
 }

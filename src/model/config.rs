@@ -53,7 +53,7 @@ pub struct ImageChannel {
 pub struct Architecture {
     /// Whom samples attend to.
     pub attention: AttentionMode,
-    /// Attention heads, in both layers.
+    /// Attention heads, in each layer.
     pub heads: usize,
     /// Layer norm before or after the attention.
     pub norm: Norm,
@@ -148,7 +148,7 @@ impl McvnConfig {
             return Err(ConfigError(format!("a size of {size} is not within 1 to {LARGEST}")));
         }
         let widths = [self.attended_width(), self.fused_width()];
-        let attends = shape.attention != AttentionMode::None;
+        let attends = shape.attention.of_codes();
         if let Some(width) = widths.into_iter().find(|width| attends && width % shape.heads != 0) {
             return Err(ConfigError(format!("{} heads do not divide a width of {width}", shape.heads)));
         }

@@ -236,7 +236,7 @@ impl Member for Forest {
                 row.iter_mut().for_each(|value| *value /= sum.max(1e-6));
             }
         }
-        Ok(Said { values, novelty: None })
+        Ok(Said { values, novelty: None, voices: Vec::new() })
     }
 }
 
@@ -289,8 +289,7 @@ mod tests {
     }
 
     fn inputs(row_values: Vec<f32>) -> Inputs {
-        let row = Tensor::from_slice(&row_values, (row_values.len() / 2, 2), &Device::Cpu).unwrap();
-        Inputs { count: row_values.len() / 2, row, pixels: None, row_values, pixel_values: Vec::new() }
+        Inputs::of(row_values.len() / 2, row_values, Vec::new(), &Device::Cpu)
     }
 
     fn split(feature: usize, threshold: f32, skip: usize) -> Node {

@@ -176,12 +176,13 @@ impl Kernel {
 
     /// The inputs of both blocks, in order: (B, width).
     fn inputs(&self, inputs: &Inputs) -> Result<Tensor> {
-        let mut blocks = vec![inputs.row.index_select(&self.first, 1)?];
-        if let (Some(projection), Some(pixels)) = (&self.tensors.projection, &inputs.pixels) {
+        let (row, pixels) = inputs.tensors()?;
+        let mut blocks = vec![row.index_select(&self.first, 1)?];
+        if let (Some(projection), Some(pixels)) = (&self.tensors.projection, pixels) {
             blocks.push(pixels.matmul(projection)?);
         }
         if let Some(second) = &self.second {
-            blocks.push(inputs.row.index_select(second, 1)?);
+            blocks.push(row.index_select(second, 1)?);
         }
         Tensor::cat(&blocks, 1)
     }
@@ -221,7 +222,8 @@ impl Member for Kernel {
             values.chunks_mut(self.config.outputs).for_each(to_probabilities);
         }
         let known = known.to_vec1::<f32>()?;
-        Ok(Said { values, novelty: Some(known.into_iter().map(|known| (1.0 - known).clamp(0.0, 1.0)).collect()) })
+        let novelty = known.into_iter().map(|known| (1.0 - known).clamp(0.0, 1.0)).collect();
+        Ok(Said { values, novelty: Some(novelty), voices: Vec::new() })
     }
 }
 

@@ -48,6 +48,9 @@ pub struct Manifest {
     pub families: Vec<Share>,
     /// The committee.
     pub members: Vec<MemberSpec>,
+    /// The measured samples that answers lean on, where the networks attend to some.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub references: Vec<Reference>,
     /// Between which novelties the shares go over from `near` to `far`, where a member measures novelty.
     #[serde(default)]
     pub gate: Option<Gate>,
@@ -86,7 +89,7 @@ impl Manifest {
     /// A failure to write JSON, which a manifest that was read or trained does not have.
     pub fn digest(&self) -> Result<String, BundleError> {
         let Self { format, route, default, featurizer, schema, features, scaling, families, .. } = self;
-        let Self { members, gate, calibration, weights_sha256, .. } = self;
+        let Self { members, references, gate, calibration, weights_sha256, .. } = self;
         let decisive = Decisive {
             format: *format,
             route,
@@ -97,6 +100,7 @@ impl Manifest {
             scaling,
             families,
             members,
+            references,
             gate,
             calibration,
             weights_sha256,
@@ -119,9 +123,20 @@ struct Decisive<'a> {
     scaling: &'a Scaling,
     families: &'a [Share],
     members: &'a [MemberSpec],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    references: &'a [Reference],
     gate: &'a Option<Gate>,
     calibration: &'a Option<Calibration>,
     weights_sha256: &'a str,
+}
+
+/// A row of the training data that answers lean on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reference {
+    /// Its group: a heat, an alloy, a chemical system.
+    pub group: String,
+    /// Its line in the data file.
+    pub line: u64,
 }
 
 /// The scalers of a bundle, fitted on its training rows.

@@ -3,6 +3,8 @@
 //! Its own because a committee is a list of members that differ inside and agree here. A member says nothing
 //! of units: its outputs are standardised targets, or class probabilities.
 
+use std::cell::OnceCell;
+
 use candle_core::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
@@ -11,6 +13,7 @@ use super::config::McvnConfig;
 use super::forest::ForestConfig;
 use super::kernel::KernelConfig;
 use super::manifest::Scaling;
+use super::residual::Voice;
 use crate::featurize::{Features, PIXELS};
 
 /// What a member is, with its sizes.
@@ -41,36 +44,52 @@ impl MemberKind {
 pub struct Inputs {
     /// Samples.
     pub count: usize,
-    /// (B, N) on the device.
-    pub row: Tensor,
-    /// (B, 504) on the device.
-    pub pixels: Option<Tensor>,
-    /// The same row by row, for members that run on the CPU alone.
+    /// Features row by row.
     pub row_values: Vec<f32>,
-    /// Pixels row by row, for the same members.
+    /// Pixels row by row; empty where no member sees an image.
     pub pixel_values: Vec<f32>,
+    device: Device,
+    /// (B, N) and (B, 504) on the device, once a member has asked for them.
+    tensors: OnceCell<(Tensor, Option<Tensor>)>,
 }
 
 impl Inputs {
-    /// Scales features and takes them to the device.
-    ///
-    /// # Errors
-    /// A failure of the device.
-    pub fn new(scaling: &Scaling, samples: &[&Features], device: &Device) -> candle_core::Result<Self> {
+    /// Scales features.
+    pub fn new(scaling: &Scaling, samples: &[&Features], device: &Device) -> Self {
         let (count, width) = (samples.len(), scaling.row.width());
         let mut row_values = Vec::with_capacity(count * width);
         samples.iter().for_each(|sample| scaling.row.extend(&sample.row, &mut row_values));
-        let row = Tensor::from_slice(&row_values, (count, width), device)?;
         let mut pixel_values = Vec::new();
-        let mut pixels = None;
         if let Some(scaler) = &scaling.pixels {
             pixel_values.reserve(count * PIXELS);
             for image in samples.iter().filter_map(|sample| sample.pixels.as_ref()) {
                 scaler.extend(image.as_slice(), &mut pixel_values);
             }
-            pixels = Some(Tensor::from_slice(&pixel_values, (count, PIXELS), device)?);
         }
-        Ok(Self { count, row, pixels, row_values, pixel_values })
+        Self::of(count, row_values, pixel_values, device)
+    }
+
+    /// Of numbers that are scaled.
+    pub(super) fn of(count: usize, row_values: Vec<f32>, pixel_values: Vec<f32>, device: &Device) -> Self {
+        Self { count, row_values, pixel_values, device: device.clone(), tensors: OnceCell::new() }
+    }
+
+    /// (B, N) and (B, 504), on the device.
+    ///
+    /// # Errors
+    /// A failure of the device.
+    pub fn tensors(&self) -> candle_core::Result<(&Tensor, Option<&Tensor>)> {
+        if self.tensors.get().is_none() {
+            let tensor =
+                |values: &[f32]| Tensor::from_slice(values, (self.count, values.len() / self.count), &self.device);
+            let pixels = (!self.pixel_values.is_empty()).then(|| tensor(&self.pixel_values)).transpose()?;
+            // Nobody else can have set it: the cell is not shared between threads.
+            let _ = self.tensors.set((tensor(&self.row_values)?, pixels));
+        }
+        match self.tensors.get() {
+            Some((row, pixels)) => Ok((row, pixels.as_ref())),
+            None => candle_core::bail!("inputs without tensors"),
+        }
     }
 }
 
@@ -81,6 +100,8 @@ pub struct Said {
     /// How new each sample is to it, from 0 (like its training rows) to 1 (like none of them), where it can
     /// tell.
     pub novelty: Option<Vec<f32>>,
+    /// The references with the most to say, loudest first, where it has some: as many for each sample.
+    pub voices: Vec<Voice>,
 }
 
 /// One of the committee, ready to answer.

@@ -29,7 +29,8 @@ impl Bundle {
             return Err(BundleError::Manifest("no sample within the ranges of its schema is a valid one".to_owned()));
         }
         for part in [&all[..1], &all[..]] {
-            let finite = |one: &Predicted| one.novelty.is_none_or(f64::is_finite) && one.disagreement.is_finite();
+            let finite =
+                |one: &Predicted| one.novelty.is_none_or(f64::is_finite) && one.disagreement.is_none_or(f64::is_finite);
             if !self.predict(part)?.iter().all(finite) {
                 return Err(BundleError::NotFinite);
             }

@@ -74,8 +74,8 @@ pub struct Trust {
     /// How many percent of the held-out training rows were less new to their model than this sample, rounded up;
     /// `None` where the model cannot tell, as of a sample with an element that it has never seen.
     pub novelty_percentile: Option<u8>,
-    /// On how many percent of the held-out training rows the committee's families disagreed less, rounded up; `None` for
-    /// a single family.
+    /// On how many percent of the held-out training rows the parts of the model disagreed less, rounded up; `None` for a
+    /// single one.
     pub disagreement_percentile: Option<u8>,
 }
 
@@ -110,7 +110,7 @@ impl Manifest {
 
     /// How far what the model said of a sample can be trusted. A sample is out of domain where a value or an amount
     /// lies outside of its training range, an element was never seen, it is farther from the training rows than
-    /// 99 % of those were that were held out, or the committee's families disagree more than on 99 % of those.
+    /// 99 % of those were that were held out, or its parts disagree more than on 99 % of those.
     pub fn trust(&self, sample: &Sample, predicted: &Predicted, confidence: Confidence) -> Trust {
         let mut reasons = sample.out_of_domain().to_vec();
         let Some(calibration) = &self.calibration else { return Trust { reasons, ..Trust::default() } };
@@ -121,7 +121,7 @@ impl Manifest {
                 "unlike the training data: farther from it than {LIMIT_PERCENT} % of held-out rows were"
             ));
         }
-        if beyond(&calibration.disagreement, predicted.disagreement) {
+        if predicted.disagreement.is_some_and(|own| beyond(&calibration.disagreement, own)) {
             reasons.push(format!("the model's parts disagree more than on {LIMIT_PERCENT} % of held-out rows"));
         }
         // An element never seen is no feature: the distance leaves it out and can only be too small.
@@ -143,7 +143,7 @@ impl Manifest {
             intervals,
             reasons,
             novelty_percentile: novelty.and_then(|novelty| percentile(&calibration.novelty, novelty)),
-            disagreement_percentile: percentile(&calibration.disagreement, predicted.disagreement),
+            disagreement_percentile: predicted.disagreement.and_then(|own| percentile(&calibration.disagreement, own)),
         }
     }
 }

@@ -47,6 +47,7 @@ pub(super) fn bundle(name: &str, version: &str, change: impl FnOnce(&mut Manifes
         },
         families: vec![Share::default()],
         members: vec![MemberSpec { family: 0, outputs: vec![0], seed: 1, model: MemberKind::Forest(forest) }],
+        references: Vec::new(),
         gate: None,
         calibration: None,
         training: serde_json::Value::Null,

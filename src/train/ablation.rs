@@ -20,32 +20,30 @@ pub struct Variant {
 const PAPER_STEPS: usize = 1000;
 /// Principal components in place of the convolutions.
 const COMPONENTS: usize = 16;
+/// Channels of the paper's convolutions.
+const PAPER_CHANNELS: [usize; 4] = [3, 8, 4, 1];
 
 /// The network alone, and what each of its parts is worth. A recipe whose network lacks an image or attention gets
-/// them here, in small sizes, so that every model has the same table.
+/// them here, in small sizes, so that every model has the same table; a teacher only where the recipe has one.
 pub fn variants(recipe: &Recipe) -> Vec<Variant> {
     let mut base = recipe.clone();
     base.committee.clear();
     base.calibration.folds = 0;
     base.training.members = 1;
     base.training.cohort = base.training.cohort.max(16);
+    base.training.references = base.training.references.filter(|count| *count > 0);
     base.features.image.get_or_insert(ImageSpec { basis: Basis::AtomicPercent, balance: true });
     let mut shape = base.network.architecture();
     if shape.attention == AttentionMode::None {
         shape.heads = 2;
     }
-    shape.attention = AttentionMode::Reference;
+    shape.attention = AttentionMode::Residual;
     shape.image.get_or_insert(ImageChannel {
         channels: vec![4],
         activation: Activation::Silu,
         width: 16,
         components: None,
     });
-    if shape.stem.is_none() {
-        // Attention over the encoded features themselves would be wider than all the rest.
-        shape.stem = Some(64);
-    }
-    // The widths must suit the heads.
     let written = |change: &dyn Fn(&mut Architecture)| {
         let mut shape = shape.clone();
         change(&mut shape);
@@ -54,36 +52,50 @@ pub fn variants(recipe: &Recipe) -> Vec<Variant> {
         recipe.features.image = recipe.features.image.filter(|_| image);
         recipe
     };
+    let untaught = |change: &dyn Fn(&mut Architecture)| Recipe { teacher: None, ..written(change) };
     let paper = |attention| {
         let preset = Preset { preset: PresetName::McvnPaper, attention };
-        let mut recipe = Recipe { network: NetworkRecipe::Preset(preset), ..base.clone() };
+        let mut recipe = Recipe { network: NetworkRecipe::Preset(preset), teacher: None, ..base.clone() };
         recipe.training.one_net_per_target = recipe.class.is_none();
         recipe.training.steps = PAPER_STEPS;
         recipe.training.learning_rate = 1e-2;
         recipe.training.weight_decay = 0.0;
         recipe
     };
-    let components = |shape: &mut Architecture| {
-        if let Some(image) = &mut shape.image {
-            (image.channels, image.components) = (Vec::new(), Some(COMPONENTS));
+    let channel =
+        |change: fn(&mut ImageChannel)| move |shape: &mut Architecture| shape.image.iter_mut().for_each(change);
+    let components = channel(|image| (image.channels, image.components) = (Vec::new(), Some(COMPONENTS)));
+    let four = channel(|image| (image.channels, image.components) = (PAPER_CHANNELS.to_vec(), None));
+    let of_codes = |attention| {
+        move |shape: &mut Architecture| {
+            shape.attention = attention;
+            // Attention over the encoded features themselves would be wider than all the rest, and heads divide widths.
+            (shape.heads, shape.stem) = (2, shape.stem.or(Some(64)));
         }
     };
-    [
-        ("network: image and original, reference attention", written(&|_| ())),
+    let none = |shape: &mut Architecture| shape.attention = AttentionMode::None;
+    let mut all = vec![
+        ("network: image and original, residual attention", written(&|_| ())),
         ("original only", written(&|shape| shape.image = None)),
         ("image only", written(&|shape| shape.image_only = true)),
-        ("without attention", written(&|shape| shape.attention = AttentionMode::None)),
-        ("attention `self`", written(&|shape| shape.attention = AttentionMode::Itself)),
-        ("attention `cohort`", written(&|shape| shape.attention = AttentionMode::Cohort)),
+        ("without attention", written(&none)),
+        ("attention `reference`", written(&of_codes(AttentionMode::Reference))),
+        ("attention `self`", written(&of_codes(AttentionMode::Itself))),
+        ("attention `cohort`", written(&of_codes(AttentionMode::Cohort))),
         ("with batch normalisation", written(&|shape| shape.batch_norm = true)),
+        ("the paper's four convolutions", written(&four)),
         ("principal components in place of the CNN", written(&components)),
+    ];
+    if base.teacher.is_some() {
+        all.push(("without a teacher", untaught(&|_| ())));
+        all.push(("without a teacher and attention", untaught(&none)));
+    }
+    all.extend([
         ("MCVN-paper, attention `self`", paper(AttentionMode::Itself)),
         ("MCVN-paper, attention `cohort`", paper(AttentionMode::Cohort)),
         ("MCVN-paper, attention `reference`", paper(AttentionMode::Reference)),
-    ]
-    .into_iter()
-    .map(|(name, recipe)| Variant { name, recipe })
-    .collect()
+    ]);
+    all.into_iter().map(|(name, recipe)| Variant { name, recipe }).collect()
 }
 
 #[cfg(test)]

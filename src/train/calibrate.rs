@@ -14,7 +14,7 @@ use super::outcomes::Outcome;
 use super::source::TargetRecipe;
 use super::split::Split;
 use crate::model::{
-    BeforeAfter, Bundle, Calibration, Gate, Share, Verdict, apply_temperature, half_widths, mix_families, percentiles,
+    BeforeAfter, Bundle, Calibration, Gate, Share, apply_temperature, half_widths, mix_families, percentiles,
 };
 
 /// What a committee that was trained without some rows said of them.
@@ -23,7 +23,7 @@ pub(super) struct HeldOut {
     /// By row and family, on the targets' scales.
     families: Vec<Vec<Vec<f64>>>,
     novelty: Option<Vec<f64>>,
-    disagreement: Vec<f64>,
+    disagreement: Option<Vec<f64>>,
 }
 
 impl HeldOut {
@@ -31,7 +31,7 @@ impl HeldOut {
         let bundle = trained.load(device)?;
         let verdicts = ask(&bundle, fold.test.iter().map(|row| &data.samples[*row]), Bundle::verdicts)?;
         let novelty = verdicts.iter().map(|verdict| verdict.novelty).collect();
-        let disagreement = verdicts.iter().map(Verdict::disagreement).collect();
+        let disagreement = verdicts.iter().map(|verdict| verdict.disagreement).collect();
         let on_scale = |families: Vec<Vec<f64>>| families.into_iter().map(|own| bundle.on_scale(own)).collect();
         let families = verdicts.into_iter().map(|verdict| on_scale(verdict.families)).collect();
         Ok(Self { rows: fold.test.clone(), families, novelty, disagreement })
@@ -50,12 +50,12 @@ pub(super) fn calibrate(
     let novelty = novelty.map(|parts| percentiles(parts.concat())).unwrap_or_default();
     // Most rows of unseen groups are far. A row whose group was seen has a fraction of their novelty.
     let gate = (!novelty.is_empty()).then(|| Gate { near: 0.25 * novelty[50], far: 0.5 * novelty[50] });
-    let disagreement = held_out.iter().filter(|_| shares.len() > 1).flat_map(|part| part.disagreement.iter().copied());
+    let disagreement: Option<Vec<Vec<f64>>> = held_out.iter().map(|part| part.disagreement.clone()).collect();
     let mut calibration = Calibration {
         protocol: protocol.name().to_owned(),
         folds: held_out.len(),
         novelty,
-        disagreement: percentiles(disagreement.collect()),
+        disagreement: disagreement.map(|parts| percentiles(parts.concat())).unwrap_or_default(),
         ..Calibration::default()
     };
     let answers: Vec<(usize, Vec<f64>)> = held_out

@@ -36,6 +36,13 @@ pub struct Training {
     /// Training samples in the reference cohort (k-medoids), for `attention = "reference"`.
     #[serde(default)]
     pub cohort: usize,
+    /// Training samples that an answer may lean on (k-medoids), for `attention = "residual"`; without it all of them. With
+    /// 0 none: the bundle then gives no measured value away, and the network answers without attention.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub references: Option<usize>,
+    /// References that a step of the training sees, drawn anew each time; without it all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context: Option<usize>,
 }
 
 impl Training {
@@ -48,6 +55,8 @@ impl Training {
             Some("training: learning_rate and clip_norm must be above 0, weight_decay not negative")
         } else if network.attention == AttentionMode::Reference && self.cohort == 0 {
             Some("training: attention = \"reference\" needs a cohort")
+        } else if self.context == Some(0) {
+            Some("training: context must be at least 1; for no references write references = 0")
         } else {
             None
         }
@@ -216,6 +225,52 @@ impl BoostingPartner {
         } else {
             None
         }
+    }
+}
+
+/// Who teaches the networks beside what was measured: a committee, fitted on the same rows, answers rows that nobody
+/// measured.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TeacherRecipe {
+    /// Synthetic rows: each a mix of two training rows' compositions, under conditions mixed with a third's.
+    pub samples: usize,
+    /// Part of the synthetic compositions in which each element is mixed on its own, and blurred a little; the others
+    /// are mixed as alloys.
+    #[serde(default)]
+    pub by_element: f64,
+    /// Synthetic rows in each step.
+    pub batch: usize,
+    /// Their part in the loss, from 0 (only what was measured) to below 1.
+    pub weight: f64,
+    /// Who teaches.
+    pub committee: Vec<Partner>,
+}
+
+impl TeacherRecipe {
+    pub(super) fn contradiction(&self) -> Option<&'static str> {
+        let network = self.committee.iter().any(|partner| matches!(partner, Partner::Network(_)));
+        if self.committee.is_empty() || network {
+            Some("teacher: its committee needs at least one member, and none of them a network")
+        } else if self.samples == 0 || self.batch == 0 {
+            Some("teacher: samples and batch must be at least 1")
+        } else if !(0.0..1.0).contains(&self.weight) || !(0.0..=1.0).contains(&self.by_element) {
+            Some("teacher: weight must be at least 0 and below 1, by_element 0 to 1")
+        } else if !self.shares().iter().all(|share| share.near > 0.0 && share.near == share.far) {
+            Some("teacher: shares must be above 0, and the same near and far")
+        } else {
+            self.committee.iter().find_map(Partner::contradiction)
+        }
+    }
+
+    /// The weights of its families.
+    pub(super) fn shares(&self) -> Vec<Share> {
+        self.committee.iter().map(Partner::share).collect()
+    }
+
+    /// Steps of fitting it once.
+    pub(super) fn steps(&self, target_sets: usize) -> usize {
+        self.committee.iter().map(|partner| partner.steps(None, target_sets)).sum()
     }
 }
 

@@ -20,7 +20,7 @@ use super::recipe::Recipe;
 use super::split::Split;
 use crate::domain::{Outputs, Sample, Target};
 use crate::featurize::{Features, featurize};
-use crate::model::{Bundle, BundleError, DEFAULT_CONFIDENCE, Verdict};
+use crate::model::{Bundle, BundleError, DEFAULT_CONFIDENCE};
 
 /// What one split gave.
 #[derive(Clone, Debug, Serialize)]
@@ -45,8 +45,8 @@ pub struct SplitReport {
     pub families: Vec<Vec<Vec<f64>>>,
     /// How new each row was to the model, where it can tell.
     pub novelty: Option<Vec<f64>>,
-    /// How far the families were apart on each row.
-    pub disagreement: Vec<f64>,
+    /// How far the parts of the model were apart on each row, where there are several.
+    pub disagreement: Option<Vec<f64>>,
     /// Steps and losses of each network's training.
     #[serde(skip)]
     pub losses: Vec<Vec<(usize, f64)>>,
@@ -104,13 +104,12 @@ fn evaluate_split(
     let outcomes: Vec<&Outcome> = split.test.iter().map(|row| &data.outcomes[*row]).collect();
     score_trust(&targets, &mut scores, &outcomes, &predicted, &half_widths);
     let novelty: Option<Vec<f64>> = verdicts.iter().map(|verdict| verdict.novelty).collect();
-    let disagreement: Vec<f64> = verdicts.iter().map(Verdict::disagreement).collect();
+    let disagreement: Option<Vec<f64>> = verdicts.iter().map(|verdict| verdict.disagreement).collect();
     let errors = row_errors(&targets, &outcomes, &predicted);
     let all = scores.entry("all".to_owned()).or_default();
     all.extend(novelty.as_ref().map(|novelty| ("novelty_ranks_errors".to_owned(), spearman(novelty, &errors))));
-    if bundle.manifest().families.len() > 1 {
-        all.insert("disagreement_ranks_errors".to_owned(), spearman(&disagreement, &errors));
-    }
+    let ranks = |own| ("disagreement_ranks_errors".to_owned(), spearman(own, &errors));
+    all.extend(disagreement.as_deref().map(ranks));
     let end = |end: usize| {
         let ends = |row: &Vec<f64>| {
             let values = targets.iter().zip(row).zip(&half_widths);

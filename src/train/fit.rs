@@ -10,23 +10,18 @@ use std::sync::atomic::Ordering;
 
 use candle_core::Device;
 
-use super::boosting::boost;
+use super::assemble::assemble;
 use super::calibrate::{HeldOut, calibrate};
-use super::committee::{BoostingPartner, ForestPartner, KernelPartner, Partner, Training};
 use super::dataset::Dataset;
 use super::folds::{Protocol, draw_folds};
-use super::forest::grow_forest;
-use super::kernel::train_kernel;
 use super::material::Material;
-use super::network::train_network;
 use super::parallel::run_all;
+use super::plan::{LEAST_MEASURED, Task, others, plan, train_member};
 use super::recipe::Recipe;
 use super::split::Split;
-use crate::featurize::{Scaler, featurizer_version};
-use crate::model::{
-    Architecture, Bundle, BundleError, ConfigError, DataRecord, MANIFEST_FORMAT, Manifest, McvnConfig, MemberKind,
-    MemberSpec, MemberTensors, Scaling, encode_weights, sha256_hex,
-};
+use super::teacher::Taught;
+use crate::featurize::Scaler;
+use crate::model::{Bundle, BundleError, ConfigError, Manifest, Scaling};
 
 /// Why training ended without a bundle.
 #[derive(Debug, thiserror::Error)]
@@ -119,19 +114,29 @@ pub fn fit(
     let kept = tasks.iter().filter(|task| task.part == 0).count();
     // One GPU is kept busy by one thread; a second would only queue behind it.
     let threads = if options.device.is_cpu() { options.threads } else { 1 };
+    // A fold's teacher never saw the fold.
+    let taught = run_all(if recipe.teacher.is_some() { parts.len() } else { 0 }, options.threads, |part, stop| {
+        let observe = |step, steps, loss| {
+            let progress = Progress { member: None, members: kept, step, steps, loss };
+            if stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { observe(progress) }
+        };
+        teach(recipe, (data, parts[part]), &materials[part], &sets[part], part, options, &observe)
+    })?;
+    let taught = |part: usize| taught.get(part).and_then(Option::as_ref).zip(recipe.teacher.as_ref());
     let trained = run_all(tasks.len(), threads, |index, stop| {
         let observe = |step, steps, loss| {
             let progress =
                 Progress { member: Some(index).filter(|index| *index < kept), members: kept, step, steps, loss };
             if stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { observe(progress) }
         };
-        train_member(&tasks[index], &materials[tasks[index].part], &options.device, &observe)
+        let part = tasks[index].part;
+        train_member(&tasks[index], (&materials[part], taught(part)), &options.device, &observe)
     })?;
     let mut members: Vec<Vec<_>> = parts.iter().map(|_| Vec::new()).collect();
     tasks.iter().zip(trained).for_each(|(task, member)| members[task.part].push(member));
     let mut bundles = parts.iter().zip(&materials).zip(members);
     let mut assembled =
-        bundles.by_ref().map(|((rows, material), members)| assemble(recipe, data, rows, material, members, options));
+        bundles.by_ref().map(|((rows, material), members)| assemble(recipe, (data, rows), material, members, options));
     let mut whole = assembled.next().unwrap_or_else(|| Err(FitError::Cancelled))?;
     let held_out = assembled.zip(&folds).map(|(trained, fold)| HeldOut::ask(&trained?, data, fold, &options.device));
     let held_out = held_out.collect::<Result<Vec<_>, FitError>>()?;
@@ -172,149 +177,34 @@ fn calibration_folds(recipe: &Recipe, data: &Dataset, rows: &[usize], seed: u64)
     grouped.or_else(|| draw(Protocol::Random)).unwrap_or((Protocol::Grouped, Vec::new()))
 }
 
-/// Trees of a forest that is grown for calibration only.
-const CALIBRATION_TREES: usize = 12;
+/// Seeds of teachers stand apart from those of members.
+const TEACHERS: u64 = 50;
 
-/// One member to train on one part of the rows (0: all of them).
-struct Task<'a> {
-    part: usize,
-    family: usize,
-    outputs: Vec<usize>,
-    seed: u64,
-    method: Method<'a>,
-}
-
-enum Method<'a> {
-    Network(McvnConfig, &'a Training),
-    Kernel(&'a KernelPartner),
-    Forest(&'a ForestPartner),
-    Boosting(&'a BoostingPartner),
-}
-
-/// Fewer rows on which outputs were measured teach no kernel and no tree anything: their family does not give them then.
-const LEAST_MEASURED: usize = 2;
-
-/// The members for one part of the rows: networks of several seeds, and of each other family one for every set of outputs
-/// that were measured on the same rows. For calibration one network of each family is enough.
-fn plan<'a>(recipe: &'a Recipe, material: &Material, sets: &[Vec<usize>], part: usize, seed: u64) -> Vec<Task<'a>> {
-    let all: Vec<usize> = (0..material.schema.outputs.width()).collect();
-    let networks = |family: usize, architecture: &Architecture, training: &'a Training| {
-        let parts: Vec<Vec<usize>> = match training.one_net_per_target {
-            true => all.iter().map(|output| vec![*output]).collect(),
-            false => vec![all.clone()],
-        };
-        let members = if part == 0 { training.members } else { 1 };
-        let network = |outputs: Vec<usize>| {
-            let (row_features, architecture) = (material.width(), architecture.clone());
-            let config = McvnConfig { row_features, outputs: outputs.len(), architecture };
-            Task { part, family, outputs, seed: 0, method: Method::Network(config, training) }
-        };
-        (0..members).flat_map(|_| parts.clone()).map(network).collect::<Vec<_>>()
-    };
-    let others = |family: usize, method: &dyn Fn() -> Method<'a>| {
-        let task = |outputs: &Vec<usize>| Task { part, family, outputs: outputs.clone(), seed: 0, method: method() };
-        sets.iter().map(task).collect::<Vec<_>>()
-    };
-    let mut tasks = networks(0, &recipe.network.architecture(), &recipe.training);
-    for (index, partner) in recipe.committee.iter().enumerate() {
-        let family = index + 1;
-        match partner {
-            Partner::Network(own) => tasks.extend(networks(family, &own.network, &own.training)),
-            Partner::Kernel(own) => tasks.extend(others(family, &|| Method::Kernel(own))),
-            Partner::Forest(own) => tasks.extend(others(family, &|| Method::Forest(own))),
-            Partner::Boosting(own) => tasks.extend(others(family, &|| Method::Boosting(own))),
-        }
-    }
-    for (index, task) in tasks.iter_mut().enumerate() {
-        task.seed = seed.wrapping_mul(1000).wrapping_add((part * 100 + index) as u64);
-    }
-    tasks
-}
-
-type TrainedMember = (MemberSpec, MemberTensors);
-
-fn train_member(
-    task: &Task,
-    material: &Material,
-    device: &Device,
-    observe: &dyn Fn(usize, usize, f64) -> ControlFlow<()>,
-) -> Result<TrainedMember, FitError> {
-    let learned = material.of_outputs(&task.outputs);
-    let material = &*learned;
-    let (model, tensors) = match &task.method {
-        Method::Network(config, training) => {
-            config.check()?;
-            let observe = |step, loss| observe(step, training.steps, loss);
-            let tensors = train_network(training, material, config, &task.outputs, task.seed, device, &observe)?;
-            (MemberKind::Network(config.clone()), tensors)
-        }
-        Method::Kernel(own) => {
-            let observe = |step, loss| observe(step, own.steps, loss);
-            let (config, tensors) = train_kernel(own, material, &task.outputs, task.seed, &observe)?;
-            (MemberKind::Kernel(config), tensors)
-        }
-        Method::Forest(own) => {
-            let trees = if task.part == 0 { own.trees } else { own.trees.min(CALIBRATION_TREES) };
-            let (config, tensors) = grow_forest(own, trees, material, &task.outputs, task.seed)?;
-            if observe(1, 1, 0.0).is_break() {
-                return Err(FitError::Cancelled);
-            }
-            (MemberKind::Forest(config), tensors)
-        }
-        Method::Boosting(own) => {
-            let (config, tensors) = boost(own, material, &task.outputs, task.seed)?;
-            if observe(1, 1, 0.0).is_break() {
-                return Err(FitError::Cancelled);
-            }
-            (MemberKind::Forest(config), tensors)
-        }
-    };
-    Ok((MemberSpec { family: task.family, outputs: task.outputs.clone(), seed: task.seed, model }, tensors))
-}
-
-/// A bundle of trained members, not calibrated and without the name of a version.
-fn assemble(
+/// Fits the recipe's teacher on one part of the rows and asks it; `None` where it cannot give all outputs.
+fn teach(
     recipe: &Recipe,
-    data: &Dataset,
-    rows: &[usize],
+    (data, rows): (&Dataset, &[usize]),
     material: &Material,
-    members: Vec<TrainedMember>,
+    sets: &[Vec<usize>],
+    part: usize,
     options: &FitOptions,
-) -> Result<Trained, FitError> {
-    let (members, tensors): (Vec<MemberSpec>, Vec<MemberTensors>) = members.into_iter().unzip();
-    let weights = encode_weights(&tensors)?;
-    let weights_sha256 = sha256_hex(&weights);
-    let manifest = Manifest {
-        format: MANIFEST_FORMAT,
-        name: recipe.name.clone(),
-        version: String::new(),
-        title: recipe.title.clone(),
-        route: recipe.route.clone(),
-        default: recipe.default,
-        created: options.created.clone(),
-        featurizer: featurizer_version(),
-        features: recipe.features.clone(),
-        scaling: material.scaling.clone(),
-        families: recipe.shares(),
-        members,
-        gate: None,
-        calibration: None,
-        training: serde_json::json!({
-            "networks": recipe.training, "committee": recipe.committee, "calibration": recipe.calibration,
-        }),
-        data: DataRecord {
-            file: options.data_file.clone(),
-            sha256: data.sha256.clone(),
-            rows: rows.len(),
-            groups: data.count_groups(rows),
-            citation: recipe.citation.clone(),
-            row_digests: data.digests(&material.schema, rows),
-        },
-        evaluation: Vec::new(),
-        weights_sha256,
-        schema: material.schema.clone(),
+    observe: &dyn Fn(usize, usize, f64) -> ControlFlow<()>,
+) -> Result<Option<Taught>, FitError> {
+    let covered = sets.iter().map(Vec::len).sum::<usize>() == material.schema.outputs.width();
+    let Some(teacher) = recipe.teacher.as_ref().filter(|_| covered) else { return Ok(None) };
+    let seed = options.seed.wrapping_mul(1000).wrapping_add(part as u64 * 100 + TEACHERS);
+    // As if for all rows: what it says in a fold is learned from, so its trees must be as many.
+    let tasks = teacher.committee.iter().enumerate().flat_map(|(family, own)| others(own, family, sets, 0));
+    let member = |(index, mut task): (usize, Task)| {
+        task.seed = seed.wrapping_add(index as u64);
+        train_member(&task, (material, None), &Device::Cpu, observe)
     };
-    Ok(Trained { manifest, weights })
+    let members = tasks.enumerate().map(member).collect::<Result<Vec<_>, _>>()?;
+    let mut committee = assemble(recipe, (data, &[]), material, members, options)?;
+    committee.manifest.families = teacher.shares();
+    let committee = committee.load(&Device::Cpu)?;
+    let synthetic = (teacher.samples, teacher.by_element);
+    Taught::ask(&committee, (data, rows), material, &recipe.features, synthetic, seed).map(Some)
 }
 
 impl Trained {

@@ -3,6 +3,7 @@
 //! Its own because scalers are fitted here, on these rows only, and every member reads the same numbers.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use candle_core::{Device, Tensor};
 
@@ -23,6 +24,10 @@ pub(super) struct Material {
     pub(super) row: Vec<f32>,
     pub(super) pixels: Option<Vec<f32>>,
     pub(super) outcomes: Outcomes,
+    /// The place of each among the rows that the committee learns from.
+    pub(super) places: Vec<u32>,
+    /// A number for the group of each.
+    pub(super) groups: Vec<u32>,
 }
 
 #[derive(Clone)]
@@ -58,7 +63,13 @@ impl Material {
         });
         let (outcomes, targets) = outcomes(data, rows, &schema.outputs);
         let scaling = Scaling { row: row_scaler, pixels: pixel_scaler, targets };
-        Self { schema, scaling, count: rows.len(), row, pixels, outcomes }
+        let mut numbers = BTreeMap::new();
+        let groups = rows.iter().map(|row| {
+            let next = numbers.len() as u32;
+            *numbers.entry(data.groups[*row].as_str()).or_insert(next)
+        });
+        let (groups, places) = (groups.collect(), (0..rows.len() as u32).collect());
+        Self { schema, scaling, count: rows.len(), row, pixels, outcomes, places, groups }
     }
 
     /// N, the width of the feature row.
@@ -108,6 +119,8 @@ impl Material {
             outcomes: Outcomes::Values { values: pick(values, *width), width: *width },
             schema: self.schema.clone(),
             scaling: self.scaling.clone(),
+            places: kept.iter().map(|row| self.places[*row]).collect(),
+            groups: kept.iter().map(|row| self.groups[*row]).collect(),
         })
     }
 

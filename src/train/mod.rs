@@ -5,6 +5,7 @@
 
 mod ablation;
 mod active;
+mod assemble;
 mod baselines;
 mod boosting;
 mod bound;
@@ -26,6 +27,7 @@ mod fixture;
 mod folds;
 mod forest;
 mod kernel;
+mod lesson;
 mod material;
 mod metrics;
 mod network;
@@ -33,6 +35,7 @@ mod optimizer;
 mod outcomes;
 mod outliers;
 mod parallel;
+mod plan;
 mod plots;
 mod reading;
 mod recipe;
@@ -42,6 +45,7 @@ mod source;
 mod split;
 mod split_plots;
 mod summary;
+mod teacher;
 mod warnings;
 
 pub use ablation::{Variant, variants};

@@ -6,26 +6,25 @@
 use std::ops::ControlFlow;
 
 use candle_core::{DType, Device, Tensor};
-use candle_nn::{VarBuilder, ops};
+use candle_nn::VarBuilder;
 use faer::Mat;
-use rand_chacha::ChaCha8Rng;
 
 use super::bound::principal_components;
-use super::cohort::medoids;
-use super::committee::Training;
+use super::committee::{TeacherRecipe, Training};
 use super::fit::FitError;
-use super::material::{Material, Outcomes};
+use super::lesson::Lessons;
+use super::material::Material;
 use super::optimizer::AdamW;
+use super::teacher::Taught;
 use crate::featurize::PIXELS;
 use crate::model::{
-    Attend, AttentionMode, Dropout, Mcvn, McvnConfig, MemberTensors, Pass, SeededParameters, cohort_tensors,
-    component_buffer, encoding_buffers, rng, shuffled,
+    Dropout, Mcvn, McvnConfig, MemberTensors, Pass, SeededParameters, component_buffer, encoding_buffers,
 };
 
 /// Trains a network on some of the outputs.
 pub(super) fn train_network(
     plan: &Training,
-    material: &Material,
+    (material, taught): (&Material, Option<(&Taught, &TeacherRecipe)>),
     config: &McvnConfig,
     outputs: &[usize],
     seed: u64,
@@ -52,45 +51,13 @@ pub(super) fn train_network(
     }
     let mut optimizer = AdamW::new(parameters.variables(), plan)?;
     let mut dropout = Dropout::new(config.architecture.dropout, seed);
-    let mut batches = Batches::new(material.count, plan.batch, seed);
-
-    let row = material.row_tensor(device)?;
-    let pixels = if config.architecture.image.is_some() { material.pixel_tensor(device)? } else { None };
-    let wanted = material.wanted(outputs, plan.label_smoothing);
-    let (wanted, measured) = with_mask(wanted, (material.count, outputs.len()), device)?;
-    let cohort = Reference::choose(plan, material, config, seed, &row, pixels.as_ref())?;
+    let image = config.architecture.image.is_some();
+    let mut lessons = Lessons::new(plan, (material, taught), (outputs, image), config, seed, device)?;
     for step in 0..plan.steps {
-        let (mut row, mut pixels) = (row.clone(), pixels.clone());
-        let (mut wanted, mut measured) = (wanted.clone(), measured.clone());
-        if let Some(batch) = batches.next() {
-            let batch = Tensor::from_vec(batch, batches.size, device)?;
-            row = row.index_select(&batch, 0)?;
-            pixels = pixels.map(|pixels| pixels.index_select(&batch, 0)).transpose()?;
-            wanted = wanted.index_select(&batch, 0)?;
-            measured = measured.map(|measured| measured.index_select(&batch, 0)).transpose()?;
-        }
-        let count = row.dim(0)?;
-        let attend = match (&cohort, config.architecture.attention) {
-            (Some(cohort), _) => {
-                row = Tensor::cat(&[&row, &cohort.row], 0)?;
-                if let (Some(all), Some(own)) = (&pixels, &cohort.pixels) {
-                    pixels = Some(Tensor::cat(&[all, own], 0)?);
-                }
-                Attend::LastRows(cohort.row.dim(0)?)
-            }
-            (None, AttentionMode::Cohort) => Attend::Batch,
-            (None, _) => Attend::Itself,
-        };
-        let mut pass = Pass { attend, training: Some(&mut dropout) };
-        let outputs = network.forward(&row, pixels.as_ref(), &mut pass)?.narrow(0, 0, count)?;
-        let loss = match (&material.outcomes, measured) {
-            (Outcomes::Values { .. }, None) => (outputs - wanted)?.sqr()?.mean_all()?,
-            (Outcomes::Values { .. }, Some(measured)) => {
-                let cells = f64::from(measured.sum_all()?.to_scalar::<f32>()?).max(1.0);
-                (((outputs - wanted)? * measured)?.sqr()?.sum_all()? / cells)?
-            }
-            (Outcomes::Classes { .. }, _) => (wanted * ops::log_softmax(&outputs, 1)?)?.sum(1)?.mean_all()?.neg()?,
-        };
+        let lesson = lessons.next()?;
+        let mut pass = Pass { attend: lesson.attend(&lessons), training: Some(&mut dropout) };
+        let outputs = network.forward(&lesson.row, lesson.pixels.as_ref(), &mut pass)?;
+        let loss = lesson.loss(&outputs, &lessons)?;
         let value = f64::from(loss.to_scalar::<f32>()?);
         if !value.is_finite() {
             return Err(FitError::Diverged(step));
@@ -101,23 +68,8 @@ pub(super) fn train_network(
         }
     }
     let mut tensors = optimizer.finish()?;
-    if let Some(cohort) = cohort {
-        let cohort = network.condense(&cohort.row, cohort.pixels.as_ref())?;
-        tensors.extend(cohort_tensors(&cohort));
-    }
+    tensors.extend(lessons.memory(&network)?);
     Ok(tensors)
-}
-
-/// Outcomes as a tensor, and where some were not measured (NaN) a mask: 1 for those that were.
-fn with_mask(
-    mut wanted: Vec<f32>,
-    shape: (usize, usize),
-    device: &Device,
-) -> candle_core::Result<(Tensor, Option<Tensor>)> {
-    let mask: Vec<f32> = wanted.iter().map(|value| f32::from(u8::from(!value.is_nan()))).collect();
-    let mask = mask.contains(&0.0).then(|| Tensor::from_vec(mask, shape, device)).transpose()?;
-    wanted.iter_mut().filter(|value| value.is_nan()).for_each(|value| *value = 0.0);
-    Ok((Tensor::from_vec(wanted, shape, device)?, mask))
 }
 
 /// Principal components of the images: (504, count).
@@ -142,57 +94,4 @@ fn quantile_edges(material: &Material, bins: usize) -> Vec<Vec<f32>> {
         (0..=bins).map(quantile).collect()
     };
     (0..material.width()).map(edges).collect()
-}
-
-/// The reference cohort's inputs, scaled.
-struct Reference {
-    row: Tensor,
-    pixels: Option<Tensor>,
-}
-
-impl Reference {
-    fn choose(
-        plan: &Training,
-        material: &Material,
-        config: &McvnConfig,
-        seed: u64,
-        row: &Tensor,
-        pixels: Option<&Tensor>,
-    ) -> Result<Option<Self>, FitError> {
-        if config.architecture.attention != AttentionMode::Reference {
-            return Ok(None);
-        }
-        let mut rng = rng(seed, "cohort");
-        let chosen = medoids(&material.row, material.width(), plan.cohort, &mut rng);
-        let chosen: Vec<u32> = chosen.into_iter().map(|index| index as u32).collect();
-        let chosen = Tensor::new(chosen, row.device())?;
-        let pixels = pixels.map(|pixels| pixels.index_select(&chosen, 0)).transpose()?;
-        Ok(Some(Self { row: row.index_select(&chosen, 0)?, pixels }))
-    }
-}
-
-/// Which rows the next step sees: shuffled epochs, always full batches.
-struct Batches {
-    size: usize,
-    count: usize,
-    order: Vec<usize>,
-    rng: ChaCha8Rng,
-}
-
-impl Batches {
-    fn new(count: usize, size: Option<usize>, seed: u64) -> Self {
-        Self { size: size.unwrap_or(count).min(count), count, order: Vec::new(), rng: rng(seed, "batches") }
-    }
-
-    /// `None` where every step sees all rows.
-    fn next(&mut self) -> Option<Vec<u32>> {
-        if self.size == self.count {
-            return None;
-        }
-        if self.order.len() < self.size {
-            self.order = shuffled(self.count, &mut self.rng);
-        }
-        let rest = self.order.split_off(self.order.len() - self.size);
-        Some(rest.into_iter().map(|row| row as u32).collect())
-    }
 }

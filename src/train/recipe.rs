@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::committee::{CalibrationRecipe, Partner, Training};
+use super::committee::{CalibrationRecipe, Partner, TeacherRecipe, Training};
 use super::source::{ClassRecipe, CompositionRecipe, Elements, Group, ParameterRecipe, RowFilter, TargetRecipe};
 use crate::domain::{CompositionSchema, ElementRange, Outputs, Schema, Target};
 use crate::featurize::FeatureSpec;
@@ -75,6 +75,9 @@ pub struct Recipe {
     /// Who else sits in the committee.
     #[serde(default)]
     pub committee: Vec<Partner>,
+    /// Who teaches the networks beside what was measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub teacher: Option<TeacherRecipe>,
     /// How intervals and probabilities are calibrated.
     #[serde(default)]
     pub calibration: CalibrationRecipe,
@@ -185,9 +188,17 @@ impl Recipe {
         let parts = if self.training.one_net_per_target { self.targets.len() } else { 1 };
         let once = |members: Option<usize>| {
             let networks = self.training.steps * members.unwrap_or(self.training.members) * parts;
-            networks + self.committee.iter().map(|partner| partner.steps(members, target_sets)).sum::<usize>()
+            let teacher = self.teacher.as_ref().map_or(0, |teacher| teacher.steps(target_sets));
+            let partners = self.committee.iter().map(|partner| partner.steps(members, target_sets));
+            networks + partners.sum::<usize>() + teacher
         };
-        once(None) + self.calibration.folds * once(Some(1))
+        once(None) + self.calibration.folds * once(self.calibration_networks())
+    }
+
+    /// Networks of each family that are trained for calibration, where not all: one is enough for errors, but where the
+    /// networks are the only family their own disagreement is measured, and that takes as many as answer.
+    pub(super) fn calibration_networks(&self) -> Option<usize> {
+        (!self.committee.is_empty()).then_some(1)
     }
 
     /// The weights of the families, the networks' first.
@@ -211,7 +222,9 @@ impl Recipe {
         let name = |text: &str| (1..=64).contains(&text.len()) && text.chars().all(in_name);
         let training = &self.training;
         let image = self.features.image.is_some();
-        let anyone_sees = self.network.architecture().image.is_some() || self.committee.iter().any(Partner::sees_image);
+        let taught = self.teacher.iter().flat_map(|teacher| &teacher.committee);
+        let anyone_sees =
+            self.network.architecture().image.is_some() || self.committee.iter().chain(taught).any(Partner::sees_image);
         let shares = self.shares();
         let some = |pick: fn(&Share) -> f64| shares.iter().map(pick).sum::<f64>() > 0.0;
         let never_negative = shares.iter().all(|share| share.near >= 0.0 && share.far >= 0.0);
@@ -237,6 +250,8 @@ impl Recipe {
         } else if let Some(what) = training.contradiction(&self.network.architecture()) {
             Some(what)
         } else if let Some(what) = self.committee.iter().find_map(Partner::contradiction) {
+            Some(what)
+        } else if let Some(what) = self.teacher.as_ref().and_then(TeacherRecipe::contradiction) {
             Some(what)
         } else if !never_negative || !some(|share| share.near) || !some(|share| share.far) {
             Some("share: not below 0, and not 0 for the whole committee")

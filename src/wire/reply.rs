@@ -8,7 +8,7 @@ use serde_json::value::RawValue as RawJson;
 use utoipa::ToSchema;
 
 use crate::domain::{Composition, Outputs, RawValue, Sample, Scale, Target, Violation, most_probable};
-use crate::model::{Bundle, Confidence, Predicted, Trust};
+use crate::model::{Bundle, Confidence, Predicted, Trust, Voice};
 
 /// The model that gave an answer.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -54,6 +54,10 @@ pub(crate) struct Reading<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 0, maximum = 100, example = 64)]
     disagreement_percentile: Option<u8>,
+    /// The measured samples of the training data that the answer leans on most, at most three, the greatest weight first.
+    /// Left out where it leans on none: where none is near, or the model keeps none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    references: Vec<ReferenceWeight<'a>>,
     /// Process parameters that were not given, with the defaults taken.
     #[serde(serialize_with = "as_map")]
     #[schema(value_type = std::collections::HashMap<String, Scalar>)]
@@ -63,6 +67,20 @@ pub(crate) struct Reading<'a> {
     /// The composition as it was understood, where `echo` asks for it.
     #[serde(skip_serializing_if = "Option::is_none")]
     composition: Option<Echo>,
+}
+
+/// A measured sample of the training data, and how much an answer leans on it.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub(crate) struct ReferenceWeight<'a> {
+    /// Its group in the training data: a heat, an alloy, a chemical system.
+    #[schema(example = "SCM440")]
+    group: &'a str,
+    /// Its line in the file of the training data.
+    #[schema(example = 118)]
+    line: u64,
+    /// Its part in what the answer takes from measured samples and from the network alone, which sum to 1.
+    #[schema(minimum = 0, maximum = 1, example = 0.27)]
+    weight: f64,
 }
 
 /// A composition as it was understood, on both bases; each sums to 100.
@@ -224,8 +242,21 @@ pub(crate) fn prediction<'a>(
     | Prediction::Class(ClassPrediction { reading, .. })) = &mut prediction;
     reading.assumed = sample.assumed().iter().map(|(name, value)| (name.as_str(), value_of(value))).collect();
     reading.warnings = sample.warnings();
+    reading.references = references(bundle, &predicted.voices);
     reading.composition = echo.then(|| Echo::of(sample));
     prediction
+}
+
+fn references<'a>(bundle: &'a Bundle, voices: &[Voice]) -> Vec<ReferenceWeight<'a>> {
+    let named =
+        voices.iter().filter_map(|voice| Some((bundle.manifest().references.get(voice.place as usize)?, voice)));
+    named
+        .map(|(own, voice)| ReferenceWeight {
+            group: &own.group,
+            line: own.line,
+            weight: rounded(f64::from(voice.weight), 3),
+        })
+        .collect()
 }
 
 /// A prediction in the usual shape that says nothing: every value is 0.
@@ -233,7 +264,11 @@ pub(crate) fn blank(bundle: &Bundle) -> Prediction<'_> {
     let width = bundle.manifest().schema.outputs.width();
     let intervals = if bundle.manifest().has_intervals() { vec![[0.0; 2]; width] } else { Vec::new() };
     let trust = Trust { intervals, novelty_percentile: Some(0), disagreement_percentile: Some(0), ..Trust::default() };
-    in_shape(bundle, &vec![0.0; width], trust, Confidence::default())
+    let mut blank = in_shape(bundle, &vec![0.0; width], trust, Confidence::default());
+    let (Prediction::Properties(PropertyPrediction { reading, .. })
+    | Prediction::Class(ClassPrediction { reading, .. })) = &mut blank;
+    reading.references = references(bundle, &[Voice::default(); 2]);
+    blank
 }
 
 fn in_shape<'a>(bundle: &'a Bundle, values: &[f64], trust: Trust, confidence: Confidence) -> Prediction<'a> {
@@ -243,6 +278,7 @@ fn in_shape<'a>(bundle: &'a Bundle, values: &[f64], trust: Trust, confidence: Co
         reasons: trust.reasons,
         novelty_percentile: trust.novelty_percentile,
         disagreement_percentile: trust.disagreement_percentile,
+        references: Vec::new(),
         assumed: Vec::new(),
         warnings: &[],
         composition: None,

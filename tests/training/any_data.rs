@@ -17,7 +17,7 @@ use super::options;
 /// One member of every kind, a few steps each.
 const MEMBERS: &str = r#"
 [network]
-attention = "reference"
+attention = "ATTENTION"
 heads = 2
 norm = "pre"
 activation = "silu"
@@ -66,6 +66,21 @@ min_weight = 1.0
 penalty = 1.0
 "#;
 
+/// A teacher of the networks.
+const TEACHER: &str = r#"
+[teacher]
+samples = 20
+batch = 6
+weight = 0.5
+by_element = 0.3
+
+[[teacher.committee]]
+kind = "kernel"
+keys = 5
+steps = 2
+learning_rate = 0.05
+"#;
+
 /// How the rows of a table hang together.
 #[derive(Clone, Debug)]
 struct Table {
@@ -83,6 +98,8 @@ struct Table {
     classes: Option<usize>,
     folds: usize,
     image: bool,
+    /// Whether the networks are taught, and attend to residuals.
+    taught: bool,
     seed: u64,
 }
 
@@ -94,8 +111,8 @@ fn tables() -> impl Strategy<Value = Table> {
     let folds = prop_oneof![Just(0usize), Just(2), Just(5)];
     let classes = prop::option::of(1..=3usize);
     let shape = (rows, part.clone(), part, 0..10usize, constant);
-    (shape, unit, classes, folds, prop::bool::weighted(0.15), any::<u64>()).prop_map(
-        |((rows, inputs, groups, lopsided, constant), unit, classes, folds, image, seed)| Table {
+    (shape, unit, classes, folds, prop::bool::weighted(0.15), any::<bool>(), any::<u64>()).prop_map(
+        |((rows, inputs, groups, lopsided, constant), unit, classes, folds, image, taught, seed)| Table {
             rows,
             inputs,
             groups,
@@ -105,6 +122,7 @@ fn tables() -> impl Strategy<Value = Table> {
             classes,
             folds,
             image,
+            taught,
             seed,
         },
     )
@@ -121,7 +139,8 @@ impl Table {
             false => ("", ""),
         };
         let members = MEMBERS.replace("keys = 9\n", &format!("keys = 9\n{components}"));
-        let folds = self.folds;
+        let members = members.replace("ATTENTION", if self.taught { "residual" } else { "reference" });
+        let (folds, teacher) = (self.folds, if self.taught { TEACHER } else { "" });
         Recipe::parse(&format!(
             r#"
             name = "lab"
@@ -131,7 +150,7 @@ impl Table {
             composition = {{ basis = "weight_percent", balance = "Fe", elements = ["C", "Cr"] }}
             calibration = {{ folds = {folds} }}
             processing = [{{ name = "temperature", unit = "°C" }}, {{ name = "melt", levels = ["x", "y"] }}]
-            {outcome}{spec}{members}"#
+            {outcome}{spec}{members}{teacher}"#
         ))
         .unwrap()
     }
@@ -189,7 +208,7 @@ fn answers(trained: &Trained, data: &Dataset) {
     for (sample, predicted) in data.samples.iter().zip(&predicted) {
         let Trust { intervals, .. } = manifest.trust(sample, predicted, Default::default());
         let numbers = predicted.values.iter().chain(intervals.iter().flatten());
-        assert!(numbers.chain(&predicted.novelty).chain([&predicted.disagreement]).all(|number| number.is_finite()));
+        assert!(numbers.chain(&predicted.novelty).chain(&predicted.disagreement).all(|number| number.is_finite()));
     }
 }
 
@@ -221,6 +240,7 @@ fn usual() -> Table {
         classes: None,
         folds: 5,
         image: false,
+        taught: false,
         seed: 1,
     }
 }

@@ -1,13 +1,15 @@
-//! Passes over numbers that serving on a CPU does at once instead of one tensor operation after another.
+//! Passes over numbers that a CPU does at once instead of one tensor operation after another.
 //!
 //! Its own because it is about speed alone: each function gives what the plain operations beside it give (to the last
-//! bits of an exponential), in one pass over memory. While training, where gradients are followed, and on a GPU the
-//! plain operations run.
+//! bits of an exponential), in one pass over memory. On a GPU the plain operations run, and while training, where
+//! gradients are followed, so they do where a function has no gradient of its own.
 
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, D, Layout, Result, Shape, Tensor};
 use candle_nn::ops;
 
-use super::config::Activation;
+mod linear;
+
+pub(super) use linear::linear;
 
 /// Whether a fused pass may stand for plain operations on this tensor.
 fn fits(x: &Tensor) -> bool {
@@ -17,7 +19,7 @@ fn fits(x: &Tensor) -> bool {
 /// e^x by 2^n · 2^f with a polynomial for 2^f: loops over it become vector code. The relative error is some 3e-7, and
 /// grows with |x| as that of the product x · log₂e does.
 #[inline(always)]
-fn exp(x: f32) -> f32 {
+pub(in crate::model) fn exp(x: f32) -> f32 {
     // Added and taken away, it rounds to whole numbers; the low bits of the sum are the whole number itself.
     const MAGIC: f32 = 12_582_912.0;
     let t = (x * std::f32::consts::LOG2_E).clamp(-126.0, 127.0);
@@ -34,6 +36,12 @@ fn exp(x: f32) -> f32 {
     p * f32::from_bits(power)
 }
 
+/// x · sigmoid(x)
+#[inline(always)]
+pub(in crate::model) fn silu(x: f32) -> f32 {
+    x / (1.0 + exp(-x))
+}
+
 fn floats<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
     match (layout.contiguous_offsets(), storage) {
         (Some((start, end)), CpuStorage::F32(values)) => Ok(&values[start..end]),
@@ -41,102 +49,32 @@ fn floats<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
     }
 }
 
-/// activation(x + bias): x: (rows, width), bias: (width).
-pub(super) fn bias_activation(x: &Tensor, bias: &Tensor, activation: Activation) -> Result<Tensor> {
-    if fits(x) && matches!(activation, Activation::Identity | Activation::Relu | Activation::Silu) {
-        return x.apply_op2_no_bwd(bias, &BiasActivation(activation));
-    }
-    let x = x.broadcast_add(bias)?;
-    match activation {
-        Activation::Identity => Ok(x),
-        Activation::Relu => x.relu(),
-        Activation::Gelu => x.gelu(),
-        Activation::Silu => x.silu(),
+/// e^(logits + hidden): logits: (heads, rows, n), hidden: (rows, n), which has no gradient.
+pub(super) fn shifted_exp(logits: &Tensor, hidden: &Tensor) -> Result<Tensor> {
+    match logits.device().is_cpu() {
+        true => logits.apply_op2(hidden, ShiftedExp),
+        false => logits.broadcast_add(hidden)?.exp(),
     }
 }
 
-struct BiasActivation(Activation);
+struct ShiftedExp;
 
-impl CustomOp2 for BiasActivation {
+impl CustomOp2 for ShiftedExp {
     fn name(&self) -> &'static str {
-        "bias-activation"
+        "shifted-exp"
     }
 
-    fn cpu_fwd(&self, x: &CpuStorage, lx: &Layout, bias: &CpuStorage, lb: &Layout) -> Result<(CpuStorage, Shape)> {
-        let (x, bias) = (floats(x, lx)?, floats(bias, lb)?);
+    fn cpu_fwd(&self, x: &CpuStorage, lx: &Layout, shift: &CpuStorage, ls: &Layout) -> Result<(CpuStorage, Shape)> {
+        let (x, shift) = (floats(x, lx)?, floats(shift, ls)?);
         let mut out = Vec::with_capacity(x.len());
-        for row in x.chunks_exact(bias.len()) {
-            let sums = row.iter().zip(bias).map(|(x, bias)| x + bias);
-            match self.0 {
-                Activation::Relu => out.extend(sums.map(|x| x.max(0.0))),
-                Activation::Silu => out.extend(sums.map(|x| x / (1.0 + exp(-x)))),
-                Activation::Identity | Activation::Gelu => out.extend(sums),
-            }
+        for head in x.chunks_exact(shift.len()) {
+            out.extend(head.iter().zip(shift).map(|(x, shift)| exp(x + shift)));
         }
         Ok((CpuStorage::F32(out), lx.shape().clone()))
     }
-}
 
-/// activation(patches · weights + bias) over gathered patches of one channel: image: (B, pixels), `patches` the first
-/// pixel of all places, then the second, …, weights: (patch, channels) → (B, places, channels). `None` where it does
-/// not fit.
-pub(super) fn convolve(
-    image: &Tensor,
-    weights: &Tensor,
-    bias: &Tensor,
-    patches: &[u32],
-    activation: Activation,
-) -> Result<Option<Tensor>> {
-    if !fits(image) || weights.track_op() || activation == Activation::Gelu {
-        return Ok(None);
-    }
-    image.apply_op3_no_bwd(weights, bias, &Convolve { patches, activation }).map(Some)
-}
-
-struct Convolve<'a> {
-    patches: &'a [u32],
-    activation: Activation,
-}
-
-impl CustomOp3 for Convolve<'_> {
-    fn name(&self) -> &'static str {
-        "convolve"
-    }
-
-    fn cpu_fwd(
-        &self,
-        image: &CpuStorage,
-        l_image: &Layout,
-        weights: &CpuStorage,
-        l_weights: &Layout,
-        bias: &CpuStorage,
-        l_bias: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let (patch, channels) = l_weights.shape().dims2()?;
-        let (batch, pixels) = (l_image.dims()[0], l_image.shape().elem_count() / l_image.dims()[0].max(1));
-        let (image, weights) = (floats(image, l_image)?, floats(weights, l_weights)?);
-        let bias = floats(bias, l_bias)?;
-        let places = self.patches.len() / patch;
-        let mut out = vec![0.0; batch * places * channels];
-        let (mut gathered, mut sums) = (vec![0.0; self.patches.len()], vec![0.0f32; places]);
-        for (image, out) in image.chunks_exact(pixels).zip(out.chunks_exact_mut(places * channels)) {
-            gathered.iter_mut().zip(self.patches).for_each(|(value, pixel)| *value = image[*pixel as usize]);
-            // Channel by channel, over all places at once: long loops become vector code.
-            for (channel, bias) in bias.iter().enumerate() {
-                sums.fill(*bias);
-                for (values, weights) in gathered.chunks_exact(places).zip(weights.chunks_exact(channels)) {
-                    let weight = weights[channel];
-                    sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += value * weight);
-                }
-                match self.activation {
-                    Activation::Relu => sums.iter_mut().for_each(|x| *x = x.max(0.0)),
-                    Activation::Silu => sums.iter_mut().for_each(|x| *x /= 1.0 + exp(-*x)),
-                    Activation::Identity | Activation::Gelu => (),
-                }
-                out.iter_mut().skip(channel).step_by(channels).zip(&sums).for_each(|(out, sum)| *out = *sum);
-            }
-        }
-        Ok((CpuStorage::F32(out), Shape::from((batch, places, channels))))
+    fn bwd(&self, _: &Tensor, _: &Tensor, result: &Tensor, grad: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        Ok((Some((result.detach() * grad)?), None))
     }
 }
 
@@ -189,48 +127,6 @@ impl CustomOp3 for Attend {
                 for (weight, value) in weights.iter().zip(values.chunks_exact(deep).chain([own_value])) {
                     out.iter_mut().zip(value).for_each(|(out, value)| *out += weight * share * value);
                 }
-            }
-        }
-        Ok((CpuStorage::F32(out), Shape::from((rows, width))))
-    }
-}
-
-/// The piecewise-linear encoding: x: (B, N), edges and slopes: (N, bins) → (B, N + N · bins).
-pub(super) fn encode(x: &Tensor, edges: &Tensor, slopes: &Tensor) -> Result<Tensor> {
-    if fits(x) && !edges.track_op() {
-        return x.apply_op3_no_bwd(edges, slopes, &Encode);
-    }
-    let ramps = x.unsqueeze(2)?.broadcast_sub(edges)?.broadcast_mul(slopes)?;
-    let ramps = (ramps.clamp(0f32, 1f32)? - 0.5)?.flatten_from(1)?;
-    Tensor::cat(&[x, &ramps], 1)
-}
-
-struct Encode;
-
-impl CustomOp3 for Encode {
-    fn name(&self) -> &'static str {
-        "encode"
-    }
-
-    fn cpu_fwd(
-        &self,
-        x: &CpuStorage,
-        lx: &Layout,
-        edges: &CpuStorage,
-        le: &Layout,
-        slopes: &CpuStorage,
-        ls: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let (features, bins) = le.shape().dims2()?;
-        let (x, edges, slopes) = (floats(x, lx)?, floats(edges, le)?, floats(slopes, ls)?);
-        let width = features * (1 + bins);
-        let rows = x.len() / features.max(1);
-        let mut out = Vec::with_capacity(rows * width);
-        for row in x.chunks_exact(features) {
-            out.extend_from_slice(row);
-            for ((x, edges), slopes) in row.iter().zip(edges.chunks_exact(bins)).zip(slopes.chunks_exact(bins)) {
-                let ramp = |(edge, slope): (&f32, &f32)| ((x - edge) * slope).clamp(0.0, 1.0) - 0.5;
-                out.extend(edges.iter().zip(slopes).map(ramp));
             }
         }
         Ok((CpuStorage::F32(out), Shape::from((rows, width))))
@@ -376,24 +272,20 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn a_shifted_exponential_has_the_gradient_of_plain_operations() {
+        let pass = |fused: bool| {
+            let (x, shift) = (Var::from_tensor(&tensor(&[2, 3, 4])).unwrap(), tensor(&[3, 4]));
+            let plain = || x.broadcast_add(&shift).unwrap().exp().unwrap();
+            let out = if fused { shifted_exp(&x, &shift).unwrap() } else { plain() };
+            let mut grads = out.sqr().unwrap().sum_all().unwrap().backward().unwrap();
+            [out.log().unwrap(), grads.remove(&x).unwrap().log().unwrap()]
+        };
+        pass(true).iter().zip(&pass(false)).for_each(|(fused, plain)| assert_close(fused, plain));
+    }
+
+    #[test]
     fn fused_is_what_plain_operations_give() {
         let (x, bias) = (tensor(&[5, 7]), tensor(&[7]));
-        for activation in [Activation::Identity, Activation::Relu, Activation::Silu] {
-            let fused = bias_activation(&x, &bias, activation).unwrap();
-            assert_close(&fused, &bias_activation(&followed(&x), &bias, activation).unwrap());
-        }
-        let (image, weights, offsets) = (tensor(&[3, 6, 1]), tensor(&[2, 4]), tensor(&[4]));
-        let patches = Tensor::new(&[0u32, 2, 1, 3, 5, 4], &Device::Cpu).unwrap();
-        let by_pixel = [0, 1, 5, 2, 3, 4];
-        for activation in [Activation::Identity, Activation::Relu, Activation::Silu] {
-            let fused = convolve(&image, &weights, &offsets, &by_pixel, activation).unwrap().unwrap();
-            let gathered = image.index_select(&patches, 1).unwrap().reshape((9, 2)).unwrap();
-            let plain = bias_activation(&followed(&gathered.matmul(&weights).unwrap()), &offsets, activation).unwrap();
-            assert_close(&fused, &plain.reshape((3, 3, 4)).unwrap());
-        }
-        let (edges, slopes) = (tensor(&[7, 3]), tensor(&[7, 3]).abs().unwrap());
-        let fused = encode(&x, &edges, &slopes).unwrap();
-        assert_close(&fused, &encode(&followed(&x), &edges, &slopes).unwrap());
         assert_close(&layer_norm(&x, &bias, &bias).unwrap(), &layer_norm(&followed(&x), &bias, &bias).unwrap());
         assert_close(&softmax(&x).unwrap(), &softmax(&followed(&x)).unwrap());
     }

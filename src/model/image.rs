@@ -1,0 +1,102 @@
+//! The image channel: convolutions over the image (Eq. 2), or its principal components, then a linear layer.
+//!
+//! Its own because it is one half of the network: nothing of the row, of samples or of attention is known here.
+
+use super::config::{Activation, ImageChannel};
+use super::layers::Linear;
+use crate::featurize;
+use candle_core::{Result, Tensor};
+use candle_nn::{Init, VarBuilder};
+
+/// The image channel: convolutions or principal components, then a linear layer.
+pub(super) struct ImageLayers {
+    pub(super) convolutions: Vec<Convolution>,
+    /// (504, components)
+    components: Option<Tensor>,
+    pub(super) end: Linear,
+}
+
+/// The name of the components' buffer: measured on the training rows, not trained.
+const COMPONENTS: &str = "image.running_components";
+
+impl ImageLayers {
+    pub(super) fn new(config: &ImageChannel, vb: VarBuilder) -> Result<Self> {
+        if let Some(count) = config.components {
+            let components = vb.get_with_hints((featurize::PIXELS, count), "running_components", Init::Const(0.0))?;
+            let end = Linear::new(count, config.width, vb.pp("linear"))?;
+            return Ok(Self { convolutions: Vec::new(), components: Some(components), end });
+        }
+        let mut grid = (featurize::ROWS, featurize::COLUMNS);
+        let mut inputs = 1;
+        let mut convolutions = Vec::new();
+        let kernels = [(3, 3), (3, 1), (3, 1), (2, 1)].into_iter();
+        for (index, ((kernel, stride), outputs)) in kernels.zip(config.channels.iter().copied()).enumerate() {
+            let convolution = Convolution::new(grid, kernel, stride, (inputs, outputs), vb.pp(format!("conv{index}")))?;
+            grid = convolution.grid; // 8 × 7, 6 × 5, 4 × 3, 3 × 2
+            inputs = outputs;
+            convolutions.push(convolution);
+        }
+        let end = Linear::new(grid.0 * grid.1 * inputs, config.width, vb.pp("linear"))?;
+        Ok(Self { convolutions, components: None, end })
+    }
+
+    /// (B, 504) → (B, what the linear layer takes)
+    pub(super) fn read(&self, image: &Tensor, activation: Activation) -> Result<Tensor> {
+        if let Some(components) = &self.components {
+            return image.matmul(components);
+        }
+        let mut pixels = image.unsqueeze(2)?; // (B, 24·21, 1)
+        for convolution in &self.convolutions {
+            pixels = convolution.forward(&pixels, activation)?; // (B, places, channels)
+        }
+        pixels.flatten_from(1)
+    }
+}
+
+/// The principal components' buffer by its full name, from (504, components).
+///
+/// # Errors
+/// A failure of the tensor library.
+pub fn component_buffer(components: &Tensor) -> Result<(String, Tensor)> {
+    Ok((COMPONENTS.to_owned(), components.contiguous()?))
+}
+
+/// A convolution without padding over (B, places, channels), as one matrix product over gathered patches.
+pub(super) struct Convolution {
+    pub(super) linear: Linear,
+    /// The first pixel of each place, then the second, …
+    pub(super) by_pixel: Vec<u32>,
+    patches: Tensor,
+    grid: (usize, usize),
+}
+
+impl Convolution {
+    fn new(
+        (height, width): (usize, usize),
+        kernel: usize,
+        stride: usize,
+        (inputs, outputs): (usize, usize),
+        vb: VarBuilder,
+    ) -> Result<Self> {
+        let grid = ((height - kernel) / stride + 1, (width - kernel) / stride + 1);
+        let mut places = Vec::with_capacity(grid.0 * grid.1 * kernel * kernel);
+        for (row, column) in (0..grid.0).flat_map(|row| (0..grid.1).map(move |column| (row, column))) {
+            for (y, x) in (0..kernel).flat_map(|y| (0..kernel).map(move |x| (y, x))) {
+                places.push(((row * stride + y) * width + column * stride + x) as u32);
+            }
+        }
+        let pixels = kernel * kernel;
+        let by_pixel = (0..pixels).flat_map(|pixel| places.iter().skip(pixel).step_by(pixels).copied()).collect();
+        let patches = Tensor::new(places, vb.device())?;
+        Ok(Self { linear: Linear::new(pixels * inputs, outputs, vb)?, by_pixel, patches, grid })
+    }
+
+    /// (B, places, inputs) → (B, fewer places, outputs)
+    fn forward(&self, x: &Tensor, activation: Activation) -> Result<Tensor> {
+        let (batch, _, inputs) = x.dims3()?;
+        let places = self.grid.0 * self.grid.1;
+        let patch = self.patches.dim(0)? / places * inputs;
+        let gathered = x.index_select(&self.patches, 1)?.reshape((batch * places, patch))?;
+        self.linear.forward(&gathered, activation)?.reshape((batch, places, ()))
+    }
+}

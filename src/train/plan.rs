@@ -1,0 +1,139 @@
+//! Which members are trained on which rows, and the training of one of them.
+//!
+//! Its own beside [`super::fit()`], which puts what comes out together: here a recipe's families become single tasks.
+
+use std::ops::ControlFlow;
+
+use candle_core::Device;
+
+use super::boosting::boost;
+use super::committee::{BoostingPartner, ForestPartner, KernelPartner, Partner, TeacherRecipe, Training};
+use super::fit::FitError;
+use super::forest::grow_forest;
+use super::kernel::train_kernel;
+use super::material::Material;
+use super::network::train_network;
+use super::recipe::Recipe;
+use super::teacher::Taught;
+use crate::model::{Architecture, AttentionMode, McvnConfig, MemberKind, MemberSpec, MemberTensors};
+
+/// Trees of a forest that is grown for calibration only.
+const CALIBRATION_TREES: usize = 12;
+
+/// One member to train on one part of the rows (0: all of them).
+pub(super) struct Task<'a> {
+    pub(super) part: usize,
+    family: usize,
+    outputs: Vec<usize>,
+    pub(super) seed: u64,
+    method: Method<'a>,
+}
+
+pub(super) enum Method<'a> {
+    Network(McvnConfig, &'a Training),
+    Kernel(&'a KernelPartner),
+    Forest(&'a ForestPartner),
+    Boosting(&'a BoostingPartner),
+}
+
+/// Fewer rows on which outputs were measured teach no kernel and no tree anything: their family does not give them then.
+pub(super) const LEAST_MEASURED: usize = 2;
+
+/// The members for one part of the rows: networks of several seeds, and of each other family one for every set of outputs
+/// that were measured on the same rows. For calibration one network of each family is enough.
+pub(super) fn plan<'a>(
+    recipe: &'a Recipe,
+    material: &Material,
+    sets: &[Vec<usize>],
+    part: usize,
+    seed: u64,
+) -> Vec<Task<'a>> {
+    let all: Vec<usize> = (0..material.schema.outputs.width()).collect();
+    let networks = |family: usize, architecture: &Architecture, training: &'a Training| {
+        let parts: Vec<Vec<usize>> = match training.one_net_per_target {
+            true => all.iter().map(|output| vec![*output]).collect(),
+            false => vec![all.clone()],
+        };
+        let least = recipe.calibration_networks().filter(|_| part > 0);
+        let members = least.unwrap_or(training.members);
+        let network = |outputs: Vec<usize>| {
+            let (row_features, mut architecture) = (material.width(), architecture.clone());
+            if training.references == Some(0) && architecture.attention == AttentionMode::Residual {
+                architecture.attention = AttentionMode::None;
+            }
+            let config = McvnConfig { row_features, outputs: outputs.len(), architecture };
+            Task { part, family, outputs, seed: 0, method: Method::Network(config, training) }
+        };
+        (0..members).flat_map(|_| parts.clone()).map(network).collect::<Vec<_>>()
+    };
+    let mut tasks = networks(0, &recipe.network.architecture(), &recipe.training);
+    for (index, partner) in recipe.committee.iter().enumerate() {
+        let family = index + 1;
+        match partner {
+            Partner::Network(own) => tasks.extend(networks(family, &own.network, &own.training)),
+            _ => tasks.extend(others(partner, family, sets, part)),
+        }
+    }
+    for (index, task) in tasks.iter_mut().enumerate() {
+        task.seed = seed.wrapping_mul(1000).wrapping_add((part * 100 + index) as u64);
+    }
+    tasks
+}
+
+/// The members of a family that is no network: one for every set of outputs that were measured on the same rows.
+pub(super) fn others<'a>(partner: &'a Partner, family: usize, sets: &[Vec<usize>], part: usize) -> Vec<Task<'a>> {
+    let task = |outputs: &Vec<usize>| {
+        let method = match partner {
+            Partner::Network(_) => return None,
+            Partner::Kernel(own) => Method::Kernel(own),
+            Partner::Forest(own) => Method::Forest(own),
+            Partner::Boosting(own) => Method::Boosting(own),
+        };
+        Some(Task { part, family, outputs: outputs.clone(), seed: 0, method })
+    };
+    sets.iter().filter_map(task).collect()
+}
+
+/// A member and its tensors.
+pub(super) type TrainedMember = (MemberSpec, MemberTensors);
+
+/// Trains one member; what it learns from may be taught, too.
+pub(super) fn train_member(
+    task: &Task,
+    (material, taught): (&Material, Option<(&Taught, &TeacherRecipe)>),
+    device: &Device,
+    observe: &dyn Fn(usize, usize, f64) -> ControlFlow<()>,
+) -> Result<TrainedMember, FitError> {
+    let learned = material.of_outputs(&task.outputs);
+    let material = &*learned;
+    let (model, tensors) = match &task.method {
+        Method::Network(config, training) => {
+            config.check()?;
+            let observe = |step, loss| observe(step, training.steps, loss);
+            let tensors =
+                train_network(training, (material, taught), config, &task.outputs, task.seed, device, &observe)?;
+            (MemberKind::Network(config.clone()), tensors)
+        }
+        Method::Kernel(own) => {
+            let observe = |step, loss| observe(step, own.steps, loss);
+            let (config, tensors) = train_kernel(own, material, &task.outputs, task.seed, &observe)?;
+            (MemberKind::Kernel(config), tensors)
+        }
+        Method::Forest(own) => {
+            let trees = if task.part == 0 { own.trees } else { own.trees.min(CALIBRATION_TREES) };
+            let (config, tensors) = grow_forest(own, trees, material, &task.outputs, task.seed)?;
+            if observe(1, 1, 0.0).is_break() {
+                return Err(FitError::Cancelled);
+            }
+            (MemberKind::Forest(config), tensors)
+        }
+        Method::Boosting(own) => {
+            let (config, tensors) = boost(own, material, &task.outputs, task.seed)?;
+            if observe(1, 1, 0.0).is_break() {
+                return Err(FitError::Cancelled);
+            }
+            (MemberKind::Forest(config), tensors)
+        }
+    };
+    Ok((MemberSpec { family: task.family, outputs: task.outputs.clone(), seed: task.seed, model }, tensors))
+}
