@@ -269,3 +269,16 @@ fn the_sanity_page_is_of_the_shipped_models() {
     assert_eq!(headings(&page), headings(checked_in), "run: mcvn sanity > docs/sanity.md");
     assert!(page.contains("S45C") && page.contains("2.25Cr-1Mo") && page.contains("trends agree"), "{page}");
 }
+
+#[tokio::test]
+async fn an_answer_names_the_measured_samples_it_leans_on() {
+    let server = Server::start().await;
+    let answer = server.answer("/predict/steel", &steel_4140()).await;
+    let references = answer["references"].as_array().unwrap();
+    assert!((1..=3).contains(&references.len()), "{answer:#}");
+    let weights: Vec<f64> = references.iter().map(|own| own["weight"].as_f64().unwrap()).collect();
+    assert!(weights.windows(2).all(|pair| pair[0] >= pair[1]) && weights.iter().sum::<f64>() <= 1.0, "{answer:#}");
+    for own in references {
+        assert!(own["group"].is_string() && own["line"].as_u64() > Some(1), "{answer:#}");
+    }
+}
