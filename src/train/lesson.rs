@@ -11,7 +11,7 @@ use rand_chacha::ChaCha8Rng;
 use super::cohort::medoids;
 use super::committee::{TeacherRecipe, Training};
 use super::fit::FitError;
-use super::material::{Material, Outcomes};
+use super::material::Material;
 use super::teacher::Taught;
 use crate::model::{
     Attend, AttentionMode, HIDDEN, Mcvn, McvnConfig, Measured, PLACES, cohort_tensors, reference_tensors, rng, shuffled,
@@ -175,10 +175,10 @@ impl<'a> Lessons<'a> {
         let context = match attended {
             None => None,
             Some(attended) => {
-                let strangers = taught.as_ref().map_or(0, |_| self.taught.as_ref().map_or(0, |(.., own)| own.batch));
+                let synthetic = taught.as_ref().map_or(Ok(0), |taught| taught.row.dim(0))?;
                 let hidden = (self.mode == AttentionMode::Residual)
-                    .then(|| self.hidden(strangers, &asked, &seen))
-                    .map(|hidden| Tensor::from_vec(hidden, (strangers + asked.len(), seen.len()), &device));
+                    .then(|| self.hidden(synthetic, &asked, &seen))
+                    .map(|hidden| Tensor::from_vec(hidden, (synthetic + asked.len(), seen.len()), &device));
                 let wanted = self.facts.index_select(&tensor(&seen)?, 0)?;
                 Some(Context { count: seen.len(), wanted, known: attended.known, hidden: hidden.transpose()? })
             }
@@ -186,11 +186,11 @@ impl<'a> Lessons<'a> {
         Ok(Lesson { row, pixels, measured, taught, context })
     }
 
-    /// [`HIDDEN`] where one of the asked rows must not see one of the others, after so many rows that see all.
-    fn hidden(&mut self, strangers: usize, asked: &[usize], seen: &[usize]) -> Vec<f32> {
-        let mut hidden = vec![0.0; (strangers + asked.len()) * seen.len()];
+    /// [`HIDDEN`] where one of the asked rows must not see one of the others, after the synthetic rows, which see all.
+    fn hidden(&mut self, synthetic: usize, asked: &[usize], seen: &[usize]) -> Vec<f32> {
+        let mut hidden = vec![0.0; (synthetic + asked.len()) * seen.len()];
         let groups = &self.material.groups;
-        for (row, cells) in asked.iter().zip(hidden.chunks_exact_mut(seen.len()).skip(strangers)) {
+        for (row, cells) in asked.iter().zip(hidden.chunks_exact_mut(seen.len()).skip(synthetic)) {
             let stranger = self.rng.random_bool(STRANGERS);
             for (other, cell) in seen.iter().zip(cells) {
                 if other == row || (stranger && groups[*other] == groups[*row]) {
@@ -236,12 +236,12 @@ impl Lesson {
 
     /// How far the outputs for its rows are from what was measured, and from what the teacher says.
     pub(super) fn loss(&self, outputs: &Tensor, lessons: &Lessons) -> candle_core::Result<Tensor> {
-        let classes = matches!(lessons.material.outcomes, Outcomes::Classes { .. });
-        let strangers = self.taught.as_ref().map_or(Ok(0), |taught| taught.row.dim(0))?;
-        let own = self.measured.loss(&outputs.narrow(0, strangers, self.measured.row.dim(0)?)?, classes)?;
+        let classes = lessons.material.classes();
+        let synthetic = self.taught.as_ref().map_or(Ok(0), |taught| taught.row.dim(0))?;
+        let own = self.measured.loss(&outputs.narrow(0, synthetic, self.measured.row.dim(0)?)?, classes)?;
         match (&self.taught, &lessons.taught) {
             (Some(taught), Some((.., recipe))) => {
-                let said = taught.loss(&outputs.narrow(0, 0, strangers)?, classes)?;
+                let said = taught.loss(&outputs.narrow(0, 0, synthetic)?, classes)?;
                 (own * (1.0 - recipe.weight))? + (said * recipe.weight)?
             }
             _ => Ok(own),

@@ -2,11 +2,11 @@
 //!
 //! Its own beside [`super::dense`] because a convolution's sums run over places.
 
-use candle_core::{Device, Result};
+use candle_core::Result;
 
 use super::super::config::Activation;
 use super::super::image::ImageLayers;
-use super::dense::{Block, Dense, LANES, activate, add_product};
+use super::dense::{Block, Dense, LANES, activate, add_product, numbers};
 
 /// Image to code.
 pub(super) struct Channel {
@@ -27,7 +27,7 @@ impl Channel {
     pub(super) fn new(layers: &ImageLayers, activation: Activation, end: Activation) -> Result<Option<Self>> {
         let [convolution] = layers.convolutions.as_slice() else { return Ok(None) };
         let (pixels, channels) = convolution.linear.weight.dims2()?;
-        let weight: Vec<f32> = convolution.linear.weight.to_device(&Device::Cpu)?.flatten_all()?.to_vec1()?;
+        let weight = numbers(&convolution.linear.weight)?;
         let places = convolution.by_pixel.len() / pixels;
         let whole = places.next_multiple_of(LANES);
         let filled = |pixels: &[u32]| pixels.iter().copied().chain(std::iter::repeat_n(0, whole - places)).collect();
@@ -40,7 +40,7 @@ impl Channel {
             blocks: whole / LANES,
             places,
             weights: (0..channels).map(|c| weight.iter().skip(c).step_by(channels).copied().collect()).collect(),
-            bias: convolution.linear.bias.to_device(&Device::Cpu)?.to_vec1()?,
+            bias: numbers(&convolution.linear.bias)?,
             activation,
             end: Dense::new(&layers.end, end, Some(&order))?,
         }))

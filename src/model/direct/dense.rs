@@ -4,7 +4,7 @@
 //! a block stay in vector registers over all inputs. A sum starts with the bias and takes the inputs in order, however
 //! many rows are passed at once: a row's result does not depend on its neighbours, to the last bit.
 
-use candle_core::{Device, Result};
+use candle_core::{Device, Result, Tensor};
 
 use super::super::config::Activation;
 use super::super::fused::{exp, silu};
@@ -21,6 +21,11 @@ pub(super) fn blocks(values: &[f32], fill: f32) -> Vec<Block> {
     values.chunks(LANES).map(block).collect()
 }
 
+/// The numbers of a tensor.
+pub(super) fn numbers(tensor: &Tensor) -> Result<Vec<f32>> {
+    tensor.to_device(&Device::Cpu)?.flatten_all()?.to_vec1()
+}
+
 /// A linear layer.
 pub(super) struct Dense {
     inputs: usize,
@@ -35,8 +40,7 @@ impl Dense {
     /// `order`: the input that each of the layer's own inputs takes, where they come in another order.
     pub(super) fn new(layer: &Linear, activation: Activation, order: Option<&[usize]>) -> Result<Self> {
         let inputs = layer.weight.dim(0)?;
-        let weight: Vec<f32> = layer.weight.to_device(&Device::Cpu)?.flatten_all()?.to_vec1()?;
-        let bias: Vec<f32> = layer.bias.to_device(&Device::Cpu)?.to_vec1()?;
+        let (weight, bias) = (numbers(&layer.weight)?, numbers(&layer.bias)?);
         let row = |input: usize| order.map_or(input, |order| order[input]);
         Ok(Self::of(inputs, &weight, row, blocks(&bias, 0.0), (bias.len(), activation)))
     }

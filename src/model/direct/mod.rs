@@ -1,10 +1,8 @@
 //! The network as one pass over plain numbers: what serves on a CPU.
 //!
-//! Its own because it is about speed alone: it gives what [`super::mcvn`] gives, to the last digits of a sum, in a
-//! twentieth of the time of one tensor operation after another. Layers go four rows at a time through the whole network,
-//! which then stays in the nearest cache; loops are written so that the compiler makes vector code of them, and each layer
-//! runs as that of the machine at hand ([`pulp`]).
-//! Networks of other shapes than those that ship (several convolutions, attention over codes, batch normalisation)
+//! Its own because it is about speed alone: it gives what [`super::mcvn`] gives, to the last digits of a sum, and
+//! makes no tensor for each step. Four rows at a time go through the whole network; loops are written so that the compiler
+//! makes vector code of them, and each layer runs as that of the machine at hand ([`pulp`]). Networks of other shapes than those that ship (several convolutions, attention over codes, batch normalisation)
 //! are answered by tensors, and so is everything on a GPU.
 
 mod channel;
@@ -13,10 +11,10 @@ mod dense;
 mod tests;
 mod voices;
 
-use candle_core::{Device, Result};
+use candle_core::Result;
 
 use self::channel::Channel;
-use self::dense::{Block, Dense, LANES};
+use self::dense::{Block, Dense, LANES, numbers};
 use self::voices::{Heard, Room, Voices};
 use super::config::Activation;
 use super::layers::{Linear, PiecewiseLinear};
@@ -36,8 +34,9 @@ pub(super) struct Direct {
     head: Vec<Dense>,
     output: Dense,
     voices: Option<Voices>,
-    /// Width of the fused code, and of the widest layer.
+    /// Width of the fused code.
     fused: usize,
+    /// Of the widest layer, its last block filled up.
     widest: usize,
 }
 
@@ -56,7 +55,6 @@ struct Encoding {
 
 impl Encoding {
     fn new(layer: &PiecewiseLinear) -> Result<Self> {
-        let numbers = |tensor: &candle_core::Tensor| tensor.to_device(&Device::Cpu)?.flatten_all()?.to_vec1::<f32>();
         Ok(Self { bins: layer.edges.dim(1)?, edges: numbers(&layer.edges)?, slopes: numbers(&layer.slopes)? })
     }
 
@@ -88,14 +86,14 @@ impl Direct {
     pub(super) fn new(network: &Mcvn, references: Option<(&References, &[u32])>) -> Result<Option<Self>> {
         let config = network.config();
         let shape = &config.architecture;
-        let smooth = |activation| activation != Activation::Gelu;
+        let covered = |activation| activation != Activation::Gelu;
         let others = shape.attention.of_codes() || shape.batch_norm || shape.image_only;
         // Without a stem or a layer of the row, the features themselves would be the code.
-        if others || !smooth(shape.activation) || (shape.stem.is_none() && shape.row.is_empty()) {
+        if others || !covered(shape.activation) || (shape.stem.is_none() && shape.row.is_empty()) {
             return Ok(None);
         }
         let channel = match (&shape.image, &network.image) {
-            (Some(image), _) if !smooth(image.activation) => return Ok(None),
+            (Some(image), _) if !covered(image.activation) => return Ok(None),
             (Some(image), Some(layers)) => match Channel::new(layers, image.activation, shape.activation)? {
                 Some(channel) => Some(channel),
                 None => return Ok(None),
@@ -103,14 +101,13 @@ impl Direct {
             _ => None,
         };
         let dense = |layer: &Linear| Dense::new(layer, shape.activation, None);
-        let all = |layers: &[Linear]| layers.iter().map(dense).collect::<Result<Vec<_>>>();
         let row = network.stem.iter().chain(&network.row).map(dense).collect::<Result<Vec<_>>>()?;
-        let head = all(&network.head)?;
+        let head = network.head.iter().map(dense).collect::<Result<Vec<_>>>()?;
         let output = Dense::new(&network.output, Activation::Identity, None)?;
         let voices = network.residual.as_ref().zip(references);
         let voices = voices.map(|(layer, (references, places))| Voices::new(layer, references, places)).transpose()?;
         let widths = row.iter().chain(&head).chain([&output]).map(Dense::width);
-        let channels = channel.iter().map(Channel::width);
+        let channels = channel.iter().flat_map(|channel| [channel.width(), channel.end.width()]);
         let fused = config.fused_width();
         let widths = widths.chain(channels).chain([config.encoded_width(), fused]);
         Ok(Some(Self {
@@ -133,8 +130,7 @@ impl Direct {
         let mut scratch = Scratch {
             from: vec![0.0; together * self.widest],
             to: vec![0.0; together * self.widest],
-            // A block may reach beyond the code.
-            code: vec![0.0; together * self.fused + LANES],
+            code: vec![0.0; together * self.fused],
             queries: vec![0.0; together * self.voices.as_ref().map_or(0, |voices| voices.query.width())],
             gathered: vec![[0.0; LANES]; self.channel.as_ref().map_or(0, Channel::gathered)],
             room: self.voices.as_ref().map(|voices| voices.room(together)),

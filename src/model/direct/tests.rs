@@ -34,7 +34,10 @@ fn architecture(attention: AttentionMode) -> Architecture {
 fn shapes() -> Vec<Architecture> {
     let none = architecture(AttentionMode::None);
     let residual = architecture(AttentionMode::Residual);
+    let image = residual.image.clone().unwrap();
     vec![
+        // A channel wider than all else, whose last block is not whole.
+        Architecture { image: Some(ImageChannel { width: 245, ..image }), row: vec![2], ..residual.clone() },
         Architecture { bins: Some(3), stem: None, row: vec![70, 20], heads: 1, ..residual.clone() },
         Architecture { image: None, activation: Activation::Relu, heads: 3, ..residual.clone() },
         Architecture { head: vec![], row: vec![], ..none.clone() },

@@ -2,12 +2,14 @@
 //!
 //! Its own beside [`super::dense`] because its sums run over references, in blocks of them.
 
-use candle_core::{Device, Result, Tensor};
+use candle_core::Result;
 
 use super::super::config::Activation;
 use super::super::layers::Linear;
 use super::super::residual::{HIDDEN, References, ResidualAttention, SILENT, VOICES, Voice};
-use super::dense::{Block, Dense, LANES, add_product, add_products, blocks, exponentials, keep_larger, largest, total};
+use super::dense::{
+    Block, Dense, LANES, add_product, add_products, blocks, exponentials, keep_larger, largest, numbers, total,
+};
 
 /// Outputs that are corrected together.
 const TOGETHER: usize = 4;
@@ -53,7 +55,6 @@ pub(super) struct Heard {
 
 impl Voices {
     pub(super) fn new(layer: &ResidualAttention, references: &References, places: &[u32]) -> Result<Self> {
-        let numbers = |tensor: &Tensor| tensor.to_device(&Device::Cpu)?.flatten_all()?.to_vec1::<f32>();
         let (heads, deep, count) = references.keys.dims3()?;
         let outputs = references.residuals.dim(1)?;
         let (keys, residuals) = (numbers(&references.keys)?, numbers(&references.residuals)?);
