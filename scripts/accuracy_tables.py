@@ -43,8 +43,9 @@ def evaluated(out: Path, model: str, protocol: str) -> list[dict] | None:
 
 
 def baselines(model: str, protocol: str) -> dict[str, list[dict]]:
-    path = BASELINES / f"{model}.json"
-    methods = json.loads(path.read_text())["protocols"].get(protocol, {}) if path.exists() else {}
+    methods = {}
+    for path in BASELINES.rglob(f"{model}.json"):  # AutoGluon's have a folder of their own.
+        methods |= json.loads(path.read_text())["protocols"].get(protocol, {})
     return {name: method["splits"] for name, method in methods.items()}
 
 

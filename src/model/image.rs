@@ -16,6 +16,10 @@ pub(super) struct ImageLayers {
     pub(super) end: Linear,
 }
 
+/// Rows and columns of an image.
+const GRID: (usize, usize) = (featurize::ROWS, featurize::COLUMNS);
+/// Side and stride of each convolution's kernel.
+const KERNELS: [(usize, usize); 4] = [(3, 3), (3, 1), (3, 1), (2, 1)];
 /// The name of the components' buffer: measured on the training rows, not trained.
 const COMPONENTS: &str = "image.running_components";
 
@@ -26,11 +30,11 @@ impl ImageLayers {
             let end = Linear::new(count, config.width, vb.pp("linear"))?;
             return Ok(Self { convolutions: Vec::new(), components: Some(components), end });
         }
-        let mut grid = (featurize::ROWS, featurize::COLUMNS);
+        let mut grid = GRID;
         let mut inputs = 1;
         let mut convolutions = Vec::new();
-        let kernels = [(3, 3), (3, 1), (3, 1), (2, 1)].into_iter();
-        for (index, ((kernel, stride), outputs)) in kernels.zip(config.channels.iter().copied()).enumerate() {
+        for (index, ((kernel, stride), outputs)) in KERNELS.into_iter().zip(config.channels.iter().copied()).enumerate()
+        {
             let convolution = Convolution::new(grid, kernel, stride, (inputs, outputs), vb.pp(format!("conv{index}")))?;
             grid = convolution.grid; // 8 × 7, 6 × 5, 4 × 3, 3 × 2
             inputs = outputs;
@@ -53,6 +57,23 @@ impl ImageLayers {
     }
 }
 
+/// The pixels of each place that a kernel takes, place by place.
+fn patches((height, width): (usize, usize), kernel: usize, stride: usize) -> Vec<u32> {
+    let starts = move |length: usize| (0..=length - kernel).step_by(stride);
+    let places = starts(height).flat_map(|row| starts(width).map(move |column| (row, column)));
+    let pixels = |(row, column)| {
+        let own = move |y| (0..kernel).map(move |x| ((row + y) * width + column + x) as u32);
+        (0..kernel).flat_map(own)
+    };
+    places.flat_map(pixels).collect()
+}
+
+/// The pixels of an image that the first convolution takes, place by place; and how many they are in one.
+pub(super) fn first_patches() -> (Vec<u32>, usize) {
+    let (kernel, stride) = KERNELS[0];
+    (patches(GRID, kernel, stride), kernel * kernel)
+}
+
 /// The principal components' buffer by its full name, from (504, components).
 ///
 /// # Errors
@@ -64,8 +85,6 @@ pub fn component_buffer(components: &Tensor) -> Result<(String, Tensor)> {
 /// A convolution without padding over (B, places, channels), as one matrix product over gathered patches.
 pub(super) struct Convolution {
     pub(super) linear: Linear,
-    /// The first pixel of each place, then the second, …
-    pub(super) by_pixel: Vec<u32>,
     patches: Tensor,
     grid: (usize, usize),
 }
@@ -79,16 +98,8 @@ impl Convolution {
         vb: VarBuilder,
     ) -> Result<Self> {
         let grid = ((height - kernel) / stride + 1, (width - kernel) / stride + 1);
-        let mut places = Vec::with_capacity(grid.0 * grid.1 * kernel * kernel);
-        for (row, column) in (0..grid.0).flat_map(|row| (0..grid.1).map(move |column| (row, column))) {
-            for (y, x) in (0..kernel).flat_map(|y| (0..kernel).map(move |x| (y, x))) {
-                places.push(((row * stride + y) * width + column * stride + x) as u32);
-            }
-        }
-        let pixels = kernel * kernel;
-        let by_pixel = (0..pixels).flat_map(|pixel| places.iter().skip(pixel).step_by(pixels).copied()).collect();
-        let patches = Tensor::new(places, vb.device())?;
-        Ok(Self { linear: Linear::new(pixels * inputs, outputs, vb)?, by_pixel, patches, grid })
+        let patches = Tensor::new(patches((height, width), kernel, stride), vb.device())?;
+        Ok(Self { linear: Linear::new(kernel * kernel * inputs, outputs, vb)?, patches, grid })
     }
 
     /// (B, places, inputs) → (B, fewer places, outputs)

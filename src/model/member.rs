@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::bundle::BundleError;
 use super::config::McvnConfig;
+use super::direct::in_patches;
 use super::forest::ForestConfig;
 use super::kernel::KernelConfig;
 use super::manifest::Scaling;
@@ -51,6 +52,8 @@ pub struct Inputs {
     device: Device,
     /// (B, N) and (B, 504) on the device, once a member has asked for them.
     tensors: OnceCell<(Tensor, Option<Tensor>)>,
+    /// See [`Self::patches`].
+    patches: OnceCell<Vec<f32>>,
 }
 
 impl Inputs {
@@ -71,7 +74,19 @@ impl Inputs {
 
     /// Of numbers that are scaled.
     pub(super) fn of(count: usize, row_values: Vec<f32>, pixel_values: Vec<f32>, device: &Device) -> Self {
-        Self { count, row_values, pixel_values, device: device.clone(), tensors: OnceCell::new() }
+        Self {
+            count,
+            row_values,
+            pixel_values,
+            device: device.clone(),
+            tensors: OnceCell::new(),
+            patches: OnceCell::new(),
+        }
+    }
+
+    /// The pixels in the order in which a pass over plain numbers reads them ([`in_patches`]).
+    pub(super) fn patches(&self) -> &[f32] {
+        self.patches.get_or_init(|| in_patches(&self.pixel_values))
     }
 
     /// (B, N) and (B, 504), on the device.

@@ -85,7 +85,7 @@ impl Member for Network {
     fn answer(&self, inputs: &Inputs) -> Result<Said, BundleError> {
         let mut said = match &self.direct {
             Some(direct) => {
-                let answers = direct.answer(&inputs.row_values, &inputs.pixel_values);
+                let answers = direct.answer(&inputs.row_values, || inputs.patches());
                 let novelty = || answers.distances.into_iter().map(novelty).collect();
                 let heard = matches!(self.memory, Memory::References(..));
                 Said { values: answers.values, novelty: heard.then(novelty), voices: answers.voices }

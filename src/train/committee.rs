@@ -233,10 +233,11 @@ impl BoostingPartner {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TeacherRecipe {
-    /// Synthetic rows: each a mix of two training rows' compositions, under conditions mixed with a third's.
+    /// Synthetic rows: around a base element each a mix of two training rows' compositions, under conditions mixed with a
+    /// third's; without one an alloy mixed within its system, or with one element exchanged.
     pub samples: usize,
     /// Part of the synthetic compositions in which each element is mixed on its own, and blurred a little; the others
-    /// are mixed as alloys.
+    /// are mixed as alloys, or have an element exchanged.
     #[serde(default)]
     pub by_element: f64,
     /// Synthetic rows in each step.

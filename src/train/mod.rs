@@ -30,6 +30,7 @@ mod kernel;
 mod lesson;
 mod material;
 mod metrics;
+mod mixer;
 mod network;
 mod optimizer;
 mod outcomes;

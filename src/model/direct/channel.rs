@@ -2,19 +2,54 @@
 //!
 //! Its own beside [`super::dense`] because a convolution's sums run over places.
 
+use std::sync::LazyLock;
+
 use candle_core::Result;
+use pulp::Simd;
 
 use super::super::config::Activation;
-use super::super::image::ImageLayers;
-use super::dense::{Block, Dense, LANES, activate, add_product, numbers};
+use super::super::image::{ImageLayers, first_patches};
+use super::block::{Block, LANES, activate, add_product};
+use super::dense::{Dense, numbers};
+use crate::featurize::PIXELS;
+
+/// How pixels are read.
+struct Order {
+    /// The first pixel of all places, then the second, …, the places filled up with pixel 0 to whole blocks.
+    pixels: Vec<u32>,
+    places: usize,
+    /// Blocks of places.
+    blocks: usize,
+}
+
+static ORDER: LazyLock<Order> = LazyLock::new(|| {
+    let (patches, pixels) = first_patches();
+    let places = patches.len() / pixels;
+    let whole = places.next_multiple_of(LANES);
+    let of_all = |pixel| patches.iter().skip(pixel).step_by(pixels).copied();
+    let filled = (0..pixels).flat_map(|pixel| of_all(pixel).chain(std::iter::repeat_n(0, whole - places)));
+    Order { pixels: filled.collect(), places, blocks: whole / LANES }
+});
+
+/// The pixels of images in the order in which [`Channel::convolve`] reads them. It is the same for every network, and as much
+/// work as the convolution itself.
+pub(in crate::model) fn in_patches(images: &[f32]) -> Vec<f32> {
+    let (images, _) = images.as_chunks::<PIXELS>();
+    let order = &ORDER.pixels;
+    let mut patches = Vec::with_capacity(images.len() * order.len());
+    for image in images {
+        patches.extend(order.iter().map(|pixel| image[*pixel as usize]));
+    }
+    patches
+}
+
+/// Numbers of one image among those.
+pub(super) fn patched_width() -> usize {
+    ORDER.pixels.len()
+}
 
 /// Image to code.
 pub(super) struct Channel {
-    /// The first pixel of all places, then the second, …, the places filled up with pixel 0 to whole blocks.
-    patches: Vec<u32>,
-    /// Blocks of places.
-    blocks: usize,
-    places: usize,
     /// By channel, the weights of the pixels of a place; and the biases.
     weights: Vec<Vec<f32>>,
     bias: Vec<f32>,
@@ -26,19 +61,12 @@ impl Channel {
     /// `None` for principal components and for several convolutions.
     pub(super) fn new(layers: &ImageLayers, activation: Activation, end: Activation) -> Result<Option<Self>> {
         let [convolution] = layers.convolutions.as_slice() else { return Ok(None) };
-        let (pixels, channels) = convolution.linear.weight.dims2()?;
+        let channels = convolution.linear.weight.dim(1)?;
         let weight = numbers(&convolution.linear.weight)?;
-        let places = convolution.by_pixel.len() / pixels;
-        let whole = places.next_multiple_of(LANES);
-        let filled = |pixels: &[u32]| pixels.iter().copied().chain(std::iter::repeat_n(0, whole - places)).collect();
-        let patches = convolution.by_pixel.chunks(places).flat_map(|pixels| -> Vec<u32> { filled(pixels) });
         // The channel's layers give places by channels, its sums channels by places.
         let order: Vec<usize> =
-            (0..channels).flat_map(|c| (0..places).map(move |place| place * channels + c)).collect();
+            (0..channels).flat_map(|c| (0..ORDER.places).map(move |place| place * channels + c)).collect();
         Ok(Some(Self {
-            patches: patches.collect(),
-            blocks: whole / LANES,
-            places,
             weights: (0..channels).map(|c| weight.iter().skip(c).step_by(channels).copied().collect()).collect(),
             bias: numbers(&convolution.linear.bias)?,
             activation,
@@ -48,35 +76,26 @@ impl Channel {
 
     /// Numbers between the convolution and the linear layer, with those that fill up the last block.
     pub(super) fn width(&self) -> usize {
-        (self.weights.len() - 1) * self.places + self.blocks * LANES
+        (self.weights.len() - 1) * ORDER.places + ORDER.blocks * LANES
     }
 
-    /// Blocks that [`Self::convolve`] needs to gather pixels.
-    pub(super) fn gathered(&self) -> usize {
-        self.patches.len() / LANES
-    }
-
-    /// The convolution of one image: `out` takes [`Self::width`] numbers.
-    pub(super) fn convolve(&self, image: &[f32], gathered: &mut [Block], out: &mut [f32]) {
-        pulp::Arch::new().dispatch(Convolve { channel: self, image, gathered, out });
+    /// The convolution of one image from [`in_patches`]: `out` takes [`Self::width`] numbers.
+    pub(super) fn convolve(&self, image: &[f32], out: &mut [f32]) {
+        pulp::Arch::new().dispatch(Convolve { channel: self, image: image.as_chunks().0, out });
     }
 
     #[inline(always)]
-    fn run(&self, image: &[f32], gathered: &mut [Block], out: &mut [f32]) {
-        for (values, pixels) in gathered.iter_mut().zip(self.patches.chunks_exact(LANES)) {
-            for (value, pixel) in values.iter_mut().zip(pixels) {
-                *value = image[*pixel as usize];
-            }
-        }
+    fn run<S: Simd>(&self, simd: S, image: &[Block], out: &mut [f32]) {
+        let Order { places, blocks, .. } = *ORDER;
         for (channel, (weights, bias)) in self.weights.iter().zip(&self.bias).enumerate() {
-            for block in 0..self.blocks {
+            for block in 0..blocks {
                 let mut sums = [*bias; LANES];
-                for (weight, values) in weights.iter().zip(gathered.chunks_exact(self.blocks)) {
-                    add_product(&mut sums, *weight, &values[block]);
+                for (weight, pixels) in weights.iter().zip(image.chunks_exact(blocks)) {
+                    add_product(simd, &mut sums, *weight, &pixels[block]);
                 }
-                activate(&mut sums, self.activation);
+                activate(simd, &mut sums, self.activation);
                 // What fills up the last block of one channel is overwritten by the next.
-                out[channel * self.places + block * LANES..][..LANES].copy_from_slice(&sums);
+                out[channel * places + block * LANES..][..LANES].copy_from_slice(&sums);
             }
         }
     }
@@ -85,8 +104,7 @@ impl Channel {
 /// One call of [`Channel::convolve`], for the vector code of the machine at hand.
 struct Convolve<'a> {
     channel: &'a Channel,
-    image: &'a [f32],
-    gathered: &'a mut [Block],
+    image: &'a [Block],
     out: &'a mut [f32],
 }
 
@@ -94,7 +112,7 @@ impl pulp::WithSimd for Convolve<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: pulp::Simd>(self, _: S) {
-        self.channel.run(self.image, self.gathered, self.out);
+    fn with_simd<S: Simd>(self, simd: S) {
+        self.channel.run(simd, self.image, self.out);
     }
 }

@@ -5,21 +5,11 @@
 //! many rows are passed at once: a row's result does not depend on its neighbours, to the last bit.
 
 use candle_core::{Device, Result, Tensor};
+use pulp::Simd;
 
 use super::super::config::Activation;
-use super::super::fused::{exp, silu};
 use super::super::layers::Linear;
-
-/// Outputs of a block.
-pub(super) const LANES: usize = 16;
-/// The numbers of a block.
-pub(super) type Block = [f32; LANES];
-
-/// Numbers as blocks, the last one filled up.
-pub(super) fn blocks(values: &[f32], fill: f32) -> Vec<Block> {
-    let block = |values: &[f32]| std::array::from_fn(|lane| values.get(lane).copied().unwrap_or(fill));
-    values.chunks(LANES).map(block).collect()
-}
+use super::block::{Block, LANES, activate, add_product, blocks};
 
 /// The numbers of a tensor.
 pub(super) fn numbers(tensor: &Tensor) -> Result<Vec<f32>> {
@@ -74,29 +64,35 @@ impl Dense {
     }
 
     #[inline(always)]
-    fn run<const R: usize>(&self, x: &[f32], from: usize, out: &mut [f32], to: usize) {
+    fn run<S: Simd, const R: usize>(&self, simd: S, x: &[f32], from: usize, out: &mut [f32], to: usize) {
         let rows: [&[f32]; R] = std::array::from_fn(|row| &x[row * from..][..self.inputs]);
         let mut block = 0;
         if R == 1 {
             // One row alone has too few sums in a block to keep the units busy.
             while block + 4 <= self.bias.len() {
-                self.some::<R, 4>(block, &rows, out, to);
+                self.some::<S, R, 4>(simd, block, &rows, (out, to));
                 block += 4;
             }
             while block + 2 <= self.bias.len() {
-                self.some::<R, 2>(block, &rows, out, to);
+                self.some::<S, R, 2>(simd, block, &rows, (out, to));
                 block += 2;
             }
         }
         while block < self.bias.len() {
-            self.some::<R, 1>(block, &rows, out, to);
+            self.some::<S, R, 1>(simd, block, &rows, (out, to));
             block += 1;
         }
     }
 
     /// B blocks of outputs.
     #[inline(always)]
-    fn some<const R: usize, const B: usize>(&self, first: usize, rows: &[&[f32]; R], out: &mut [f32], to: usize) {
+    fn some<S: Simd, const R: usize, const B: usize>(
+        &self,
+        simd: S,
+        first: usize,
+        rows: &[&[f32]; R],
+        (out, to): (&mut [f32], usize),
+    ) {
         let weights: [&[Block]; B] =
             std::array::from_fn(|block| &self.weights[(first + block) * self.inputs..][..self.inputs]);
         let mut sums: [[Block; B]; R] = [std::array::from_fn(|block| self.bias[first + block]); R];
@@ -104,14 +100,14 @@ impl Dense {
             for row in 0..R {
                 let value = rows[row][input];
                 for block in 0..B {
-                    add_product(&mut sums[row][block], value, &weights[block][input]);
+                    add_product(simd, &mut sums[row][block], value, &weights[block][input]);
                 }
             }
         }
         for (row, sums) in sums.iter_mut().enumerate() {
             let out = &mut out[row * to + first * LANES..][..B * LANES];
             for (sums, out) in sums.iter_mut().zip(out.chunks_exact_mut(LANES)) {
-                activate(sums, self.activation);
+                activate(simd, sums, self.activation);
                 out.copy_from_slice(sums);
             }
         }
@@ -132,75 +128,7 @@ impl<const R: usize> pulp::WithSimd for Forward<'_, R> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: pulp::Simd>(self, _: S) {
-        self.layer.run::<R>(self.x, self.from, self.out, self.to);
+    fn with_simd<S: Simd>(self, simd: S) {
+        self.layer.run::<S, R>(simd, self.x, self.from, self.out, self.to);
     }
-}
-
-/// sums + value · factors
-#[inline(always)]
-pub(super) fn add_product(sums: &mut Block, value: f32, factors: &Block) {
-    for lane in 0..LANES {
-        sums[lane] += value * factors[lane];
-    }
-}
-
-/// sums + a · b
-#[inline(always)]
-pub(super) fn add_products(sums: &mut Block, a: &Block, b: &Block) {
-    for lane in 0..LANES {
-        sums[lane] += a[lane] * b[lane];
-    }
-}
-
-/// The sum over a block, always in the same order.
-#[inline(always)]
-pub(super) fn total(block: &Block) -> f32 {
-    let mut halves = *block;
-    let mut half = LANES / 2;
-    while half > 0 {
-        for lane in 0..half {
-            halves[lane] += halves[lane + half];
-        }
-        half /= 2;
-    }
-    halves[0]
-}
-
-/// The larger of each two.
-#[inline(always)]
-pub(super) fn keep_larger(most: &mut Block, values: &Block) {
-    for lane in 0..LANES {
-        most[lane] = if values[lane] > most[lane] { values[lane] } else { most[lane] };
-    }
-}
-
-/// The largest of a block.
-#[inline(always)]
-pub(super) fn largest(block: &Block) -> f32 {
-    let mut halves = *block;
-    let mut half = LANES / 2;
-    while half > 0 {
-        for lane in 0..half {
-            halves[lane] = if halves[lane + half] > halves[lane] { halves[lane + half] } else { halves[lane] };
-        }
-        half /= 2;
-    }
-    halves[0]
-}
-
-/// The activation of each.
-#[inline(always)]
-pub(super) fn activate(block: &mut Block, activation: Activation) {
-    match activation {
-        Activation::Silu => block.iter_mut().for_each(|x| *x = silu(*x)),
-        Activation::Relu => block.iter_mut().for_each(|x| *x = x.max(0.0)),
-        Activation::Identity | Activation::Gelu => {}
-    }
-}
-
-/// e^x of each.
-#[inline(always)]
-pub(super) fn exponentials(block: &mut Block) {
-    block.iter_mut().for_each(|x| *x = exp(*x));
 }

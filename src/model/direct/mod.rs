@@ -5,6 +5,7 @@
 //! makes vector code of them, and each layer runs as that of the machine at hand ([`pulp`]). Networks of other shapes than those that ship (several convolutions, attention over codes, batch normalisation)
 //! are answered by tensors, and so is everything on a GPU.
 
+mod block;
 mod channel;
 mod dense;
 #[cfg(test)]
@@ -13,14 +14,15 @@ mod voices;
 
 use candle_core::Result;
 
-use self::channel::Channel;
-use self::dense::{Block, Dense, LANES, numbers};
+pub(super) use self::channel::in_patches;
+
+use self::channel::{Channel, patched_width};
+use self::dense::{Dense, numbers};
 use self::voices::{Heard, Room, Voices};
 use super::config::Activation;
 use super::layers::{Linear, PiecewiseLinear};
 use super::mcvn::Mcvn;
 use super::residual::{References, Voice};
-use crate::featurize::PIXELS;
 
 /// Rows that go through the layers together.
 const TOGETHER: usize = 4;
@@ -77,7 +79,6 @@ struct Scratch {
     to: Vec<f32>,
     code: Vec<f32>,
     queries: Vec<f32>,
-    gathered: Vec<Block>,
     room: Option<Room>,
 }
 
@@ -123,8 +124,8 @@ impl Direct {
         }))
     }
 
-    /// Answers rows of scaled features, with the pixels of each.
-    pub(super) fn answer(&self, rows: &[f32], pixels: &[f32]) -> Answers {
+    /// Answers rows of scaled features. `patches`: gives the image of each, by [`in_patches`].
+    pub(super) fn answer<'a>(&self, rows: &[f32], patches: impl FnOnce() -> &'a [f32]) -> Answers {
         let count = rows.len() / self.features;
         let together = count.min(TOGETHER);
         let mut scratch = Scratch {
@@ -132,21 +133,24 @@ impl Direct {
             to: vec![0.0; together * self.widest],
             code: vec![0.0; together * self.fused],
             queries: vec![0.0; together * self.voices.as_ref().map_or(0, |voices| voices.query.width())],
-            gathered: vec![[0.0; LANES]; self.channel.as_ref().map_or(0, Channel::gathered)],
             room: self.voices.as_ref().map(|voices| voices.room(together)),
         };
         let mut answers = Answers { values: Vec::new(), distances: Vec::new(), voices: Vec::new() };
         answers.values.reserve(count * self.output.outputs);
+        let (images, wide) = match &self.channel {
+            Some(_) => (patches(), patched_width()),
+            None => (&[][..], 0),
+        };
         let mut row = 0;
         while row < count {
             let whole = row + TOGETHER <= count;
             let now = if whole { TOGETHER } else { 1 };
             let rows = &rows[row * self.features..][..now * self.features];
-            let pixels = if self.channel.is_some() { &pixels[row * PIXELS..][..now * PIXELS] } else { &[] };
+            let images = &images[row * wide..][..now * wide];
             if whole {
-                self.few::<TOGETHER>(rows, pixels, &mut scratch, &mut answers);
+                self.few::<TOGETHER>(rows, images, &mut scratch, &mut answers);
             } else {
-                self.few::<1>(rows, pixels, &mut scratch, &mut answers);
+                self.few::<1>(rows, images, &mut scratch, &mut answers);
             }
             row += now;
         }
@@ -154,13 +158,13 @@ impl Direct {
     }
 
     /// R rows through all layers.
-    fn few<const R: usize>(&self, rows: &[f32], pixels: &[f32], scratch: &mut Scratch, answers: &mut Answers) {
-        let Scratch { from, to, code, queries, gathered, room } = scratch;
+    fn few<const R: usize>(&self, rows: &[f32], images: &[f32], scratch: &mut Scratch, answers: &mut Answers) {
+        let Scratch { from, to, code, queries, room } = scratch;
         let (step, fused) = (self.widest, self.fused);
         let mut seen = 0;
         if let Some(channel) = &self.channel {
-            for (pixels, out) in pixels.chunks_exact(PIXELS).zip(from.chunks_exact_mut(step)) {
-                channel.convolve(pixels, gathered, out);
+            for (image, out) in images.chunks_exact(patched_width()).zip(from.chunks_exact_mut(step)) {
+                channel.convolve(image, out);
             }
             channel.end.forward::<R>(from, step, to, step);
             seen = channel.end.outputs;

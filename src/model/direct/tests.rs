@@ -4,6 +4,7 @@ use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
 
 use super::*;
+use crate::featurize::PIXELS;
 use crate::model::config::{Architecture, ImageChannel, McvnConfig, Norm};
 use crate::model::{Attend, AttentionMode, Pass, SeededParameters};
 
@@ -70,7 +71,8 @@ fn it_is_what_tensors_give() {
         let Case { network, references, places } = case(shape);
         let direct = Direct::new(&network, references.as_ref().map(|own| (own, &places[..]))).unwrap().unwrap();
         let (rows, pixels) = (numbers(9 * 7), numbers(9 * PIXELS));
-        let answers = direct.answer(&rows, &pixels);
+        let patches = in_patches(&pixels);
+        let answers = direct.answer(&rows, || &patches);
         let row = Tensor::from_slice(&rows, (9, 7), &Device::Cpu).unwrap();
         let image = Tensor::from_slice(&pixels, (9, PIXELS), &Device::Cpu).unwrap();
         let attend = references.as_ref().map_or(Attend::Itself, Attend::References);
@@ -101,9 +103,11 @@ fn a_row_is_the_same_alone_and_among_others() {
         let direct = Direct::new(&network, references.as_ref().map(|own| (own, &places[..]))).unwrap().unwrap();
         for count in 1..=9 {
             let (rows, pixels) = (numbers(count * 7), numbers(count * PIXELS));
-            let together = direct.answer(&rows, &pixels);
+            let patches = in_patches(&pixels);
+            let together = direct.answer(&rows, || &patches);
             for row in 0..count {
-                let alone = direct.answer(&rows[row * 7..][..7], &pixels[row * PIXELS..][..PIXELS]);
+                let own = in_patches(&pixels[row * PIXELS..][..PIXELS]);
+                let alone = direct.answer(&rows[row * 7..][..7], || &own);
                 assert_eq!(alone.values, together.values[row * 5..][..5]);
                 if !alone.distances.is_empty() {
                     assert_eq!(alone.distances, together.distances[row..=row]);

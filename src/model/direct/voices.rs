@@ -3,13 +3,16 @@
 //! Its own beside [`super::dense`] because its sums run over references, in blocks of them.
 
 use candle_core::Result;
+use pulp::Simd;
 
 use super::super::config::Activation;
 use super::super::layers::Linear;
 use super::super::residual::{HIDDEN, References, ResidualAttention, SILENT, VOICES, Voice};
-use super::dense::{
-    Block, Dense, LANES, add_product, add_products, blocks, exponentials, keep_larger, largest, numbers, total,
+use super::block::{
+    Block, LANES, add, add_block, add_product, add_products, blocks, exponentials, keep_larger, largest, reaches,
+    scale, total,
 };
+use super::dense::{Dense, numbers};
 
 /// Outputs that are corrected together.
 const TOGETHER: usize = 4;
@@ -135,8 +138,9 @@ impl Voices {
 
     /// Corrects the outputs of one row, from its query and what [`Head::keys`] give for it.
     #[inline(always)]
-    fn settle(
+    fn settle<S: Simd>(
         &self,
+        simd: S,
         query: &[f32],
         said: &mut [Block],
         (loud, shares): (&mut [bool], &mut [f32]),
@@ -153,19 +157,17 @@ impl Voices {
             let (mut sums, mut nearest) = ([0.0; LANES], [HIDDEN; LANES]);
             for (logits, loud) in own.iter_mut().zip(loud.iter_mut()) {
                 let mut voices = *logits;
-                voices.iter_mut().for_each(|logit| *logit += own_part);
-                keep_larger(&mut nearest, &voices);
+                add(simd, &mut voices, own_part);
+                keep_larger(simd, &mut nearest, &voices);
                 // Most references are far from a row, and an exponential costs more than all the rest.
-                if largest(&voices) < SILENT {
+                if !reaches(simd, &voices, SILENT) {
                     *logits = [0.0; LANES];
                     continue;
                 }
-                exponentials(&mut voices);
-                for lane in 0..LANES {
-                    sums[lane] += voices[lane];
-                }
-                *logits = voices;
                 *loud = true;
+                exponentials(simd, &mut voices);
+                add_block(simd, &mut sums, &voices);
+                *logits = voices;
             }
             heard.distance += (-largest(&nearest) - head.nobody).max(0.0) / heads;
             *share = 1.0 / ((1.0 + total(&sums)) * heads);
@@ -173,12 +175,12 @@ impl Voices {
         // The weights take the place of the first head's voices.
         let (weights, others) = said.split_at_mut(each);
         for (block, weights) in weights.iter_mut().enumerate().filter(|(block, _)| loud[*block]) {
-            let mut own = [0.0; LANES];
-            add_product(&mut own, shares[0], weights);
+            let mut own = *weights;
+            scale(simd, &mut own, shares[0]);
             for (head, share) in shares[1..].iter().enumerate() {
-                add_product(&mut own, *share, &others[head * each + block]);
+                add_product(simd, &mut own, *share, &others[head * each + block]);
             }
-            if largest(&own) > heard.voices[VOICES - 1].weight.max(WHISPER) {
+            if reaches(simd, &own, heard.voices[VOICES - 1].weight.max(WHISPER)) {
                 self.compare(block * LANES, &own, &mut heard.voices);
             }
             *weights = own;
@@ -187,7 +189,7 @@ impl Voices {
             let mut sums = [[0.0; LANES]; TOGETHER];
             for ((weights, residuals), _) in weights.iter().zip(residuals).zip(loud.iter()).filter(|(_, loud)| **loud) {
                 for output in 0..TOGETHER {
-                    add_products(&mut sums[output], weights, &residuals[output]);
+                    add_products(simd, &mut sums[output], weights, &residuals[output]);
                 }
             }
             for ((output, sums), gain) in outputs[group * TOGETHER..].iter_mut().zip(&sums).zip(gains) {
@@ -223,13 +225,13 @@ impl<const R: usize> pulp::WithSimd for Settle<'_, R> {
     type Output = [Heard; R];
 
     #[inline(always)]
-    fn with_simd<S: pulp::Simd>(self, _: S) -> [Heard; R] {
+    fn with_simd<S: Simd>(self, simd: S) -> [Heard; R] {
         let Self { voices, queries, from, room: Room { said, loud, shares }, outputs, to } = self;
         let mut heard = [Heard { distance: 0.0, voices: [Voice::default(); VOICES] }; R];
         let (said, _) = said.as_chunks_mut::<LANES>();
         let rows = said.chunks_exact_mut(voices.heads.len() * voices.each()).zip(outputs.chunks_mut(to));
         for (((said, outputs), query), heard) in rows.zip(queries.chunks(from)).zip(&mut heard) {
-            *heard = voices.settle(query, said, (loud, shares), outputs);
+            *heard = voices.settle(simd, query, said, (loud, shares), outputs);
         }
         heard
     }

@@ -7,8 +7,10 @@
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, D, Layout, Result, Shape, Tensor};
 use candle_nn::ops;
 
+mod exp;
 mod linear;
 
+pub(super) use exp::{exp, exponential};
 pub(super) use linear::linear;
 
 /// Whether a fused pass may stand for plain operations on this tensor.
@@ -16,29 +18,9 @@ fn fits(x: &Tensor) -> bool {
     x.device().is_cpu() && !x.track_op()
 }
 
-/// e^x by 2^n · 2^f with a polynomial for 2^f: loops over it become vector code. The relative error is some 3e-7, and
-/// grows with |x| as that of the product x · log₂e does.
-#[inline(always)]
-pub(in crate::model) fn exp(x: f32) -> f32 {
-    // Added and taken away, it rounds to whole numbers; the low bits of the sum are the whole number itself.
-    const MAGIC: f32 = 12_582_912.0;
-    let t = (x * std::f32::consts::LOG2_E).clamp(-126.0, 127.0);
-    let shifted = t + MAGIC;
-    let f = t - (shifted - MAGIC);
-    let p = 1.535_336_2e-4f32;
-    let p = p * f + 1.339_887_4e-3;
-    let p = p * f + 9.618_437e-3;
-    let p = p * f + 5.550_332_5e-2;
-    let p = p * f + 2.402_264_7e-1;
-    let p = p * f + 6.931_472e-1;
-    let p = p * f + 1.0;
-    let power = shifted.to_bits().wrapping_sub(MAGIC.to_bits()).wrapping_add(127) << 23;
-    p * f32::from_bits(power)
-}
-
 /// x · sigmoid(x)
 #[inline(always)]
-pub(in crate::model) fn silu(x: f32) -> f32 {
+fn silu(x: f32) -> f32 {
     x / (1.0 + exp(-x))
 }
 
