@@ -5,12 +5,14 @@
 
 OUT holds MODEL.PROTOCOL.json (`mcvn evaluate --json`) and, where they were run, MODEL.PROTOCOL.ablation.json
 (`mcvn evaluate --ablation --json`); the baselines' scores stand in benches/baselines/scores. Each table goes between
-the lines `<!-- NAME -->` and `<!-- /NAME -->` of the document. Only the standard library is needed.
+the lines `<!-- NAME -->` and `<!-- /NAME -->` of the document; one whose measurements are not in OUT stays as it is. Only the
+standard library is needed.
 """
 
 import argparse
 import json
 import re
+import sys
 from pathlib import Path
 from statistics import mean, stdev
 
@@ -54,10 +56,15 @@ def row(name: str, splits: list[dict], model: str, ours: list[dict] | None) -> s
     spread = stdev([value(split, "all", model) for split in splits]) if len(splits) > 1 else 0.0
     behind = ""
     if ours and splits is not ours:
-        differences = [value(a, "all", model) - value(b, "all", model) for a, b in zip(ours, splits)]
-        error = stdev(differences) / len(differences) ** 0.5 if len(differences) > 1 else 0.0
-        behind = f"{mean(differences):+.4f} ± {error:.4f}"
+        behind = paired(*([value(split, "all", model) for split in own] for own in (ours, splits)))
     return f"| {name} | {cells[0]} ± {spread:.3f} | {' | '.join(cells[1:])} | {behind} | {len(splits)} |"
+
+
+def paired(scores: list[float], others: list[float]) -> str:
+    """The mean difference over the same splits, with its standard error."""
+    differences = [a - b for a, b in zip(scores, others)]
+    error = stdev(differences) / len(differences) ** 0.5 if len(differences) > 1 else 0.0
+    return f"{mean(differences):+.4f} ± {error:.4f}"
 
 
 def comparison(out: Path, model: str, protocol: str) -> str:
@@ -125,24 +132,29 @@ def ranks(out: Path) -> str:
     return "\n".join(lines)
 
 
-def ablations(out: Path, model: str) -> str:
+def ablations(out: Path, model: str) -> str | None:
     found = {}
     for protocol in PROTOCOLS:
         path = out / f"{model}.{protocol}.ablation.json"
         if path.exists():
             found[protocol] = {entry["name"]: entry for entry in json.loads(path.read_text())["variants"]}
     if not found:
-        return "Not measured yet."
-    head = " | ".join(f"{protocol}" for protocol in found)
-    lines = [f"| {model}: {'macro-F1' if model == 'glass' else 'mean R²'} | {head} | splits |", "|---|" + "---|" * (len(found) + 1)]
-    for name in next(iter(found.values())):
+        return None
+    head = " | ".join(f"{protocol} | to the first" for protocol in found)
+    lines = [
+        f"| {model}: {'macro-F1' if model == 'glass' else 'mean R²'} | {head} | splits |",
+        "|---|" + "---|" * (2 * len(found) + 1),
+    ]
+    names = list(next(iter(found.values())))
+    for name in names:
         cells = []
         for entries in found.values():
-            scores = [value(split, "all", model) for split in entries[name]["splits"]]
+            scores, first = ([value(split, "all", model) for split in entries[own]["splits"]] for own in (name, names[0]))
             spread = stdev(scores) if len(scores) > 1 else 0.0
             effect = entries[name].get("batch_effect")
             asked_alone = f" (alone: {', '.join(f'{change:.3g}' for change in effect)} off)" if effect else ""
-            cells.append(f"{mean(scores):.3f} ± {spread:.3f}{asked_alone}")
+            cells.append(f"{mean(scores):.4f} ± {spread:.3f}{asked_alone}")
+            cells.append(paired(scores, first) if name != names[0] else "")
         count = len(next(iter(found.values()))[name]["splits"])
         lines.append(f"| {name} | {' | '.join(cells)} | {count} |")
     return "\n".join(lines)
@@ -153,11 +165,16 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--write", type=Path)
     arguments = parser.parse_args()
-    tables = {"trust": trust(arguments.out), "ranks": ranks(arguments.out)}
+    found = {(model, protocol): evaluated(arguments.out, model, protocol) for model in MODELS for protocol in PROTOCOLS}
+    tables = {}
+    if all(found.values()):
+        tables |= {"trust": trust(arguments.out), "ranks": ranks(arguments.out)}
     for model in MODELS:
         tables[f"{model}.ablation"] = ablations(arguments.out, model)
         for protocol in PROTOCOLS:
-            tables[f"{model}.{protocol}"] = comparison(arguments.out, model, protocol)
+            tables[f"{model}.{protocol}"] = comparison(arguments.out, model, protocol) if found[model, protocol] else None
+    tables = {name: table for name, table in tables.items() if table}
+    print(f"written: {', '.join(tables)}; whatever is not among these was not measured here, and stays", file=sys.stderr)
     if arguments.write is None:
         print("\n\n".join(tables.values()))
         return
