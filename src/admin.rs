@@ -2,14 +2,15 @@
 //!
 //! Its own because it exists only where keys are configured; a server without them has none of it.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::jobs::{JobError, Jobs, JobsConfig, store_file};
+use crate::jobs::{JobError, Jobs, JobsConfig, now, store_file};
 use crate::keys::{self, KeyError, KeyRecord};
 use crate::registry::{RegistryError, Writer};
 use crate::store::{Store, StoreError};
@@ -51,6 +52,13 @@ pub enum AdminError {
     Jobs(#[from] JobError),
 }
 
+/// The outcome of a line that says that an action begins; the line with its outcome follows.
+pub const BEGUN: &str = "begun";
+/// The outcome of an action of which nothing more is known: the server ended meanwhile.
+const INTERRUPTED: &str = "interrupted";
+/// Lines that are looked through at the start for actions without an outcome.
+const LOOKED_THROUGH: usize = 1000;
+
 /// One line of the audit log.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct AuditRecord {
@@ -65,7 +73,8 @@ pub struct AuditRecord {
     /// Of what.
     #[schema(example = "steel-fatigue f4b2669a7d6f")]
     pub target: String,
-    /// `ok`, or the code of the problem.
+    /// `begun` before anything is changed, then `ok`, or the code of the problem; `interrupted` where the server ended
+    /// in between.
     #[schema(example = "ok")]
     pub outcome: String,
     /// Reason given, what was overruled, what was there before.
@@ -85,6 +94,8 @@ pub struct Admin {
     pub writer: Arc<Writer>,
     store: Arc<Store>,
     keys_file: PathBuf,
+    /// Why the last line of the audit log could not be kept.
+    audit_failure: Mutex<Option<String>>,
 }
 
 impl Admin {
@@ -99,7 +110,27 @@ impl Admin {
         std::fs::create_dir_all(&jobs.state_dir).map_err(JobError::Io)?;
         let store = Arc::new(Store::open(&store_file(&jobs.state_dir))?);
         let jobs = Jobs::open(jobs.clone(), Arc::clone(&store), Arc::clone(&writer))?;
-        Ok(Some(Self { config: config.clone(), jobs, writer, store, keys_file }))
+        let audit_failure = Mutex::new(None);
+        let admin = Self { config: config.clone(), jobs, writer, store, keys_file, audit_failure };
+        admin.end_what_was_begun()?;
+        Ok(Some(admin))
+    }
+
+    /// An action that had begun when the server ended gets its outcome: that nobody knows it. What stands on the disk is
+    /// what holds, and each change there is whole.
+    fn end_what_was_begun(&self) -> Result<(), StoreError> {
+        let mut ended = HashSet::new();
+        for (_, line) in self.store.audit::<AuditRecord>(LOOKED_THROUGH)? {
+            let AuditRecord { action, target, request_id, outcome, .. } = &line;
+            let own = (action.clone(), target.clone(), request_id.clone());
+            if outcome != BEGUN {
+                ended.insert(own);
+            } else if !ended.remove(&own) {
+                let detail = "the server ended before it could note the outcome; see what is there".to_owned();
+                self.audit(&AuditRecord { at: now(), outcome: INTERRUPTED.to_owned(), detail, ..line })?;
+            }
+        }
+        Ok(())
     }
 
     /// Whose key this is.
@@ -117,7 +148,19 @@ impl Admin {
     pub fn audit(&self, record: &AuditRecord) -> Result<(), StoreError> {
         let AuditRecord { by, action, target, outcome, detail, request_id, .. } = record;
         tracing::info!(target: "mcvn::audit", by, action, target, outcome, detail, request_id, "admin");
-        self.store.append_audit(record).map(|_| ())
+        let kept = self.store.append_audit(record).map(|_| ());
+        let failure = kept.as_ref().err().map(ToString::to_string);
+        *self.audit_failure.lock().unwrap_or_else(PoisonError::into_inner) = failure;
+        kept
+    }
+
+    /// What keeps administration from working, in words; empty where nothing does. Reads the file of keys.
+    pub fn troubles(&self) -> Vec<String> {
+        let audit = self.audit_failure.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let audit = audit.map(|cause| format!("nothing can be changed, the audit log cannot be written: {cause}"));
+        let keys = keys::list(&self.keys_file).err();
+        let keys = keys.map(|error| format!("no key is accepted, their file cannot be read: {error}"));
+        audit.into_iter().chain(keys).collect()
     }
 
     /// The latest lines of the audit log with their numbers, latest first.

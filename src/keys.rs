@@ -2,9 +2,13 @@
 //!
 //! Its own because nothing else may see a key. A key has 256 random bits, so a plain SHA-256 of it cannot be
 //! guessed back; the file is read at every use, so that a key that is revoked is revoked at once.
+//!
+//! The file is changed in place, under a lock of the system: a container that mounts it as a single file, or a link to it,
+//! would go on seeing the old file after a rename. Its owner and mode stay.
 
-use std::fs;
-use std::io::{self, Write};
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -86,10 +90,11 @@ struct KeyFile {
 /// # Errors
 /// [`KeyError`]; the file then stays as it was.
 pub fn create(path: &Path, name: &str, scopes: &[Scope]) -> Result<String, KeyError> {
-    let mut file = if path.exists() { read(path)? } else { KeyFile::default() };
     if name.is_empty() || name.chars().any(|c| c.is_control()) {
         return Err(KeyError::Name("the name of a key must be a word".to_owned()));
     }
+    let held = Held::open(path, true)?;
+    let mut file = held.read()?;
     if file.key.iter().any(|key| key.name == name) {
         return Err(KeyError::Name(format!("there is a key of {name} already")));
     }
@@ -97,7 +102,7 @@ pub fn create(path: &Path, name: &str, scopes: &[Scope]) -> Result<String, KeyEr
     getrandom::fill(&mut random).map_err(KeyError::Random)?;
     let key = format!("mcvn_{}", hex(&random));
     file.key.push(KeyRecord { name: name.to_owned(), scopes: scopes.to_vec(), sha256: hash(&key) });
-    write(path, &file)?;
+    held.write(&file)?;
     Ok(key)
 }
 
@@ -106,13 +111,14 @@ pub fn create(path: &Path, name: &str, scopes: &[Scope]) -> Result<String, KeyEr
 /// # Errors
 /// [`KeyError`], also where there is no key of that name.
 pub fn revoke(path: &Path, name: &str) -> Result<(), KeyError> {
-    let mut file = read(path)?;
+    let held = Held::open(path, false)?;
+    let mut file = held.read()?;
     let before = file.key.len();
     file.key.retain(|key| key.name != name);
     if file.key.len() == before {
         return Err(KeyError::Name(format!("there is no key of {name}")));
     }
-    write(path, &file)
+    held.write(&file)
 }
 
 /// All keys of the file, without the keys.
@@ -139,22 +145,52 @@ pub fn authenticate(path: &Path, key: &str) -> Result<Option<KeyRecord>, KeyErro
 }
 
 fn read(path: &Path) -> Result<KeyFile, KeyError> {
-    let text = fs::read_to_string(path).map_err(|error| KeyError::Io(path.to_owned(), error))?;
-    toml::from_str(&text).map_err(|error| KeyError::Syntax(path.to_owned(), error))
+    let open = || {
+        let file = File::open(path)?;
+        // Whoever changes the file holds it alone.
+        file.lock_shared()?;
+        Ok(file)
+    };
+    let file = open().map_err(|error| KeyError::Io(path.to_owned(), error))?;
+    Held { path, file }.read()
 }
 
-/// Through a temporary file (which is for its owner alone) and a rename.
-fn write(path: &Path, file: &KeyFile) -> Result<(), KeyError> {
-    let text = toml::to_string(file).map_err(|error| KeyError::Write(path.to_owned(), error))?;
-    let folder = path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
-    let replace = || {
-        let mut temporary = tempfile::NamedTempFile::new_in(folder)?;
-        temporary.write_all(text.as_bytes())?;
-        temporary.as_file().sync_all()?;
-        temporary.persist(path)?;
-        Ok(())
-    };
-    replace().map_err(|error| KeyError::Io(path.to_owned(), error))
+/// The file, with nobody else at it.
+struct Held<'a> {
+    path: &'a Path,
+    file: File,
+}
+
+impl<'a> Held<'a> {
+    /// Waits until nobody reads or changes the file. A new one is for its owner alone.
+    fn open(path: &'a Path, create: bool) -> Result<Self, KeyError> {
+        let open = || {
+            let file =
+                OpenOptions::new().read(true).write(true).create(create).truncate(false).mode(0o600).open(path)?;
+            file.lock()?;
+            Ok(file)
+        };
+        open().map(|file| Self { path, file }).map_err(|error| KeyError::Io(path.to_owned(), error))
+    }
+
+    fn read(&self) -> Result<KeyFile, KeyError> {
+        let mut text = String::new();
+        (&self.file).read_to_string(&mut text).map_err(|error| KeyError::Io(self.path.to_owned(), error))?;
+        toml::from_str(&text).map_err(|error| KeyError::Syntax(self.path.to_owned(), error))
+    }
+
+    /// In one piece, blanks over what was there before: whenever a power cut comes, the file is one of keys.
+    fn write(&self, file: &KeyFile) -> Result<(), KeyError> {
+        let text = toml::to_string(file).map_err(|error| KeyError::Write(self.path.to_owned(), error))?;
+        let replace = || {
+            let before = self.file.metadata()?.len() as usize;
+            self.file.write_all_at(format!("{text:<before$}").as_bytes(), 0)?;
+            self.file.sync_all()?;
+            self.file.set_len(text.len() as u64)?;
+            self.file.sync_all()
+        };
+        replace().map_err(|error| KeyError::Io(self.path.to_owned(), error))
+    }
 }
 
 fn hash(key: &str) -> String {
@@ -167,8 +203,10 @@ fn hex(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+
     use super::*;
-    use std::os::unix::fs::PermissionsExt;
 
     #[test]
     fn keys_open_what_they_are_for_until_they_are_revoked() {
@@ -190,5 +228,42 @@ mod tests {
         assert!(matches!(revoke(&path, "alice"), Err(KeyError::Name(_))));
         fs::write(&path, "[[key]]\ncolour = 1\n").unwrap();
         assert!(matches!(list(&path), Err(KeyError::Syntax(..))));
+    }
+
+    #[test]
+    fn nobody_loses_what_another_changes_at_the_same_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("keys.toml");
+        for round in 0..20 {
+            let old = create(&path, &format!("old{round}"), &[Scope::Read]).unwrap();
+            let made: Vec<String> = std::thread::scope(|scope| {
+                let make = |number: usize| {
+                    let (path, name) = (&path, format!("{round}-{number}"));
+                    scope.spawn(move || create(path, &name, &[Scope::Read]).unwrap())
+                };
+                let made: Vec<_> = (0..4).map(make).collect();
+                scope.spawn(|| revoke(&path, &format!("old{round}")).unwrap());
+                made.into_iter().map(|thread| thread.join().unwrap()).collect()
+            });
+            assert_eq!(authenticate(&path, &old).unwrap(), None, "revoked");
+            assert!(made.iter().all(|key| authenticate(&path, key).unwrap().is_some()), "printed");
+        }
+    }
+
+    #[test]
+    fn the_file_stays_the_same_one_for_whoever_mounts_or_links_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, link) = (folder.path().join("keys.toml"), folder.path().join("link"));
+        let key = create(&path, "a-name-of-some-length", &[Scope::Read]).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+        symlink(&path, &link).unwrap();
+        let mounted = File::open(&path).unwrap();
+        revoke(&link, "a-name-of-some-length").unwrap();
+        create(&link, "b", &[Scope::Read]).unwrap();
+        assert_eq!(mounted.metadata().unwrap().ino(), fs::metadata(&path).unwrap().ino());
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o640);
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!(authenticate(&path, &key).unwrap(), None);
+        assert_eq!(list(&path).unwrap().len(), 1);
     }
 }

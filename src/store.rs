@@ -1,9 +1,11 @@
 //! What must outlive the process: the table of jobs and the audit log, in one transactional file.
 //!
 //! Its own because it is storage and nothing else: it keeps records under numbers and knows what none of
-//! them means. The audit log only grows; there is no call that changes or removes a line of it.
+//! them means. The audit log only grows; there is no call that changes or removes a line of it. After a failure of the disk
+//! (it was full, say) the database refuses all work until it is opened again: so it is, at the next use.
 
 use std::path::{Path, PathBuf};
+use std::sync::{PoisonError, RwLock};
 
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 use serde::Serialize;
@@ -32,10 +34,26 @@ impl<E: Into<redb::Error>> From<E> for StoreError {
     }
 }
 
+impl StoreError {
+    /// Whether the database has failed before and wants to be opened again.
+    fn wants_reopening(&self) -> bool {
+        matches!(self, Self::Transaction(error) if matches!(**error, redb::Error::PreviousIo | redb::Error::DatabaseClosed))
+    }
+}
+
+type Opening = dyn Fn() -> Result<Database, redb::Error> + Send + Sync;
+
 /// The store of one server; only one process can have it open.
-#[derive(Debug)]
 pub struct Store {
-    database: Database,
+    /// `None` after it was closed and could not be opened again.
+    database: RwLock<Option<Database>>,
+    opening: Box<Opening>,
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Store")
+    }
 }
 
 impl Store {
@@ -44,14 +62,40 @@ impl Store {
     /// # Errors
     /// [`StoreError::Open`], also where another process has it open.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        let open = |error: redb::Error| StoreError::Open(path.to_owned(), Box::new(error));
-        let database = Database::create(path).map_err(|error| open(error.into()))?;
+        let file = path.to_owned();
+        let opening = move || Database::create(&file).map_err(redb::Error::from);
+        Self::opened_by(Box::new(opening)).map_err(|error| match error {
+            StoreError::Transaction(error) => StoreError::Open(path.to_owned(), error),
+            other => other,
+        })
+    }
+
+    fn opened_by(opening: Box<Opening>) -> Result<Self, StoreError> {
+        let database = opening()?;
         // Later readers may count on both tables.
         let write = database.begin_write()?;
         write.open_table(JOBS)?;
         write.open_table(AUDIT)?;
         write.commit()?;
-        Ok(Self { database })
+        Ok(Self { database: RwLock::new(Some(database)), opening })
+    }
+
+    /// Works with the database; opens it again where it wants to be, and tries once more.
+    fn with<T>(&self, work: impl Fn(&Database) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        let now = || {
+            let database = self.database.read().unwrap_or_else(PoisonError::into_inner);
+            work(database.as_ref().ok_or(redb::Error::DatabaseClosed)?)
+        };
+        let outcome = now();
+        if !outcome.as_ref().is_err_and(StoreError::wants_reopening) {
+            return outcome;
+        }
+        let mut database = self.database.write().unwrap_or_else(PoisonError::into_inner);
+        // Closed first: nobody can have it open twice.
+        *database = None;
+        *database = Some((self.opening)()?);
+        drop(database);
+        now()
     }
 
     /// Keeps a job's record under its number; on return it is on disk.
@@ -67,13 +111,11 @@ impl Store {
     /// # Errors
     /// [`StoreError`]
     pub fn jobs<T: DeserializeOwned>(&self) -> Result<Vec<(u64, T)>, StoreError> {
-        let read = self.database.begin_read()?;
-        let table = read.open_table(JOBS)?;
         let record = |entry: Result<(redb::AccessGuard<u64>, redb::AccessGuard<&[u8]>), redb::StorageError>| {
             let (number, bytes) = entry?;
             Ok((number.value(), decode(number.value(), bytes.value())?))
         };
-        table.iter()?.map(record).collect()
+        self.with(|database| database.begin_read()?.open_table(JOBS)?.iter()?.map(record).collect())
     }
 
     /// Adds a line to the audit log; on return it is on disk. Gives its number.
@@ -81,17 +123,19 @@ impl Store {
     /// # Errors
     /// [`StoreError`]
     pub fn append_audit<T: Serialize>(&self, record: &T) -> Result<u64, StoreError> {
-        let write = self.database.begin_write()?;
-        let number = {
-            let mut table = write.open_table(AUDIT)?;
-            let last = table.last()?.map(|(number, _)| number.value());
-            let number = last.map_or(1, |last| last + 1);
-            let bytes = serde_json::to_vec(record).map_err(|error| StoreError::Record(number, error))?;
-            table.insert(number, bytes.as_slice())?;
-            number
-        };
-        write.commit()?;
-        Ok(number)
+        self.with(|database| {
+            let write = database.begin_write()?;
+            let number = {
+                let mut table = write.open_table(AUDIT)?;
+                let last = table.last()?.map(|(number, _)| number.value());
+                let number = last.map_or(1, |last| last + 1);
+                let bytes = serde_json::to_vec(record).map_err(|error| StoreError::Record(number, error))?;
+                table.insert(number, bytes.as_slice())?;
+                number
+            };
+            write.commit()?;
+            Ok(number)
+        })
     }
 
     /// The latest lines of the audit log, latest first.
@@ -99,22 +143,25 @@ impl Store {
     /// # Errors
     /// [`StoreError`]
     pub fn audit<T: DeserializeOwned>(&self, most: usize) -> Result<Vec<(u64, T)>, StoreError> {
-        let read = self.database.begin_read()?;
-        let table = read.open_table(AUDIT)?;
-        let mut lines = Vec::new();
-        for entry in table.iter()?.rev().take(most) {
-            let (number, bytes) = entry?;
-            lines.push((number.value(), decode(number.value(), bytes.value())?));
-        }
-        Ok(lines)
+        self.with(|database| {
+            let table = database.begin_read()?.open_table(AUDIT)?;
+            let mut lines = Vec::new();
+            for entry in table.iter()?.rev().take(most) {
+                let (number, bytes) = entry?;
+                lines.push((number.value(), decode(number.value(), bytes.value())?));
+            }
+            Ok(lines)
+        })
     }
 
     fn put<T: Serialize>(&self, table: TableDefinition<u64, &[u8]>, number: u64, record: &T) -> Result<(), StoreError> {
         let bytes = serde_json::to_vec(record).map_err(|error| StoreError::Record(number, error))?;
-        let write = self.database.begin_write()?;
-        write.open_table(table)?.insert(number, bytes.as_slice())?;
-        write.commit()?;
-        Ok(())
+        self.with(|database| {
+            let write = database.begin_write()?;
+            write.open_table(table)?.insert(number, bytes.as_slice())?;
+            write.commit()?;
+            Ok(())
+        })
     }
 }
 
@@ -124,6 +171,10 @@ fn decode<T: DeserializeOwned>(number: u64, bytes: &[u8]) -> Result<T, StoreErro
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
     use super::*;
 
     #[test]
@@ -141,5 +192,58 @@ mod tests {
         assert_eq!(store.jobs::<String>().unwrap(), [(1, "running".to_owned()), (2, "queued".to_owned())]);
         assert_eq!(store.audit::<String>(1).unwrap(), [(2, "b".to_owned())]);
         assert!(matches!(store.jobs::<u32>(), Err(StoreError::Record(1, _))));
+    }
+
+    /// A disk that is full while `full` says so.
+    #[derive(Debug)]
+    struct Disk {
+        file: redb::backends::FileBackend,
+        full: Arc<AtomicBool>,
+    }
+
+    impl redb::StorageBackend for Disk {
+        fn len(&self) -> std::io::Result<u64> {
+            self.file.len()
+        }
+
+        fn read(&self, offset: u64, out: &mut [u8]) -> std::io::Result<()> {
+            self.file.read(offset, out)
+        }
+
+        fn set_len(&self, len: u64) -> std::io::Result<()> {
+            self.file.set_len(len)
+        }
+
+        fn sync_data(&self) -> std::io::Result<()> {
+            self.file.sync_data()
+        }
+
+        fn write(&self, offset: u64, data: &[u8]) -> std::io::Result<()> {
+            match self.full.load(Ordering::Relaxed) {
+                true => Err(std::io::ErrorKind::StorageFull.into()),
+                false => self.file.write(offset, data),
+            }
+        }
+    }
+
+    #[test]
+    fn it_goes_on_once_the_disk_has_room_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, full) = (folder.path().join("mcvn.redb"), Arc::new(AtomicBool::new(false)));
+        let disk = Arc::clone(&full);
+        let opening = move || {
+            let file = File::options().read(true).write(true).create(true).truncate(false).open(&path)?;
+            let disk = Disk { file: redb::backends::FileBackend::new(file)?, full: Arc::clone(&disk) };
+            Ok(redb::Builder::new().create_with_backend(disk)?)
+        };
+        let store = Store::opened_by(Box::new(opening)).unwrap();
+        assert_eq!(store.append_audit(&"a").unwrap(), 1);
+        full.store(true, Ordering::Relaxed);
+        for _ in 0..3 {
+            assert!(store.append_audit(&"lost").is_err());
+        }
+        full.store(false, Ordering::Relaxed);
+        assert_eq!(store.append_audit(&"b").unwrap(), 2);
+        assert_eq!(store.audit::<String>(9).unwrap(), [(2, "b".to_owned()), (1, "a".to_owned())]);
     }
 }

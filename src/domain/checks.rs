@@ -2,7 +2,7 @@
 //!
 //! Its own because nothing is stopped by the first complaint: whoever checks a field adds to the same lists, and goes on.
 
-use super::raw::{RawSample, RawValue, Violation};
+use super::raw::{MOST_VIOLATIONS, RawSample, RawValue, Violation};
 use super::{Composition, ElementRange, Parameter, ParameterKind, ProcessValue, Schema};
 
 /// Complaints, assumptions and warnings so far.
@@ -18,26 +18,31 @@ pub(super) struct Checks {
 
 impl Checks {
     pub(super) fn complain(&mut self, pointer: String, detail: impl Into<String>) {
-        self.violations.push(Violation::new(pointer, detail));
+        if self.violations.len() <= MOST_VIOLATIONS {
+            self.violations.push(Violation::new(pointer, detail));
+        }
     }
 
     pub(super) fn processing(&mut self, raw: &RawSample, schema: &Schema, base: &str) -> Vec<ProcessValue> {
         let field = |name: &str| Violation::child(&format!("{base}/processing"), name);
-        for (at, (name, _)) in raw.processing.iter().enumerate() {
-            if !schema.processing.iter().any(|parameter| parameter.name == *name) {
+        let mut given: Vec<Option<&RawValue>> = vec![None; schema.processing.len()];
+        for (name, value) in &raw.processing {
+            let Some(place) = schema.processing.iter().position(|parameter| parameter.name == *name) else {
                 let known: Vec<&str> = schema.processing.iter().map(|parameter| parameter.name.as_str()).collect();
                 let detail = match known.is_empty() {
                     true => "this model takes no process parameters".to_owned(),
                     false => format!("not a parameter of this model; it takes {}", known.join(", ")),
                 };
                 self.complain(field(name), detail);
-            } else if raw.processing[..at].iter().any(|(earlier, _)| earlier == name) {
-                self.complain(field(name), "the parameter is given twice");
+                continue;
+            };
+            match given[place] {
+                Some(_) => self.complain(field(name), "the parameter is given twice"),
+                None => given[place] = Some(value),
             }
         }
         let mut values = Vec::with_capacity(schema.processing.len());
-        for parameter in &schema.processing {
-            let given = raw.processing.iter().find(|(name, _)| *name == parameter.name).map(|(_, value)| value);
+        for (parameter, given) in schema.processing.iter().zip(given) {
             values.extend(self.parameter(parameter, given, || field(&parameter.name)));
         }
         values

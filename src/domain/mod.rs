@@ -18,7 +18,7 @@ mod units;
 pub use composition::{Composition, CompositionError, PERCENT_LIMIT};
 pub use element::{Element, ElementError};
 pub use formula::{Formula, FormulaError, parse_formula, read_formula};
-pub use raw::{RawComposition, RawSample, RawValue, Violation, is_balance};
+pub use raw::{MOST_VIOLATIONS, RawComposition, RawSample, RawValue, Violation, is_balance};
 pub use sample::Sample;
 pub use scale::Scale;
 pub use schema::{

@@ -47,6 +47,10 @@ pub fn is_balance(text: &str) -> bool {
     BALANCE.contains(&text.trim().to_lowercase().trim_end_matches('.'))
 }
 
+/// Complaints about one input that are told. Nobody reads more, and a body of two megabytes can deserve a hundred thousand:
+/// whoever looks for them stops when there is one more than these.
+pub const MOST_VIOLATIONS: usize = 100;
+
 /// One complaint about an input.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {

@@ -17,12 +17,12 @@ use super::extract::{BodyKind, body_kind};
 use super::query::PredictQuery;
 use super::state::{State, choose};
 use super::timing::Stopwatch;
-use crate::domain::{RawSample, Sample, Violation};
+use crate::domain::{MOST_VIOLATIONS, RawSample, Sample, Violation};
 use crate::featurize::{Features, featurize};
 use crate::model::{Bundle, Confidence};
 use crate::serving::Serving;
 use crate::wire::reply::{Many, Prediction, Single, model_ref, prediction};
-use crate::wire::request::{Parsed, add_news, parse};
+use crate::wire::request::{Misshapen, Parsed, parse};
 
 /// Answers a request of a route.
 ///
@@ -124,15 +124,16 @@ impl Prepared {
             return Err(violations.into());
         }
         let schema = &bundle.manifest().schema;
-        let shape_violations = violations.len();
+        let misshapen = Misshapen::of(&violations);
         let mut samples = Vec::with_capacity(raw.len());
         for (index, sample) in raw.iter().enumerate() {
+            if violations.len() > MOST_VIOLATIONS {
+                break;
+            }
             let base = if listed { format!("/samples/{index}") } else { String::new() };
             match Sample::parse(sample, schema, &base) {
                 Ok(sample) => samples.push(sample),
-                Err(found) => {
-                    add_news(&mut violations, shape_violations, found);
-                }
+                Err(found) => misshapen.add_news(&mut violations, found),
             }
         }
         if !violations.is_empty() {

@@ -51,7 +51,8 @@ impl Door {
         if announced > self.room.available_permits() {
             return Err(refuse(stream, limit));
         }
-        let mut admitted = Admitted { bytes: Vec::with_capacity(announced), room: None };
+        // Room in memory is made as bytes come: a head that announces many costs its sender nothing.
+        let mut admitted = Admitted { bytes: Vec::new(), room: None };
         while let Some(piece) = stream.next().await {
             let piece = piece.map_err(|_| ApiError::MalformedBody("the body broke off".to_owned()))?;
             if admitted.bytes.len() + piece.len() > limit {

@@ -14,15 +14,13 @@ use serde::Serialize;
 use utoipa::{IntoResponses, ToSchema};
 
 use crate::batcher::SubmitError;
-use crate::domain::Violation;
+use crate::domain::{MOST_VIOLATIONS, Violation};
 use crate::keys::Scope;
 
 /// The header that names a request, in requests, answers and logs.
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// How long a refused client should wait.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
-/// A list of complaints stops here: a broken script repeats itself.
-const MOST_VIOLATIONS: usize = 100;
 
 /// An error answer.
 #[derive(Clone, Debug, PartialEq)]
@@ -49,6 +47,8 @@ pub(super) enum ApiError {
     Forbidden(Scope),
     /// What is asked does not fit what there is; with what speaks against it.
     Conflict(String, Vec<String>),
+    /// The audit log cannot be written, so nothing may be changed; the cause is for the log only.
+    AuditUnavailable(String),
     /// Storage or the like failed; the cause is for the log only.
     Internal(String),
     /// The queue is full.
@@ -154,7 +154,9 @@ impl ApiError {
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::Overloaded => StatusCode::TOO_MANY_REQUESTS,
-            Self::NotReady | Self::DeviceFailing | Self::ModelUnavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NotReady | Self::DeviceFailing | Self::ModelUnavailable(_) | Self::AuditUnavailable(_) => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Self::InferenceFailed(_) | Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
             Self::DeadlineExceeded(_) => StatusCode::GATEWAY_TIMEOUT,
         }
@@ -185,6 +187,7 @@ impl ApiError {
             Self::Unauthorized => ("unauthorized", "An admin key is needed"),
             Self::Forbidden(_) => ("forbidden", "The admin key is not for this"),
             Self::Conflict(..) => ("conflict", "In conflict with what there is"),
+            Self::AuditUnavailable(_) => ("audit_unavailable", "The audit log cannot be written"),
             Self::Internal(_) => ("internal", "The server failed"),
             Self::NotFound(_) => ("not_found", "Not found"),
             Self::MethodNotAllowed => ("method_not_allowed", "The method is not allowed here"),
@@ -212,12 +215,18 @@ impl ApiError {
             Self::InvalidSample(violations, _) | Self::InvalidRequest(violations) => match violations.as_slice() {
                 [only] if only.pointer.is_empty() => only.detail.clone(),
                 [only] => format!("{}: {}", only.pointer, only.detail),
+                several if several.len() > MOST_VIOLATIONS => {
+                    format!("more than {MOST_VIOLATIONS} fields are wrong; see errors for the first")
+                }
                 several => format!("{} fields are wrong; see errors", several.len()),
             },
             Self::MethodNotAllowed => "see the Allow header".to_owned(),
             Self::Overloaded => "the queue is full; try again after Retry-After seconds".to_owned(),
             Self::NotReady => "the server is starting or stopping".to_owned(),
             Self::DeviceFailing => "passes of the device keep failing; the cause is in the server's log".to_owned(),
+            Self::AuditUnavailable(_) => {
+                "nothing was changed: what cannot be noted is not done; is the disk full? The cause is in the server's log".to_owned()
+            }
             Self::InferenceFailed(_) | Self::Internal(_) => {
                 "the cause is in the server's log under this request_id".to_owned()
             }
@@ -283,7 +292,7 @@ pub(super) async fn render(request: Request, next: Next) -> Response {
     let id = request.headers().get(REQUEST_ID).and_then(|id| id.to_str().ok()).map(str::to_owned);
     let mut response = next.run(request).await;
     let Some(error) = response.extensions_mut().remove::<ApiError>() else { return response };
-    if let ApiError::InferenceFailed(cause) | ApiError::Internal(cause) = &error {
+    if let ApiError::InferenceFailed(cause) | ApiError::Internal(cause) | ApiError::AuditUnavailable(cause) = &error {
         tracing::error!(cause, "{}", error.code());
     }
     let (code, _) = error.code_and_title();
@@ -296,7 +305,10 @@ pub(super) async fn render(request: Request, next: Next) -> Response {
     }
     let headers = rendered.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-    if matches!(error, ApiError::Overloaded | ApiError::NotReady | ApiError::DeviceFailing) {
+    if matches!(
+        error,
+        ApiError::Overloaded | ApiError::NotReady | ApiError::DeviceFailing | ApiError::AuditUnavailable(_)
+    ) {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER.as_secs()));
     }
     if error == ApiError::Unauthorized {

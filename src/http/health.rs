@@ -22,11 +22,14 @@ pub(super) struct Health {
     /// Of `/readyz`: models that do not answer as they should, while the others do; left out where all do.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     degraded: Vec<Degraded>,
+    /// Of `/readyz`: what keeps administration from working, in words; left out where nothing does.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    administration: Vec<String>,
 }
 
 impl Health {
     fn of(status: &'static str) -> Json<Self> {
-        Json(Self { status, degraded: Vec::new() })
+        Json(Self { status, degraded: Vec::new(), administration: Vec::new() })
     }
 }
 
@@ -51,7 +54,7 @@ pub(super) async fn startupz(FromState(state): FromState<State>) -> Result<Json<
 }
 
 /// Whether the models have answered a real pass, passes do not keep failing, and the server is not stopping. A model that
-/// cannot be loaded is named in `degraded`; the others answer.
+/// cannot be loaded is named in `degraded`; the others answer. So they do where administration does not work.
 #[utoipa::path(
     get,
     path = "/readyz",
@@ -64,7 +67,8 @@ pub(super) async fn startupz(FromState(state): FromState<State>) -> Result<Json<
 pub(super) async fn readyz(FromState(state): FromState<State>) -> Result<Json<Health>, ApiError> {
     state.readiness()?;
     let degraded = degraded(&state.serving()?.catalogue);
-    Ok(Json(Health { status: "ready", degraded }))
+    let administration = state.admin_troubles().await.unwrap_or_default();
+    Ok(Json(Health { status: "ready", degraded, administration }))
 }
 
 /// This document.

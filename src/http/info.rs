@@ -141,6 +141,7 @@ pub(super) async fn metrics(FromState(state): FromState<State>, headers: HeaderM
         answers: trouble.answers.as_deref(),
     });
     let batcher = serving.as_ref().map(|serving| &serving.batcher);
+    let admin_troubles = state.admin_troubles().await;
     let now = Now {
         ready: state.readiness().is_ok(),
         device: state.live().map(|live| live.device()),
@@ -150,6 +151,7 @@ pub(super) async fn metrics(FromState(state): FromState<State>, headers: HeaderM
         queue_samples: batcher.map_or(0, |batcher| batcher.queued_samples()),
         queue_limit_samples: batcher.map_or(0, |batcher| batcher.config().queue_samples),
         jobs: &state.count_jobs(),
+        admin_working: admin_troubles.map(|troubles| troubles.is_empty()),
     };
     let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
     let format = TextFormat::accepted(accept);

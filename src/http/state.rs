@@ -151,6 +151,12 @@ impl State {
         self.0.admin.clone().ok_or_else(off)
     }
 
+    /// What keeps administration from working, in words; `None` where it is off.
+    pub(super) async fn admin_troubles(&self) -> Option<Vec<String>> {
+        let admin = Arc::clone(self.0.admin.as_ref()?);
+        tokio::task::spawn_blocking(move || admin.troubles()).await.ok()
+    }
+
     /// How many jobs are in each state; none where administration is off.
     pub(super) fn count_jobs(&self) -> Vec<(&'static str, u64)> {
         self.0.admin.as_ref().map_or_else(Vec::new, |admin| admin.jobs.count())

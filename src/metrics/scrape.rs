@@ -32,6 +32,8 @@ pub struct Now<'a> {
     pub queue_limit_samples: usize,
     /// Training jobs by state, zeros included; empty where no jobs can be run.
     pub jobs: &'a [(&'static str, u64)],
+    /// Whether keys can be read and the audit log written; `None` where administration is off.
+    pub admin_working: Option<bool>,
 }
 
 /// A model that answers.
@@ -132,6 +134,10 @@ fn momentary(now: &Now, started: SystemTime) -> Registry {
     registry.register("mcvn_build_info", "The program and its device", family([(build, 1)].into_iter()));
     let jobs = now.jobs.iter().map(|(state, count)| (vec![("state", (*state).to_owned())], *count));
     registry.register("mcvn_jobs", "Training jobs by state", family(jobs));
+    if let Some(working) = now.admin_working {
+        let help = "1 where admin keys can be read and the audit log can be written";
+        registry.register("mcvn_admin_working", help, gauge(usize::from(working)));
+    }
 
     // The two names that every Prometheus client gives.
     let start = Gauge::<f64, AtomicU64>::default();
@@ -205,6 +211,7 @@ mod tests {
             queue_samples: 7,
             queue_limit_samples: 100,
             jobs: &[("queued", 0), ("running", 1)],
+            admin_working: Some(true),
         };
         let text = metrics.render(&now, TextFormat::OpenMetrics).unwrap();
         for line in [

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
 use sha2::{Digest, Sha256};
 
 use super::calibration::apply_temperature;
@@ -86,6 +86,7 @@ impl Bundle {
             )));
         }
         let tensors = candle_core::safetensors::load_buffer(weights, device)?;
+        check_numbers(&tensors)?;
         let seats = (0..manifest.members.len()).map(|index| load_member(&manifest, index, &tensors, device));
         let committee = Committee {
             seats: seats.collect::<Result<_, _>>()?,
@@ -158,6 +159,17 @@ impl Bundle {
     }
 }
 
+/// Every number of the weights is one: a member that gave NaN would be taken for one that gives no such output.
+fn check_numbers(tensors: &HashMap<String, Tensor>) -> Result<(), BundleError> {
+    for (name, tensor) in tensors.iter().filter(|(_, tensor)| tensor.dtype().is_float()) {
+        let numbers = tensor.to_device(&Device::Cpu)?.to_dtype(DType::F64)?.flatten_all()?.to_vec1::<f64>()?;
+        if let Some(at) = numbers.iter().position(|number| !number.is_finite()) {
+            return Err(BundleError::Weights(format!("{name}: number {at} is {}", numbers[at])));
+        }
+    }
+    Ok(())
+}
+
 /// Everything in a manifest that later code relies on without looking again.
 fn check(manifest: &Manifest) -> Result<(), BundleError> {
     let wrong = |what: String| Err(BundleError::Manifest(what));
@@ -168,6 +180,9 @@ fn check(manifest: &Manifest) -> Result<(), BundleError> {
         return wrong(format!("featurizer {}, this program has {}", manifest.featurizer, featurizer_version()));
     }
     let outputs = manifest.schema.outputs.width();
+    if outputs == 0 || manifest.families.is_empty() {
+        return wrong("it has no outputs, or no families".to_owned());
+    }
     let scaling = &manifest.scaling;
     let width = row_width(&manifest.schema, &manifest.features);
     if scaling.row.width() != width || !scaling.row.is_sound() {
@@ -227,7 +242,8 @@ fn check_member(manifest: &Manifest, member: &MemberSpec, width: usize) -> Resul
     let image = manifest.features.image.is_some();
     let of_all = member.outputs.len() == outputs || !classes;
     let own = member.outputs.len();
-    if member.family >= manifest.families.len() || !of_all || member.outputs.iter().any(|output| *output >= outputs) {
+    let fits = own > 0 && member.outputs.iter().all(|output| *output < outputs);
+    if member.family >= manifest.families.len() || !of_all || !fits {
         return Err("does not fit the schema".to_owned());
     }
     let fits = match &member.model {
@@ -238,6 +254,7 @@ fn check_member(manifest: &Manifest, member: &MemberSpec, width: usize) -> Resul
         MemberKind::Kernel(kernel) => {
             kernel.blocks.iter().flatten().all(|column| *column < width)
                 && kernel.first() > 0
+                && kernel.keys > 0
                 && kernel.outputs == own
                 && kernel.probabilities == classes
                 && (kernel.components == 0 || image)

@@ -85,12 +85,18 @@ impl Committee {
             let means = sums.iter().zip(&votes).map(|(sum, votes)| sum / f64::from(*votes)).collect::<Vec<_>>();
             let families: Vec<Vec<f64>> = means.chunks(self.width).map(<[f64]>::to_vec).collect();
             let farness = self.gate.zip(novelty).map_or(1.0, |(gate, novelty)| gate.farness(novelty));
+            // A member that gave no number where it should have, was not left out: the answer is none.
+            let broken = means.iter().zip(&votes).any(|(mean, votes)| *votes > 0 && !mean.is_finite());
             let disagreement = match squares.get(sample * self.width..(sample + 1) * self.width) {
                 Some(squares) => among_members(&means, squares, &votes),
                 None => among_families(&families),
             };
             Verdict {
-                mixed: mix_families(&self.families, &families, farness),
+                mixed: if broken {
+                    vec![f64::NAN; self.width]
+                } else {
+                    mix_families(&self.families, &families, farness)
+                },
                 disagreement,
                 voices: loudest(&voices, sample, inputs.count),
                 families,

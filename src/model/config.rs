@@ -133,6 +133,8 @@ impl McvnConfig {
     /// [`ConfigError`] names the first offending size.
     pub fn check(&self) -> std::result::Result<(), ConfigError> {
         const LARGEST: usize = 65_536;
+        // Each layer is a frame of the stack while gradients are followed.
+        const MOST_LAYERS: usize = 64;
         let shape = &self.architecture;
         let image = shape.image.iter().flat_map(|image| image.channels.iter().copied().chain([image.width]));
         let convolutions = |image: &ImageChannel| if image.components.is_some() { 0..=0 } else { 0..=4 };
@@ -141,6 +143,10 @@ impl McvnConfig {
         }
         if shape.image.as_ref().and_then(|image| image.components).is_some_and(|components| components > PIXELS) {
             return Err(ConfigError(format!("an image of {PIXELS} pixels has no more components than that")));
+        }
+        let layers = shape.row.len() + shape.head.len();
+        if layers > MOST_LAYERS {
+            return Err(ConfigError(format!("{layers} layers are more than {MOST_LAYERS}")));
         }
         let sizes = [self.row_features, self.outputs, shape.heads].into_iter().chain(shape.bins).chain(image);
         let mut sizes = sizes.chain(shape.stem).chain(shape.row.iter().copied()).chain(shape.head.iter().copied());

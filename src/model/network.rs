@@ -44,7 +44,7 @@ impl Network {
     ) -> Result<Self, BundleError> {
         let vb = VarBuilder::from_tensors(stored.1.clone(), DType::F32, device).pp(stored.0);
         let memory = match config.architecture.attention {
-            AttentionMode::Reference => Memory::Cohort(load_cohort(stored)?),
+            AttentionMode::Reference => Memory::Cohort(load_cohort(config, stored)?),
             AttentionMode::Residual => {
                 let (references, places) = load_references(config, stored, known)?;
                 Memory::References(references, places)
@@ -116,12 +116,19 @@ fn get((prefix, tensors): (&str, &HashMap<String, Tensor>), name: &str) -> Resul
     tensors.get(&name).cloned().ok_or_else(|| BundleError::Weights(format!("{name} is missing")))
 }
 
-fn load_cohort(stored: (&str, &HashMap<String, Tensor>)) -> Result<Cohort, BundleError> {
-    let layer = |name: &str| {
+fn load_cohort(config: &McvnConfig, stored: (&str, &HashMap<String, Tensor>)) -> Result<Cohort, BundleError> {
+    let heads = config.architecture.heads;
+    let layer = |name: &str, width: usize| {
         let get = |part: &str| get(stored, &format!("cohort.{name}.{part}"));
-        Ok::<_, BundleError>(KeysValues { keys: get("keys")?, values: get("values")? })
+        let (keys, values) = (get("keys")?, get("values")?);
+        let count = keys.dims().last().copied().unwrap_or(0);
+        let deep = width / heads;
+        if count == 0 || keys.dims() != [heads, deep, count] || values.dims() != [heads, count, deep] {
+            return Err(BundleError::Weights(format!("{}.cohort.{name} does not fit the network", stored.0)));
+        }
+        Ok(KeysValues { keys, values })
     };
-    Ok(Cohort { row: layer("row")?, fusion: layer("fusion")? })
+    Ok(Cohort { row: layer("row", config.attended_width())?, fusion: layer("fusion", config.fused_width())? })
 }
 
 fn load_references(

@@ -173,3 +173,57 @@ pub fn try_bundle(folder: &Path, device: &Device) -> Result<Bundle, LoadError> {
     bundle.try_out().map_err(|source| LoadError::Bundle { folder: folder.to_owned(), source })?;
     Ok(bundle)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Outputs;
+    use crate::model::{Manifest, MemberKind, MemberSpec, sha256_hex};
+    use crate::registry::fixture::{Models, bundle};
+    use crate::registry::{StoredBundle, is_name};
+
+    fn loaded(change: impl FnOnce(&mut Manifest)) -> Result<(), BundleError> {
+        let StoredBundle { manifest, weights } = bundle("lab", "v1", change);
+        Bundle::load(&manifest, &weights, &Device::Cpu)?.try_out()
+    }
+
+    #[test]
+    fn weights_that_are_no_numbers_are_refused() {
+        let StoredBundle { manifest, mut weights } = bundle("lab", "v1", |_| ());
+        let leaf = 0.5f32.to_le_bytes();
+        let at = weights.windows(4).position(|bytes| bytes == leaf).unwrap();
+        for number in [f32::NAN, f32::INFINITY] {
+            weights[at..at + 4].copy_from_slice(&number.to_le_bytes());
+            let mut named: Manifest = serde_json::from_slice(&manifest).unwrap();
+            named.weights_sha256 = sha256_hex(&weights);
+            let error = Bundle::load(&serde_json::to_vec(&named).unwrap(), &weights, &Device::Cpu).unwrap_err();
+            assert!(error.to_string().contains("members.0.numbers: number 0 is"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_manifest_without_outputs_or_families_is_refused() {
+        assert!(loaded(|_| ()).is_ok());
+        let none = |manifest: &mut Manifest| manifest.schema.outputs = Outputs::Regression { targets: Vec::new() };
+        assert!(matches!(loaded(none), Err(BundleError::Manifest(_))));
+        assert!(matches!(loaded(|manifest| manifest.families.clear()), Err(BundleError::Manifest(_))));
+        let of_nothing = |manifest: &mut Manifest| {
+            let MemberSpec { model: MemberKind::Forest(forest), .. } = &manifest.members[0] else { panic!() };
+            let model = MemberKind::Forest(crate::model::ForestConfig { outputs: 0, ..forest.clone() });
+            manifest.members.push(MemberSpec { family: 0, outputs: Vec::new(), seed: 2, model });
+        };
+        assert!(matches!(loaded(of_nothing), Err(BundleError::Manifest(_))));
+    }
+
+    #[test]
+    fn names_of_files_are_no_names_of_versions() {
+        for name in ["active", "recipe.toml", "Active", "", ".staging", "a/b", "..", &"x".repeat(200)] {
+            assert!(!is_name(name), "{name}");
+        }
+        assert!(is_name("4844d88fee9c") && is_name("active-2"));
+        let models = Models::new();
+        models.put("lab", "v1", |_| ()).activate("lab", "v1\n");
+        let found = answering(&models.folders(), "lab", &Device::Cpu, false).found.unwrap();
+        assert_eq!(found.version, "v1");
+    }
+}

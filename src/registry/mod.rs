@@ -37,6 +37,8 @@ pub const WEIGHTS_FILE: &str = "weights.safetensors";
 pub const CARD_FILE: &str = "MODEL_CARD.md";
 /// Name of the file that holds a model's version in use.
 pub const ACTIVE_FILE: &str = "active";
+/// Longest name of a version or a model.
+const LONGEST_NAME: usize = 128;
 
 /// Why a bundle cannot be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -194,9 +196,11 @@ pub fn holds_the_same(folder: &Path, manifest: &Manifest) -> bool {
     there.is_some() && there == manifest.digest().ok()
 }
 
-/// Whether a text may name a version or a model: it must stay inside its folder.
+/// Whether a text may name a version or a model: it must stay inside its folder, and be none of the files there.
 pub fn is_name(text: &str) -> bool {
-    !text.is_empty() && !text.starts_with('.') && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    let file = [ACTIVE_FILE, versions::RECIPE_FILE].iter().any(|file| file.eq_ignore_ascii_case(text));
+    !text.is_empty() && text.len() <= LONGEST_NAME && !text.starts_with('.') && text.chars().all(plain) && !file
 }
 
 fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {

@@ -9,6 +9,7 @@ mod assemble;
 mod baselines;
 mod boosting;
 mod bound;
+mod bounds;
 mod calibrate;
 mod card;
 mod cohort;

@@ -4,6 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::bounds::out_of_bounds;
 use super::committee::{CalibrationRecipe, Partner, TeacherRecipe, Training};
 use super::source::{ClassRecipe, CompositionRecipe, Elements, Group, ParameterRecipe, RowFilter, TargetRecipe};
 use crate::domain::{CompositionSchema, ElementRange, Outputs, Schema, Target};
@@ -16,7 +17,7 @@ pub enum RecipeError {
     /// Not TOML, or fields that are unknown, missing or of the wrong type.
     #[error("{0}")]
     Syntax(#[from] toml::de::Error),
-    /// Fields that contradict each other.
+    /// Fields that contradict each other, or numbers out of bounds.
     #[error("{0}")]
     Contradiction(String),
 }
@@ -159,8 +160,8 @@ impl Recipe {
     /// [`RecipeError`] with the place in the file, or the contradiction.
     pub fn parse(text: &str) -> Result<Self, RecipeError> {
         let recipe: Self = toml::from_str(text)?;
-        match recipe.contradiction() {
-            Some(what) => Err(RecipeError::Contradiction(what.to_owned())),
+        match recipe.contradiction().map(str::to_owned).or_else(|| out_of_bounds(&recipe)) {
+            Some(what) => Err(RecipeError::Contradiction(what)),
             None => Ok(recipe),
         }
     }

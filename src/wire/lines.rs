@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde_json::value::RawValue as RawJson;
 
 use super::reply::{LineAnswer, LineProblem, model_ref, prediction};
-use super::request::{Line, add_news, parse_line};
+use super::request::{Line, Misshapen, parse_line};
 use super::{Answered, Answerer, Bulk, Said, answer_rows};
 use crate::domain::{Sample, Violation};
 use crate::model::{Bundle, Confidence};
@@ -42,8 +42,7 @@ impl Lines {
                     Ok(sample) if violations.is_empty() => Ok(sample),
                     Ok(_) => Err(violations),
                     Err(found) => {
-                        let shape = violations.len();
-                        add_news(&mut violations, shape, found);
+                        Misshapen::of(&violations).add_news(&mut violations, found);
                         Err(violations)
                     }
                 };

@@ -7,7 +7,7 @@ use serde::{Serialize, Serializer};
 use serde_json::value::RawValue as RawJson;
 use utoipa::ToSchema;
 
-use crate::domain::{Composition, Outputs, RawValue, Sample, Scale, Target, Violation, most_probable};
+use crate::domain::{Composition, MOST_VIOLATIONS, Outputs, RawValue, Sample, Scale, Target, Violation, most_probable};
 use crate::model::{Bundle, Confidence, Predicted, Trust, Voice};
 
 /// The model that gave an answer.
@@ -210,7 +210,7 @@ pub(crate) struct LineProblem<'a> {
 impl<'a> LineProblem<'a> {
     pub(crate) fn new(id: Option<&'a RawJson>, model: ModelRef<'a>, violations: &'a [Violation]) -> Self {
         let field = |found: &'a Violation| FieldError { pointer: &found.pointer, detail: &found.detail };
-        Self { id, model, errors: violations.iter().map(field).collect() }
+        Self { id, model, errors: violations.iter().take(MOST_VIOLATIONS).map(field).collect() }
     }
 }
 

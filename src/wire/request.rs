@@ -3,6 +3,7 @@
 //! Its own because it must be fast when all is well and thorough when not: a body is parsed into the typed
 //! request first; only when that fails is it read again, field by field, to collect every complaint.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use serde::Deserialize;
@@ -261,14 +262,21 @@ pub(crate) fn parse_line(line: &[u8]) -> Result<Line<'_>, Malformed> {
     Ok(Line { id, sample, violations: reader.violations })
 }
 
-/// Adds what was found wrong with a sample to what was wrong with its shape, the first `shape` complaints: a field that
-/// could not be read is already named, and that it is therefore missing is no news.
-pub(crate) fn add_news(violations: &mut Vec<Violation>, shape: usize, found: Vec<Violation>) {
-    let is_news = |found: &Violation| {
-        let inside = format!("{}/", found.pointer);
-        let covers = |known: &Violation| known.pointer == found.pointer || known.pointer.starts_with(&inside);
-        !violations[..shape].iter().any(covers)
-    };
-    let news: Vec<Violation> = found.into_iter().filter(is_news).collect();
-    violations.extend(news);
+/// The fields whose shape is wrong, and all that they lie in.
+pub(crate) struct Misshapen(HashSet<String>);
+
+impl Misshapen {
+    pub(crate) fn of(violations: &[Violation]) -> Self {
+        let parts = |pointer: &str| {
+            let ends = pointer.match_indices('/').map(|(end, _)| end).chain([pointer.len()]);
+            ends.map(|end| pointer[..end].to_owned()).collect::<Vec<_>>()
+        };
+        Self(violations.iter().flat_map(|violation| parts(&violation.pointer)).collect())
+    }
+
+    /// Adds what was found wrong with a sample: a field that could not be read is already named, and that it is therefore
+    /// missing is no news.
+    pub(crate) fn add_news(&self, violations: &mut Vec<Violation>, found: Vec<Violation>) {
+        violations.extend(found.into_iter().filter(|found| !self.0.contains(&found.pointer)));
+    }
 }

@@ -3,12 +3,13 @@
 //! Its own beside [`super::request`], whose fast road it follows when that fails.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 use serde::Deserialize;
 use serde_json::value::RawValue as RawJson;
 
 use super::entries::Entries;
-use crate::domain::{RawComposition, RawSample, RawValue, Violation, is_balance};
+use crate::domain::{MOST_VIOLATIONS, RawComposition, RawSample, RawValue, Violation, is_balance};
 
 pub(super) type Fields<'a> = Vec<(Cow<'a, str>, &'a RawJson)>;
 
@@ -19,7 +20,9 @@ pub(super) struct Reader {
 
 impl Reader {
     pub(super) fn complain(&mut self, pointer: String, detail: impl Into<String>) {
-        self.violations.push(Violation::new(pointer, detail));
+        if self.violations.len() <= MOST_VIOLATIONS {
+            self.violations.push(Violation::new(pointer, detail));
+        }
     }
 
     /// The fields of an object; complains about unknown and repeated ones.
@@ -37,8 +40,9 @@ impl Reader {
             self.complain(pointer.to_owned(), otherwise);
             return None;
         };
-        for (at, (name, _)) in entries.iter().enumerate() {
-            if entries[..at].iter().any(|(earlier, _)| earlier == name) {
+        let mut seen = HashSet::new();
+        for (name, _) in &entries {
+            if !seen.insert(name) {
                 self.complain(Violation::child(pointer, name), "given twice");
             }
         }

@@ -89,3 +89,22 @@ async fn broken_keys_or_a_second_writer_stop_the_start() {
     let broken = Server::start_loading(other.config.clone()).await.ended().await.unwrap_err();
     assert!(broken.to_string().contains("keys.toml"), "{broken}");
 }
+
+#[tokio::test]
+async fn a_key_file_that_has_gone_is_told() {
+    let lab = Lab::new();
+    let server = Server::start_with(lab.config.clone()).await;
+    let ready = async || server.get("/readyz").await.json::<Value>().await.unwrap();
+    let metric = async || {
+        let text = server.get("/metrics").await.text().await.unwrap();
+        text.lines().find_map(|line| line.strip_prefix("mcvn_admin_working ").map(str::to_owned)).unwrap()
+    };
+    assert_eq!((ready().await, metric().await), (json!({"status": "ready"}), "1".to_owned()));
+    let (keys, away) = (lab.folder.path().join("keys.toml"), lab.folder.path().join("away"));
+    std::fs::rename(&keys, &away).unwrap();
+    let told = ready().await;
+    assert!(told["administration"][0].as_str().unwrap().contains("keys.toml"), "{told}");
+    assert_eq!(metric().await, "0");
+    std::fs::rename(&away, &keys).unwrap();
+    assert_eq!((ready().await, metric().await), (json!({"status": "ready"}), "1".to_owned()));
+}

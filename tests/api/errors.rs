@@ -1,5 +1,8 @@
 //! Bad input: the right problem, every offending field named, the server unharmed.
 
+use std::fmt::Write;
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
 
 use crate::support::{Server, config, pointers, steel_4140};
@@ -200,4 +203,45 @@ async fn request_ids_are_kept_where_they_are_harmless() {
     let given = sent("two words").await.unwrap().headers()["x-request-id"].clone();
     assert_ne!(given, "two words");
     assert_ne!(sent("two words").await.unwrap().headers()["x-request-id"], given);
+}
+
+/// `count` entries of a JSON object, from the numbers.
+fn entries(count: usize, entry: impl Fn(usize) -> String) -> String {
+    let mut text = String::new();
+    for number in 0..count {
+        let _ = write!(text, "{}{}", if number == 0 { "" } else { "," }, entry(number));
+    }
+    text
+}
+
+#[tokio::test]
+async fn a_body_of_mistakes_is_refused_as_quickly_as_any_other() {
+    let server = Server::start().await;
+    // Each took seconds to half a minute when every complaint was compared with all others. A line may be half as long as a
+    // body of JSON.
+    let bodies = |scale: usize| {
+        [
+            format!("{{\"composition\":{{{}}}}}", entries(60_000 * scale, |number| format!("\"x{number}\":\"a\""))),
+            format!("{{\"processing\":{{{}}}}}", entries(60_000 * scale, |number| format!("\"x{number}\":[1]"))),
+            format!(
+                "{{\"processing\":{{{}}}}}",
+                entries(30_000 * scale, |_| "\"tempering_temperature\":600".to_owned())
+            ),
+            format!("{{{}}}", entries(60_000 * scale, |number| format!("\"x{number}\":1"))),
+            format!(
+                "{{\"samples\":[{}]}}",
+                entries(4_900 * scale, |_| { "{\"composition\":{\"Xx\":\"a\"},\"processing\":[]}".to_owned() })
+            ),
+        ]
+    };
+    let start = Instant::now();
+    for (kind, bodies) in [("application/json", bodies(2)), ("application/x-ndjson", bodies(1))] {
+        for body in bodies {
+            let response = server.post_raw("/predict/steel", kind, body.clone()).await;
+            let problem: Value = response.json().await.unwrap();
+            let named = problem["errors"].as_array().unwrap_or_else(|| panic!("{problem:#}")).len();
+            assert!((1..=100).contains(&named), "{named} in {}", &body[..40]);
+        }
+    }
+    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
 }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod admin_access;
+mod admin_audit;
 mod admin_jobs;
 mod admin_versions;
 mod batching;

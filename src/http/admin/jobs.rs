@@ -125,8 +125,9 @@ pub(super) async fn create_job(FromState(state): FromState<State>, request: Requ
         by: caller.name.clone(),
         idempotency_key,
     };
-    let work = async {
-        let (job, new) = caller.admin.jobs.submit(request).await?;
+    let jobs = caller.admin.jobs.clone();
+    let work = async move {
+        let (job, new) = jobs.submit(request).await?;
         let detail = format!("job {}: {} rows, data {}", job.id, job.data.rows, job.data.sha256);
         Ok(((job, new), detail))
     };
@@ -272,7 +273,8 @@ pub(super) async fn cancel_job(
 ) -> Result<Json<Job>, ApiError> {
     let caller = Caller::identify(&state, &headers, Scope::Train, "job.cancel", "").await?;
     let id = job_id(id)?;
-    let work = async { Ok((caller.admin.jobs.cancel(id).await?, String::new())) };
+    let jobs = caller.admin.jobs.clone();
+    let work = async move { Ok((jobs.cancel(id).await?, String::new())) };
     caller.act(&headers, "job.cancel", &format!("job {id}"), work).await.map(Json)
 }
 

@@ -5,10 +5,11 @@
 use std::sync::Arc;
 
 use axum::http::{HeaderMap, header};
+use tracing::Instrument;
 
 use super::super::error::ApiError;
 use super::super::state::State;
-use super::{blocking, note};
+use super::{begun, blocking, keep, note, told};
 use crate::admin::Admin;
 use crate::keys::{KeyRecord, Scope};
 
@@ -43,23 +44,34 @@ impl Caller {
         let found = blocking(move || keeper.authenticate(&key).map_err(ApiError::internal)).await?;
         let record: KeyRecord = found.ok_or(ApiError::Unauthorized)?;
         if !record.may(scope) {
-            let refused = Err::<((), String), _>(ApiError::Forbidden(scope));
-            note(&admin, headers, &record.name, action, target, &refused).await;
-            return Err(ApiError::Forbidden(scope));
+            let refused = ApiError::Forbidden(scope);
+            let told = (refused.code(), refused.detail());
+            note(&admin, begun(headers, &record.name, action, target), told).await;
+            return Err(refused);
         }
         Ok(Self { name: record.name, admin })
     }
 
-    /// Does something, and notes that it was done or why not.
-    pub(super) async fn act<T>(
+    /// Does something: notes that it begins, does it, and notes that it was done or why not. All of it in a task of its
+    /// own, so that a client which hangs up leaves nothing half done and nothing unsaid.
+    ///
+    /// # Errors
+    /// 503 where the beginning cannot be noted: then nothing is done.
+    pub(super) async fn act<T: Send + 'static>(
         &self,
         headers: &HeaderMap,
         action: &str,
         target: &str,
-        work: impl Future<Output = Result<(T, String), ApiError>>,
+        work: impl Future<Output = Result<(T, String), ApiError>> + Send + 'static,
     ) -> Result<T, ApiError> {
-        let outcome = work.await;
-        note(&self.admin, headers, &self.name, action, target, &outcome).await;
-        outcome.map(|(done, _)| done)
+        let (admin, begun) = (Arc::clone(&self.admin), begun(headers, &self.name, action, target));
+        let whole = async move {
+            keep(&admin, begun.clone()).await?;
+            let outcome = work.await;
+            note(&admin, begun, told(&outcome)).await;
+            outcome.map(|(done, _)| done)
+        };
+        let ended = tokio::spawn(whole.in_current_span()).await;
+        ended.unwrap_or_else(|error| Err(ApiError::internal(error)))
     }
 }

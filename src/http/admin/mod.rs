@@ -22,7 +22,7 @@ use utoipa_axum::routes;
 
 use super::error::{ApiError, Problem, REQUEST_ID};
 use super::state::State;
-use crate::admin::{Admin, AuditRecord};
+use crate::admin::{Admin, AuditRecord, BEGUN};
 use crate::jobs::now;
 use crate::keys::Scope;
 use keys::Caller;
@@ -103,31 +103,38 @@ async fn blocking<T: Send + 'static>(
     tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| Err(ApiError::internal(error)))
 }
 
-/// Notes an action and its outcome; the outcome stands whatever becomes of the note.
-async fn note<T>(
-    admin: &Arc<Admin>,
-    headers: &HeaderMap,
-    by: &str,
-    action: &str,
-    target: &str,
-    outcome: &Result<(T, String), ApiError>,
-) {
-    let (code, detail) = match outcome {
-        Ok((_, detail)) => ("ok", detail.clone()),
-        Err(error) => (error.code(), error.detail()),
-    };
+/// Who does what in a request, as the audit log has it; the outcome is added.
+fn begun(headers: &HeaderMap, by: &str, action: &str, target: &str) -> AuditRecord {
     let id = headers.get(REQUEST_ID).and_then(|id| id.to_str().ok()).unwrap_or_default();
-    let record = AuditRecord {
+    AuditRecord {
         at: now(),
         by: by.to_owned(),
         action: action.to_owned(),
         target: target.to_owned(),
-        outcome: code.to_owned(),
-        detail,
+        outcome: BEGUN.to_owned(),
+        detail: String::new(),
         request_id: id.to_owned(),
-    };
+    }
+}
+
+/// Keeps a line of the audit log.
+async fn keep(admin: &Arc<Admin>, record: AuditRecord) -> Result<(), ApiError> {
     let admin = Arc::clone(admin);
-    if let Err(error) = blocking(move || admin.audit(&record).map_err(ApiError::internal)).await {
-        tracing::error!(?error, "a line of the audit log could not be kept");
+    blocking(move || admin.audit(&record).map_err(|error| ApiError::AuditUnavailable(error.to_string()))).await
+}
+
+/// An outcome as the audit log has it: its code, and more in words.
+fn told<T>(outcome: &Result<(T, String), ApiError>) -> (&'static str, String) {
+    match outcome {
+        Ok((_, detail)) => ("ok", detail.clone()),
+        Err(error) => (error.code(), error.detail()),
+    }
+}
+
+/// Keeps the outcome of an action, which stands whatever becomes of the line.
+async fn note(admin: &Arc<Admin>, begun: AuditRecord, (code, detail): (&str, String)) {
+    let record = AuditRecord { at: now(), outcome: code.to_owned(), detail, ..begun };
+    if let Err(error) = keep(admin, record).await {
+        tracing::error!(?error, "the outcome of an action could not be kept in the audit log");
     }
 }

@@ -59,14 +59,14 @@ pub(super) async fn create_model(
     let (recipe, text) = read_recipe(&headers, &bytes)?;
     check_route(&recipe)?;
     let (name, route) = (recipe.name.clone(), recipe.route.clone());
-    let work = async {
-        if recipe.default
-            && let Some(other) = serving.catalogue.default_of(&route).filter(|other| other.manifest().name != name)
+    let (writer, model, default, wanted) = (caller.admin.writer.clone(), name.clone(), recipe.default, route.clone());
+    let work = async move {
+        if default
+            && let Some(other) = serving.catalogue.default_of(&wanted).filter(|other| other.manifest().name != model)
         {
-            let detail = format!("{} is the default of {route}", other.manifest().name);
+            let detail = format!("{} is the default of {wanted}", other.manifest().name);
             return Err(ApiError::Conflict(detail, Vec::new()));
         }
-        let (writer, model) = (caller.admin.writer.clone(), name.clone());
         blocking(move || {
             let has_versions = !registry::versions(writer.folders(), &model).map_err(ApiError::internal)?.is_empty();
             let is_there = registry::models(writer.folders()).map_err(ApiError::internal)?.contains(&model);

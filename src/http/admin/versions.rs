@@ -1,5 +1,7 @@
 //! `/admin/models/{name}/versions`: what there is, what speaks for it, and which one answers.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::body::Body;
 use axum::extract::rejection::PathRejection;
@@ -242,8 +244,9 @@ pub(super) async fn promote(
         return Err(ApiError::invalid("/reason", "say why, with force"));
     }
     let target = format!("{name} {version}");
-    let work = async {
-        let swap = state.loaded()?.promote(&caller.admin.writer, &name, &version, force).await?;
+    let (admin, model) = (Arc::clone(&caller.admin), name.clone());
+    let work = async move {
+        let swap = state.loaded()?.promote(&admin.writer, &model, &version, force).await?;
         let before = swap.before.clone().unwrap_or_else(|| "none".to_owned());
         let overruled = if swap.overruled.is_empty() { "nothing".to_owned() } else { swap.overruled.join("; ") };
         Ok((swap, format!("before: {before}; overruled: {overruled}; reason: {reason}")))
@@ -268,8 +271,9 @@ pub(super) async fn roll_back(
     let caller = Caller::identify(&state, &headers, Scope::Promote, "version.rollback", "").await?;
     let Path(name) = name.map_err(|_| no_such_version())?;
     let RollbackBody { reason } = optional(&headers, body).await?;
-    let work = async {
-        let swap = state.loaded()?.roll_back(&caller.admin.writer, &name).await?;
+    let (admin, model) = (Arc::clone(&caller.admin), name.clone());
+    let work = async move {
+        let swap = state.loaded()?.roll_back(&admin.writer, &model).await?;
         let before = swap.before.clone().unwrap_or_default();
         let detail = format!("now: {}; before: {before}; reason: {}", swap.version, reason.unwrap_or_default());
         Ok((swap, detail))
