@@ -7,35 +7,35 @@
 use std::ops::RangeInclusive;
 
 use super::committee::{BoostingPartner, ForestPartner, KernelPartner, Partner, TeacherRecipe, Training};
-use super::recipe::{Recipe, ScalingKind};
 use crate::featurize::PIXELS;
 use crate::model::Architecture;
 
 /// Layers of one kind in a network.
 const MOST_LAYERS: usize = 16;
 /// Outputs, parameters, columns to fill down, families of a committee.
-const MOST_THINGS: usize = 256;
+pub(super) const MOST_THINGS: usize = 256;
 
 /// Collects the first number that is out of bounds.
-struct Bounds {
+#[derive(Default)]
+pub(super) struct Bounds {
     broken: Option<String>,
 }
 
 impl Bounds {
-    fn number(&mut self, field: &str, value: f64, allowed: RangeInclusive<f64>) {
+    pub(super) fn number(&mut self, field: &str, value: f64, allowed: RangeInclusive<f64>) {
         if self.broken.is_none() && !allowed.contains(&value) {
             let (least, most) = (allowed.start(), allowed.end());
             self.broken = Some(format!("{field}: {value:?} is not within {least:?} to {most:?}"));
         }
     }
 
-    fn size(&mut self, field: &str, value: usize, most: usize) {
+    pub(super) fn size(&mut self, field: &str, value: usize, most: usize) {
         if self.broken.is_none() && value > most {
             self.broken = Some(format!("{field}: {value} is more than the limit, {most}"));
         }
     }
 
-    fn training(&mut self, at: &str, training: &Training) {
+    pub(super) fn training(&mut self, at: &str, training: &Training) {
         let Training { members, steps, batch, learning_rate, warmup, weight_decay, clip_norm, .. } = training;
         self.size(&format!("{at}.members"), *members, 64);
         self.size(&format!("{at}.steps"), *steps, 1_000_000);
@@ -49,7 +49,7 @@ impl Bounds {
         self.number(&format!("{at}.clip_norm"), *clip_norm, 0.0..=1e30);
     }
 
-    fn network(&mut self, at: &str, network: &Architecture) {
+    pub(super) fn network(&mut self, at: &str, network: &Architecture) {
         let Architecture { heads, image, bins, stem, row, head, dropout, .. } = network;
         self.size(&format!("{at}.heads"), *heads, 64);
         self.size(&format!("{at}.bins"), bins.unwrap_or(0), 256);
@@ -66,7 +66,7 @@ impl Bounds {
         self.number(&format!("{at}.dropout"), *dropout, 0.0..=1.0);
     }
 
-    fn committee(&mut self, at: &str, committee: &[Partner]) {
+    pub(super) fn committee(&mut self, at: &str, committee: &[Partner]) {
         self.size(at, committee.len(), MOST_THINGS);
         for partner in committee {
             let share = partner.share();
@@ -93,7 +93,7 @@ impl Bounds {
         }
     }
 
-    fn teacher(&mut self, TeacherRecipe { samples, batch, weight, by_element, committee }: &TeacherRecipe) {
+    pub(super) fn teacher(&mut self, TeacherRecipe { samples, batch, weight, by_element, committee }: &TeacherRecipe) {
         self.size("teacher.samples", *samples, 1_000_000);
         self.size("teacher.batch", *batch, 100_000);
         self.number("teacher.weight", *weight, 0.0..=1.0);
@@ -101,30 +101,10 @@ impl Bounds {
         self.committee("teacher.committee", committee);
     }
 
-    fn scaling(&mut self, at: &str, kind: ScalingKind) {
-        if let ScalingKind::Standard { clip } = kind {
-            self.number(at, clip, 0.1..=1e6);
-        }
+    /// The first number that is out of bounds, in words.
+    pub(super) fn broken(self) -> Option<String> {
+        self.broken
     }
-}
-
-/// The first number of a recipe that is out of bounds, in words.
-pub(super) fn out_of_bounds(recipe: &Recipe) -> Option<String> {
-    let mut bounds = Bounds { broken: None };
-    bounds.size("processing", recipe.processing.len(), MOST_THINGS);
-    bounds.size("targets", recipe.targets.len(), MOST_THINGS);
-    bounds.size("class.levels", recipe.class.iter().map(|class| class.levels.len()).sum(), MOST_THINGS);
-    bounds.network("network", &recipe.network.architecture());
-    bounds.training("training", &recipe.training);
-    bounds.number("share.near", recipe.share.near, 0.0..=1e6);
-    bounds.number("share.far", recipe.share.far, 0.0..=1e6);
-    bounds.committee("committee", &recipe.committee);
-    if let Some(teacher) = &recipe.teacher {
-        bounds.teacher(teacher);
-    }
-    bounds.scaling("scaling.row.standard.clip", recipe.scaling.row);
-    bounds.scaling("scaling.image.standard.clip", recipe.scaling.image);
-    bounds.broken
 }
 
 #[cfg(test)]

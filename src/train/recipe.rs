@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::bounds::out_of_bounds;
+use super::bounds::{Bounds, MOST_THINGS};
 use super::committee::{CalibrationRecipe, Partner, TeacherRecipe, Training};
 use super::source::{ClassRecipe, CompositionRecipe, Elements, Group, ParameterRecipe, RowFilter, TargetRecipe};
 use crate::domain::{CompositionSchema, ElementRange, Outputs, Schema, Target};
@@ -160,7 +160,7 @@ impl Recipe {
     /// [`RecipeError`] with the place in the file, or the contradiction.
     pub fn parse(text: &str) -> Result<Self, RecipeError> {
         let recipe: Self = toml::from_str(text)?;
-        match recipe.contradiction().map(str::to_owned).or_else(|| out_of_bounds(&recipe)) {
+        match recipe.contradiction().map(str::to_owned).or_else(|| recipe.out_of_bounds()) {
             Some(what) => Err(RecipeError::Contradiction(what)),
             None => Ok(recipe),
         }
@@ -265,6 +265,28 @@ impl Recipe {
         } else {
             None
         }
+    }
+
+    /// The first number that is out of bounds, in words.
+    fn out_of_bounds(&self) -> Option<String> {
+        let mut bounds = Bounds::default();
+        bounds.size("processing", self.processing.len(), MOST_THINGS);
+        bounds.size("targets", self.targets.len(), MOST_THINGS);
+        bounds.size("class.levels", self.class.iter().map(|class| class.levels.len()).sum(), MOST_THINGS);
+        bounds.network("network", &self.network.architecture());
+        bounds.training("training", &self.training);
+        bounds.number("share.near", self.share.near, 0.0..=1e6);
+        bounds.number("share.far", self.share.far, 0.0..=1e6);
+        bounds.committee("committee", &self.committee);
+        if let Some(teacher) = &self.teacher {
+            bounds.teacher(teacher);
+        }
+        for (field, kind) in [("scaling.row", self.scaling.row), ("scaling.image", self.scaling.image)] {
+            if let ScalingKind::Standard { clip } = kind {
+                bounds.number(&format!("{field}.standard.clip"), clip, 0.1..=1e6);
+            }
+        }
+        bounds.broken()
     }
 
     /// The schema of a model of this recipe before it has seen data: no elements, no ranges, no defaults, and no levels that
