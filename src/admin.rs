@@ -159,7 +159,7 @@ impl Admin {
         let audit = self.audit_failure.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let audit = audit.map(|cause| format!("nothing can be changed, the audit log cannot be written: {cause}"));
         let keys = keys::list(&self.keys_file).err();
-        let keys = keys.map(|error| format!("no key is accepted, their file cannot be read: {error}"));
+        let keys = keys.map(|error| format!("no key is accepted, their file cannot be read: {}", error.reason()));
         audit.into_iter().chain(keys).collect()
     }
 

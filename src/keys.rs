@@ -58,6 +58,19 @@ pub enum KeyError {
     Random(getrandom::Error),
 }
 
+impl KeyError {
+    /// The same for whoever asks the server: no folders, and nothing of what the file holds.
+    pub fn reason(&self) -> String {
+        let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        match self {
+            Self::Io(path, error) => format!("{}: {error}", name(path)),
+            Self::Syntax(path, _) => format!("{}: not a file of keys", name(path)),
+            Self::Write(path, _) => format!("{}: cannot be written", name(path)),
+            Self::Name(_) | Self::Random(_) => self.to_string(),
+        }
+    }
+}
+
 /// One key, without the key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -179,7 +192,7 @@ impl<'a> Held<'a> {
         toml::from_str(&text).map_err(|error| KeyError::Syntax(self.path.to_owned(), error))
     }
 
-    /// In one piece, blanks over what was there before: whenever a power cut comes, the file is one of keys.
+    /// In one piece, with blanks over what was there before: wherever the process is killed, the file is one of keys.
     fn write(&self, file: &KeyFile) -> Result<(), KeyError> {
         let text = toml::to_string(file).map_err(|error| KeyError::Write(self.path.to_owned(), error))?;
         let replace = || {

@@ -51,7 +51,7 @@ impl Door {
         if announced > self.room.available_permits() {
             return Err(refuse(stream, limit));
         }
-        // Room in memory is made as bytes come: a head that announces many costs its sender nothing.
+        // Memory is taken as bytes come: their number in a head costs whoever sends it nothing.
         let mut admitted = Admitted { bytes: Vec::new(), room: None };
         while let Some(piece) = stream.next().await {
             let piece = piece.map_err(|_| ApiError::MalformedBody("the body broke off".to_owned()))?;

@@ -104,6 +104,7 @@ async fn a_key_file_that_has_gone_is_told() {
     std::fs::rename(&keys, &away).unwrap();
     let told = ready().await;
     assert!(told["administration"][0].as_str().unwrap().contains("keys.toml"), "{told}");
+    assert!(!told.to_string().contains(lab.folder.path().to_str().unwrap()), "no folders: {told}");
     assert_eq!(metric().await, "0");
     std::fs::rename(&away, &keys).unwrap();
     assert_eq!((ready().await, metric().await), (json!({"status": "ready"}), "1".to_owned()));

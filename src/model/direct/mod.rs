@@ -1,9 +1,9 @@
 //! The network as one pass over plain numbers: what serves on a CPU.
 //!
 //! Its own because it is about speed alone: it gives what [`super::mcvn`] gives, to the last digits of a sum, and
-//! makes no tensor for each step. Four rows at a time go through the whole network; loops are written so that the compiler
-//! makes vector code of them, and each layer runs as that of the machine at hand ([`pulp`]). Networks of other shapes than those that ship (several convolutions, attention over codes, batch normalisation)
-//! are answered by tensors, and so is everything on a GPU.
+//! makes no tensor for each step. Four rows at a time go through the whole network, each layer in the vector code of the
+//! machine at hand ([`block`]). Networks of other shapes than those that ship (several convolutions, attention over codes,
+//! batch normalisation) are answered by tensors, and so is everything on a GPU.
 
 mod block;
 mod channel;
