@@ -62,7 +62,7 @@ pub async fn run(
     // The sockets answer from the start (liveness, 503s) while the models load beside them.
     let (stop, stopped) = tokio::sync::watch::channel(false);
     let spawn = |listener, surface| {
-        tokio::spawn(serve(listener, router(state.clone(), surface), config.http.clone(), stopped.clone()))
+        tokio::spawn(serve(listener, router(state.clone(), surface), state.clone(), stopped.clone()))
     };
     let mut servers = vec![spawn(listener, surface)];
     servers.extend(admin_listener.map(|listener| spawn(listener, Surface::Admin)));

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use thread_priority::{
     NormalThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy, set_thread_priority_and_policy, thread_native_id,
 };
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::oneshot;
 
 /// Bounds of bulk work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,7 +46,6 @@ type Task = Box<dyn FnOnce() + Send>;
 pub struct Pool {
     sender: Sender<Task>,
     config: BulkConfig,
-    streams: Arc<Semaphore>,
 }
 
 impl Pool {
@@ -64,18 +63,12 @@ impl Pool {
             let name = format!("bulk-{number}");
             std::thread::Builder::new().name(name).spawn(move || work(&receiver, priority))?;
         }
-        let streams = Arc::new(Semaphore::new(config.streams.min(Semaphore::MAX_PERMITS)));
-        Ok(Self { sender, config: BulkConfig { threads, ..config }, streams })
+        Ok(Self { sender, config: BulkConfig { threads, ..config } })
     }
 
     /// The bounds that hold.
     pub fn config(&self) -> BulkConfig {
         self.config
-    }
-
-    /// A place for one stream, held while it is answered; `None` where all are taken.
-    pub fn enter(&self) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(&self.streams).try_acquire_owned().ok()
     }
 
     /// Has a thread do something. The answer never comes where it panicked; it is not begun where nobody waits for the
@@ -122,10 +115,6 @@ mod tests {
     fn work_is_done_and_a_panic_ends_no_thread() {
         let pool = Pool::start(BulkConfig { streams: 1, threads: 1 }, Priority::Lowest).unwrap();
         assert_eq!(pool.config().threads, 1);
-        let place = pool.enter();
-        assert!(place.is_some() && pool.enter().is_none());
-        drop(place);
-        assert!(pool.enter().is_some());
         assert!(pool.run(|| panic!("oh")).blocking_recv().is_err());
         assert_eq!(pool.run(|| 3).blocking_recv(), Ok(3));
     }

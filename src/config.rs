@@ -109,13 +109,19 @@ pub struct ServeFlags {
     /// Bytes of JSON requests and short tables that may wait or be under way, all together; more are refused [default: 4000000].
     #[arg(long, env = "MCVN_WAITING_BYTES")]
     waiting_bytes: Option<usize>,
+    /// Bytes of answers that may wait for the clients of a listener, all together; then the slowest is cut [default: 64000000].
+    #[arg(long, env = "MCVN_ANSWER_BYTES")]
+    answer_bytes: Option<usize>,
+    /// Bytes a second below which a body or a stream yields to others when there is no more room or place [default: 10000].
+    #[arg(long, env = "MCVN_LEAST_BYTES_PER_SECOND")]
+    least_bytes_per_second: Option<f64>,
     /// Most samples in one JSON request; tables and lines may be of any length [default: 10000].
     #[arg(long, env = "MCVN_MAX_SAMPLES")]
     max_samples: Option<usize>,
     /// Longest time for one answer [default: 30].
     #[arg(long, env = "MCVN_DEADLINE_SECONDS")]
     deadline_seconds: Option<f64>,
-    /// Most open connections of a listener; more wait in the system's queue [default: 4096].
+    /// Most open connections of a listener; on a few more only probes are answered [default: 4096].
     #[arg(long, env = "MCVN_CONNECTIONS")]
     connections: Option<usize>,
     /// Longest time for the head of a request [default: 10].
@@ -196,6 +202,8 @@ impl Config {
         set(&mut config.log_level, flags.log_level);
         set(&mut config.http.json_body_bytes, flags.json_body_bytes);
         set(&mut config.http.waiting_bytes, flags.waiting_bytes);
+        set(&mut config.http.answer_bytes, flags.answer_bytes);
+        set(&mut config.http.least_bytes_per_second, flags.least_bytes_per_second);
         set(&mut config.http.max_samples, flags.max_samples);
         set(&mut config.http.deadline_seconds, flags.deadline_seconds);
         set(&mut config.http.connections, flags.connections);
@@ -257,6 +265,9 @@ impl Config {
         }
         let times = [self.http.deadline_seconds, self.drain_seconds, self.admin.deadline_seconds];
         let times = times.into_iter().chain([self.http.header_seconds, self.http.keep_alive_seconds]);
+        if !(self.http.least_bytes_per_second > 0.0 && self.http.least_bytes_per_second.is_finite()) {
+            return wrong("least-bytes-per-second must be above 0");
+        }
         if !times.into_iter().all(|seconds| seconds > 0.0) {
             return wrong("deadlines, drain-seconds, header-seconds and keep-alive-seconds must be above 0");
         }

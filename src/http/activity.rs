@@ -4,18 +4,18 @@
 //! connection may rest for longer than a head may take, and a client that sends or reads nothing at all must end
 //! too. Whoever reads and writes the socket and whoever answers note here what happens; `listen` acts on it.
 
-use std::io::{self, IoSlice};
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, ready};
+use std::task::Waker;
 use std::time::{Duration, Instant};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
+use futures_util::task::AtomicWaker;
 
 /// When the server stops, a connection that rests may go on for so long: a request may be on the wire already, and
 /// whoever closes then leaves its client in doubt.
 const LINGER: Duration = Duration::from_millis(500);
+
+/// A client that has closed its way out may wait for its answer: it is gone when nothing has moved for so long.
+const UNTIL_GONE: Duration = Duration::from_secs(5);
 
 /// The longest times of a connection.
 #[derive(Clone, Copy, Debug)]
@@ -42,6 +42,8 @@ pub(super) enum Verdict {
 pub(super) struct Activity {
     times: Times,
     now: Mutex<Now>,
+    /// Wakes whoever holds the connection.
+    waker: AtomicWaker,
 }
 
 #[derive(Debug)]
@@ -52,6 +54,12 @@ struct Now {
     head: Option<Instant>,
     /// Requests whose answers have not been handed over whole.
     under_way: usize,
+    /// Requests that have begun.
+    begun: usize,
+    /// Bytes have come of a request that has not begun.
+    asked: bool,
+    /// The client has closed its way out.
+    half_closed: bool,
     /// The client does not take what is written.
     blocked: bool,
     /// Many requests share the connection: bytes may be of none of them.
@@ -59,24 +67,109 @@ struct Now {
     /// After the next answer the connection ends.
     ending: bool,
     said_goodbye: bool,
+    /// Answers of which the client has not asked for all yet.
+    unread: Vec<Waiting>,
+    /// An answer of HTTP/1 ended before its end.
+    broken: bool,
+    /// Somebody wants it closed at once.
+    cut: bool,
+    /// Nothing of an answer of ours is left to be written.
+    clear: bool,
+}
+
+/// An answer that waits for its client.
+#[derive(Debug)]
+struct Waiting {
+    answer: usize,
+    bytes: usize,
+    /// The last time that the client asked for some of it.
+    taken: Instant,
 }
 
 impl Activity {
     /// A connection that has just been accepted.
     pub(super) fn new(times: Times) -> Arc<Self> {
         let last = Instant::now();
-        let (head, under_way) = (Some(last), 0);
-        let now = Now { last, head, under_way, blocked: false, http2: false, ending: false, said_goodbye: false };
-        Arc::new(Self { times, now: Mutex::new(now) })
+        let now = Now {
+            last,
+            head: Some(last),
+            under_way: 0,
+            begun: 0,
+            asked: false,
+            half_closed: false,
+            blocked: false,
+            http2: false,
+            ending: false,
+            said_goodbye: false,
+            unread: Vec::new(),
+            broken: false,
+            cut: false,
+            clear: true,
+        };
+        Arc::new(Self { times, now: Mutex::new(now), waker: AtomicWaker::new() })
     }
 
     fn now(&self) -> MutexGuard<'_, Now> {
         self.now.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// When a client that has closed its way out is taken for gone; `None` where there is no request.
+    pub(super) fn gone_at(&self) -> Option<Instant> {
+        let mut now = self.now();
+        now.half_closed = true;
+        (now.under_way > 0 || now.asked).then(|| now.last + UNTIL_GONE)
+    }
+
+    /// What comes is read and forgotten.
+    pub(super) fn lingers(&self) {
+        self.now().last = Instant::now();
+    }
+
+    /// Whether something of an answer will never leave.
+    pub(super) fn is_broken(&self) -> bool {
+        let now = self.now();
+        now.broken || now.blocked || now.cut
+    }
+
     /// From now on no request is awaited: the one that comes nevertheless is answered.
     pub(super) fn end(&self) {
         self.now().ending = true;
+    }
+
+    /// Closes it, whatever it does.
+    pub(super) fn cut(&self) {
+        self.now().cut = true;
+        self.waker.wake();
+    }
+
+    /// Whoever holds the connection is woken where somebody cuts it.
+    pub(super) fn wake(&self, waker: &Waker) {
+        self.waker.register(waker);
+    }
+
+    /// So many bytes of an answer wait for the client.
+    pub(super) fn waits(&self, answer: usize, bytes: usize) {
+        self.now().unread.push(Waiting { answer, bytes, taken: Instant::now() });
+    }
+
+    /// The client asked for so many of them.
+    pub(super) fn takes(&self, answer: usize, bytes: usize) {
+        let mut now = self.now();
+        if let Some(at) = now.unread.iter().position(|waiting| waiting.answer == answer) {
+            let waiting = &mut now.unread[at];
+            (waiting.bytes, waiting.taken) = (waiting.bytes - bytes, Instant::now());
+            if waiting.bytes == 0 {
+                now.unread.swap_remove(at);
+            }
+        }
+    }
+
+    /// Bytes that the client has not asked for, and since when it has asked for none of an answer; `None` where there are
+    /// none, or where it is being cut.
+    pub(super) fn unread(&self) -> Option<(usize, Instant)> {
+        let now = self.now();
+        let since = now.unread.iter().map(|waiting| waiting.taken).min().filter(|_| !now.cut)?;
+        Some((now.unread.iter().map(|waiting| waiting.bytes).sum(), since))
     }
 
     /// The head of a request is whole.
@@ -85,18 +178,40 @@ impl Activity {
         now.http2 = http2;
         now.head = None;
         now.under_way += 1;
-        UnderWay(Arc::clone(self))
+        now.begun += 1;
+        now.clear = false;
+        now.asked = false;
+        UnderWay { activity: Arc::clone(self), whole: false }
     }
 
-    fn read(&self) {
+    /// Which request's head is awaited, counted from 0; `None` where bytes may be of something else.
+    pub(super) fn awaits_head(&self) -> Option<usize> {
+        let now = self.now();
+        (now.under_way == 0 && !now.http2).then_some(now.begun)
+    }
+
+    /// Whether what is written now is no answer of ours.
+    pub(super) fn is_clear(&self) -> bool {
+        let now = self.now();
+        now.clear && !now.http2
+    }
+
+    /// All that was written has left.
+    pub(super) fn flushed(&self) {
+        let mut now = self.now();
+        now.clear = now.under_way == 0;
+    }
+
+    pub(super) fn read(&self) {
         let mut now = self.now();
         now.last = Instant::now();
+        now.asked |= now.under_way == 0 && !now.http2;
         if now.under_way == 0 && !now.http2 && now.head.is_none() {
             now.head = Some(now.last);
         }
     }
 
-    fn written(&self, moved: bool) {
+    pub(super) fn written(&self, moved: bool) {
         let mut now = self.now();
         now.blocked = !moved;
         if moved {
@@ -113,6 +228,17 @@ impl Activity {
             (0, Some(head)) => head + self.times.header,
             _ => now.last + self.times.keep_alive,
         };
+        if now.cut {
+            return Verdict::Cut;
+        }
+        if let Some(since) = now.unread.iter().map(|waiting| waiting.taken).min() {
+            // A stream of HTTP/2 whose window stays shut keeps its answer however busy the others are.
+            let stalled = since + self.times.keep_alive;
+            if stalled <= time {
+                return Verdict::Cut;
+            }
+            until = until.min(stalled);
+        }
         if now.ending && now.under_way == 0 {
             until = until.min(now.last + LINGER);
         }
@@ -134,72 +260,36 @@ impl Activity {
 }
 
 /// A request that is being answered; dropped with the last of its answer, or when its client has gone.
-pub(super) struct UnderWay(Arc<Activity>);
+pub(super) struct UnderWay {
+    activity: Arc<Activity>,
+    whole: bool,
+}
 
 impl UnderWay {
     /// Whether the connection ends with this answer.
     pub(super) fn is_last(&self) -> bool {
-        self.0.now().ending
+        self.activity.now().ending
+    }
+
+    /// The last of its answer was handed over.
+    pub(super) fn whole(&mut self) {
+        self.whole = true;
+    }
+
+    pub(super) fn activity(&self) -> &Arc<Activity> {
+        &self.activity
     }
 }
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
-        let mut now = self.0.now();
+        let mut now = self.activity.now();
         now.under_way -= 1;
         now.last = Instant::now();
-    }
-}
-
-/// A socket that notes what moves.
-pub(super) struct Watched {
-    pub(super) socket: TcpStream,
-    pub(super) activity: Arc<Activity>,
-}
-
-impl Watched {
-    fn note(&self, written: &Poll<io::Result<usize>>) {
-        self.activity.written(written.is_ready());
-    }
-}
-
-impl AsyncRead for Watched {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let before = into.filled().len();
-        let read = ready!(Pin::new(&mut self.socket).poll_read(cx, into));
-        if into.filled().len() > before {
-            self.activity.read();
+        now.broken |= !self.whole && !now.http2;
+        if now.half_closed {
+            // Nobody asks any more: the socket may say so.
+            self.activity.waker.wake();
         }
-        Poll::Ready(read)
-    }
-}
-
-impl AsyncWrite for Watched {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.socket).poll_write(cx, bytes);
-        self.note(&written);
-        written
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        parts: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.socket).poll_write_vectored(cx, parts);
-        self.note(&written);
-        written
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.socket.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_shutdown(cx)
     }
 }

@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::body::Body;
-use axum::http::{HeaderMap, Uri};
+use axum::extract::Request;
+use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 
 use super::bulk;
@@ -28,21 +29,16 @@ use crate::wire::request::{Misshapen, Parsed, parse};
 ///
 /// # Errors
 /// Every error of the design's table but those of administration.
-pub(super) async fn answer(
-    state: &State,
-    route: &'static str,
-    headers: &HeaderMap,
-    uri: &Uri,
-    body: Body,
-) -> Result<Response, ApiError> {
+pub(super) async fn answer(state: &State, route: &'static str, request: Request) -> Result<Response, ApiError> {
+    let (head, body) = request.into_parts();
     let serving = state.serving()?;
-    let kind = body_kind(headers)?;
-    let asked = PredictQuery::read(uri)?;
+    let kind = body_kind(&head.headers)?;
+    let asked = PredictQuery::read(&head.uri)?;
     match kind {
         BodyKind::Csv | BodyKind::Workbook | BodyKind::Ndjson => {
-            bulk::answer(state, &serving, route, kind, asked, headers, body).await
+            bulk::answer(state, &serving, route, kind, asked, &head, body).await
         }
-        BodyKind::Json => answer_json(state, serving, route, asked, headers, body).await,
+        BodyKind::Json => answer_json(state, serving, route, asked, &head.headers, body).await,
     }
 }
 

@@ -11,19 +11,21 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use axum::body::Body;
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesOrdered;
-use tokio::sync::OwnedSemaphorePermit;
 use tracing::{Instrument, info, warn};
 
+use super::activity::Activity;
 use super::door::announced;
 use super::error::ApiError;
 use super::extract::BodyKind;
 use super::input::{Feed, Input, peek};
-use super::outlet::{Broken, Outlet, outlet};
+use super::outlet::{Broken, Outlet, outlet, yields};
 use super::query::{PredictQuery, TableQuery};
+use super::room::Taken;
 use super::state::{State, choose};
 use crate::batcher::{Batcher, Predict};
 use crate::bulk::Pool;
@@ -41,6 +43,8 @@ const SHORT_BYTES: usize = 64 << 10;
 const CHUNKS_PER_THREAD: usize = 2;
 /// What was understood of a table, in words: a list as JSON, in ASCII.
 const NOTES: HeaderName = HeaderName::from_static("mcvn-notes");
+/// How many rows were answered, after the last of them: an answer that is whole says so.
+const ROWS: HeaderName = HeaderName::from_static("mcvn-rows");
 /// Longest such list, in bytes; what is over is counted.
 const NOTES_BYTES: usize = 4 << 10;
 /// The content type of workbooks that are answered.
@@ -58,9 +62,10 @@ pub(super) async fn answer(
     route: &'static str,
     kind: BodyKind,
     asked: PredictQuery,
-    headers: &HeaderMap,
+    head: &Parts,
     body: Body,
 ) -> Result<Response, ApiError> {
+    let (headers, connection) = (&head.headers, head.extensions.get::<Arc<Activity>>().cloned());
     let bundle = Arc::clone(choose(serving, route, asked.model.as_deref())?);
     let mut complaints = Vec::new();
     let confidence = asked.confidence(None, &bundle, &mut complaints);
@@ -90,7 +95,7 @@ pub(super) async fn answer(
     match announced(headers) {
         // There may be less room at the door: what never fits through it is streamed.
         Some(length) if length <= SHORT_BYTES.min(state.http().waiting_bytes) => bulk.answer_whole(headers, body).await,
-        _ => bulk.answer_streamed(headers, body).await,
+        _ => bulk.answer_streamed(headers, body, connection).await,
     }
 }
 
@@ -135,14 +140,23 @@ impl Request<'_> {
         Ok(self.respond(bytes.into(), &notes))
     }
 
-    async fn answer_streamed(self, headers: &HeaderMap, body: Body) -> Result<Response, ApiError> {
-        let place = self.state.bulk().enter().ok_or(ApiError::Overloaded)?;
+    async fn answer_streamed(
+        self,
+        headers: &HeaderMap,
+        body: Body,
+        connection: Option<Arc<Activity>>,
+    ) -> Result<Response, ApiError> {
+        let place = Arc::new(self.state.place()?);
         // Whoever does not say how much will come may wait for the first answer before there is more.
         let decide = announced(headers).map_or(Decide::AtFirstRow, |length| Decide::AtBytes(length.min(SHORT_BYTES)));
-        let mut input = self.input(body, decide);
-        let Format { bulk, first, notes } = self.format(&mut input, decide == Decide::AtFirstRow).await?;
+        let mut input = self.input(body, decide).at(&place);
+        let format = self.format(&mut input, decide == Decide::AtFirstRow);
+        let Format { bulk, first, notes } = tokio::select! {
+            format = format => format?,
+            () = place.evicted() => return Err(ApiError::BodyTooSlow),
+        };
         let first = first.ok_or_else(no_rows)?;
-        let (answers, taken) = outlet();
+        let (answers, taken) = outlet(self.state.http().deadline());
         let pump = Pump {
             format: bulk,
             bundle: Arc::clone(&self.bundle),
@@ -151,17 +165,20 @@ impl Request<'_> {
             metrics: Arc::clone(self.state.metrics()),
             answers,
             total: Total { start: Instant::now(), answered: Answered::default() },
-            _place: place,
+            place,
+            connection,
         };
         tokio::spawn(pump.run(input, first).in_current_span());
         let mut response = self.respond(taken, &notes);
-        response.headers_mut().insert(header::TRAILER, HeaderValue::from_name(NOTES));
+        response.headers_mut().insert(header::TRAILER, HeaderValue::from_static("mcvn-notes, mcvn-rows"));
         Ok(response)
     }
 
     /// A workbook, or a table that is answered by one: read whole, and answered by one thread of those for bulk work.
     async fn answer_apart(self, headers: &HeaderMap, body: Body) -> Result<Response, ApiError> {
-        let _place = self.state.bulk().enter().ok_or(ApiError::Overloaded)?;
+        let mut place = self.state.place()?;
+        // It is read whole, by the rules of the door; here it yields to nobody.
+        place.settle();
         let admitted = self.state.door().read(headers, body, self.state.http().waiting_bytes).await?;
         let as_workbook = wants_workbook(headers) || self.kind == BodyKind::Workbook && !wants_text(headers);
         let (bundle, batcher) = (Arc::clone(&self.bundle), self.serving.batcher.clone());
@@ -302,12 +319,20 @@ struct Pump {
     metrics: Arc<Metrics>,
     answers: Outlet,
     total: Total,
-    _place: OwnedSemaphorePermit,
+    place: Arc<Taken>,
+    /// Cut where its client takes nothing.
+    connection: Option<Arc<Activity>>,
 }
 
 impl Pump {
     async fn run(mut self, input: Input, first: Chunk) {
-        let broken = self.stream(input, first).await.err();
+        let mut broken = self.stream(input, first).await.err();
+        if broken.is_none() {
+            let notes = notes_header(&self.total.answered.notes()).map(|notes| (NOTES, notes));
+            let rows = (ROWS, HeaderValue::from(self.total.answered.rows));
+            self.answers.finish(notes.into_iter().chain([rows]).collect());
+            broken = self.answers.drained(&self.place).await.err();
+        }
         let Total { start, answered } = &self.total;
         let (rows, bad_rows) = (answered.rows, answered.bad_rows);
         let seconds = start.elapsed().as_secs_f64();
@@ -315,14 +340,17 @@ impl Pump {
         match broken {
             None => {
                 info!(model, rows, bad_rows, seconds, "bulk work done");
-                let notes = notes_header(&answered.notes()).map(|notes| (NOTES, notes));
-                self.answers.finish(notes.into_iter().collect());
             }
             Some(Broken::Gone) => info!(model, rows, bad_rows, seconds, "bulk work left by its client"),
+            // The head of the answer is sent, so the only way to say that this is not all is to break off.
             Some(Broken::Input(cause)) => {
                 warn!(model, rows, bad_rows, seconds, cause, "bulk work cut off");
-                // The head of the answer is sent, so the only way to say that this is not all is to break off.
                 self.answers.break_off(cause);
+            }
+            Some(Broken::Stalled(cause)) => {
+                warn!(model, rows, bad_rows, seconds, cause, "bulk work cut off");
+                self.answers.break_off(cause);
+                self.connection.iter().for_each(|connection| connection.cut());
             }
         }
     }
@@ -330,23 +358,30 @@ impl Pump {
     async fn stream(&mut self, mut input: Input, first: Chunk) -> Result<(), Broken> {
         let most = CHUNKS_PER_THREAD * self.pool.config().threads;
         let mut under_way = FuturesOrdered::new();
-        self.answers.send(self.format.head(), input.stall).await?;
+        self.answers.send(self.format.head(), &self.place).await?;
         under_way.push_back(self.begin(first));
         loop {
             let (idle, room) = (under_way.is_empty(), under_way.len() < most);
+            if idle {
+                self.place.resume()
+            } else {
+                self.place.pause()
+            }
             tokio::select! {
                 Some(answered) = under_way.next(), if !idle => {
                     let answered = answered.map_err(|_| Broken::Input("a panic in bulk work".to_owned()))?;
                     let mut answered = count(&self.metrics, &self.bundle, answered);
                     let bytes = std::mem::take(&mut answered.bytes);
                     self.total.answered.add(answered);
-                    self.answers.send(bytes, input.stall).await?;
+                    self.place.resume();
+                    self.answers.send(bytes, &self.place).await?;
                 }
                 chunk = input.chunk(idle), if !input.ended && room => {
                     let chunk = chunk.map_err(|error| Broken::Input(error.detail()))?;
                     under_way.extend(chunk.map(|chunk| self.begin(chunk)));
                 }
                 () = self.answers.gone() => return Err(Broken::Gone),
+                () = self.place.evicted() => return Err(yields()),
                 else => return Ok(()),
             }
             if input.ended && under_way.is_empty() {

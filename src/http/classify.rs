@@ -1,8 +1,6 @@
 //! `POST /classify/glass`.
 
-use axum::body::Body;
-use axum::extract::State as FromState;
-use axum::http::{HeaderMap, Uri};
+use axum::extract::{Request, State as FromState};
 use axum::response::Response;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -68,11 +66,6 @@ pub(super) const ROUTE: &str = "/classify/glass";
         Problems,
     )
 )]
-pub(super) async fn classify_glass(
-    FromState(state): FromState<State>,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Body,
-) -> Result<Response, ApiError> {
-    answer(&state, ROUTE, &headers, &uri, body).await
+pub(super) async fn classify_glass(FromState(state): FromState<State>, request: Request) -> Result<Response, ApiError> {
+    answer(&state, ROUTE, request).await
 }

@@ -63,6 +63,14 @@ pub(super) enum ApiError {
     InferenceFailed(String),
     /// The answer took too long.
     DeadlineExceeded(Duration),
+    /// The rest of the body did not come while others needed its room.
+    BodyTooSlow,
+    /// The head of the request is no HTTP.
+    MalformedHead,
+    /// The address is too long.
+    UriTooLong,
+    /// The head of the request is too long, or has too many fields.
+    HeadTooLarge,
 }
 
 /// Left in an answer for whoever observes it: the code of its problem.
@@ -118,6 +126,9 @@ pub(super) enum Problems {
     /// not_found: the route has no such model
     #[response(status = 404, content_type = "application/problem+json")]
     NotFound(Problem),
+    /// body_too_slow: the rest of it did not come while others needed its room
+    #[response(status = 408, content_type = "application/problem+json")]
+    BodyTooSlow(Problem),
     /// body_too_large: over the limit for its content type
     #[response(status = 413, content_type = "application/problem+json")]
     BodyTooLarge(Problem),
@@ -142,7 +153,7 @@ pub(super) enum Problems {
 }
 
 impl ApiError {
-    fn status(&self) -> StatusCode {
+    pub(super) fn status(&self) -> StatusCode {
         match self {
             Self::MalformedBody(_) => StatusCode::BAD_REQUEST,
             Self::UnsupportedMediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -154,6 +165,10 @@ impl ApiError {
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::Overloaded => StatusCode::TOO_MANY_REQUESTS,
+            Self::BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
+            Self::MalformedHead => StatusCode::BAD_REQUEST,
+            Self::UriTooLong => StatusCode::URI_TOO_LONG,
+            Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::NotReady | Self::DeviceFailing | Self::ModelUnavailable(_) | Self::AuditUnavailable(_) => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
@@ -192,6 +207,10 @@ impl ApiError {
             Self::NotFound(_) => ("not_found", "Not found"),
             Self::MethodNotAllowed => ("method_not_allowed", "The method is not allowed here"),
             Self::Overloaded => ("overloaded", "Too much is waiting"),
+            Self::BodyTooSlow => ("body_too_slow", "The body came too slowly"),
+            Self::MalformedHead => ("malformed_head", "The head of the request cannot be read"),
+            Self::UriTooLong => ("uri_too_long", "The address is too long"),
+            Self::HeadTooLarge => ("head_too_large", "The head of the request is too large"),
             Self::NotReady | Self::DeviceFailing => ("not_ready", "Not ready"),
             Self::ModelUnavailable(_) => ("model_unavailable", "The model is unavailable"),
             Self::InferenceFailed(_) => ("inference_failed", "The prediction failed"),
@@ -222,6 +241,14 @@ impl ApiError {
             },
             Self::MethodNotAllowed => "see the Allow header".to_owned(),
             Self::Overloaded => "the queue is full; try again after Retry-After seconds".to_owned(),
+            Self::BodyTooSlow => {
+                "the rest of the body did not come while others needed its room; send it again, without pauses".to_owned()
+            }
+            Self::MalformedHead => {
+                "its first lines must be an HTTP request: lines end with CR LF, and there is one Host".to_owned()
+            }
+            Self::UriTooLong => "put what is long into the body".to_owned(),
+            Self::HeadTooLarge => "the limit is 32 KiB and 100 fields; put what is long into the body".to_owned(),
             Self::NotReady => "the server is starting or stopping".to_owned(),
             Self::DeviceFailing => "passes of the device keep failing; the cause is in the server's log".to_owned(),
             Self::AuditUnavailable(_) => {
@@ -232,6 +259,15 @@ impl ApiError {
             }
             Self::DeadlineExceeded(deadline) => format!("no answer within {} s", deadline.as_secs_f64()),
         }
+    }
+
+    /// The whole answer as it goes over a connection of HTTP/1, which ends with it.
+    pub(super) fn last_words(&self, request_id: &str) -> Vec<u8> {
+        let body = serde_json::to_string(&self.problem(Some(request_id.to_owned()))).unwrap_or_default();
+        let (status, length) = (self.status(), body.len());
+        let kind = "content-type: application/problem+json\r\nconnection: close";
+        format!("HTTP/1.1 {status}\r\n{kind}\r\n{REQUEST_ID}: {request_id}\r\ncontent-length: {length}\r\n\r\n{body}")
+            .into_bytes()
     }
 
     fn problem(&self, request_id: Option<String>) -> Problem {
@@ -307,7 +343,11 @@ pub(super) async fn render(request: Request, next: Next) -> Response {
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
     if matches!(
         error,
-        ApiError::Overloaded | ApiError::NotReady | ApiError::DeviceFailing | ApiError::AuditUnavailable(_)
+        ApiError::Overloaded
+            | ApiError::BodyTooSlow
+            | ApiError::NotReady
+            | ApiError::DeviceFailing
+            | ApiError::AuditUnavailable(_)
     ) {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER.as_secs()));
     }

@@ -9,6 +9,7 @@ use axum::body::{Body, BodyDataStream, Bytes};
 use futures_util::{StreamExt, stream};
 
 use super::error::ApiError;
+use super::room::Taken;
 use crate::domain::Violation;
 use crate::tables::{Chunk, Head, LONGEST_ROW_BYTES, Rows, TableError, TableReader};
 
@@ -26,21 +27,31 @@ pub(super) struct Input {
     stream: BodyDataStream,
     feed: Feed,
     pub(super) ended: bool,
-    pub(super) stall: Duration,
+    stall: Duration,
+    /// The place of a stream, which it may lose where too little comes.
+    place: Option<Arc<Taken>>,
 }
 
 impl Input {
     pub(super) fn new(body: Body, feed: Feed, stall: Duration) -> Self {
-        Self { stream: body.into_data_stream(), feed, ended: false, stall }
+        Self { stream: body.into_data_stream(), feed, ended: false, stall, place: None }
+    }
+
+    /// What comes is for a place.
+    pub(super) fn at(self, place: &Arc<Taken>) -> Self {
+        Self { place: Some(Arc::clone(place)), ..self }
     }
 
     /// Waits for more bytes.
     async fn more(&mut self) -> Result<(), ApiError> {
         match next(&mut self.stream, self.stall).await? {
-            Some(bytes) => match &mut self.feed {
-                Feed::Lines(rows) => rows.push(&bytes).map_err(|_| ApiError::BodyTooLarge(LONGEST_ROW_BYTES)),
-                Feed::Table(reader) => reader.push(&bytes).map_err(ApiError::from),
-            },
+            Some(bytes) => {
+                self.place.iter().for_each(|place| place.moved(bytes.len()));
+                match &mut self.feed {
+                    Feed::Lines(rows) => rows.push(&bytes).map_err(|_| ApiError::BodyTooLarge(LONGEST_ROW_BYTES)),
+                    Feed::Table(reader) => reader.push(&bytes).map_err(ApiError::from),
+                }
+            }
             None => {
                 self.ended = true;
                 match &mut self.feed {

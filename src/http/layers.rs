@@ -10,12 +10,13 @@ use std::time::{Duration, SystemTime};
 
 use axum::Router;
 use axum::extract::Request;
-use axum::http::HeaderValue;
+use axum::http::{HeaderValue, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
 
+use super::crowd::refuse;
 use super::error::{ApiError, REQUEST_ID, render};
 use super::observe::observe;
 use super::state::State;
@@ -27,7 +28,9 @@ pub(super) fn wrap(router: Router<State>, state: &State) -> Router<State> {
             .layer(from_fn(request_id))
             .layer(from_fn_with_state(Arc::clone(state.metrics()), observe))
             .layer(from_fn(render))
-            .layer(CatchPanicLayer::custom(panicked)),
+            .layer(CatchPanicLayer::custom(panicked))
+            .layer(from_fn(refuse))
+            .layer(from_fn(one_host)),
     )
 }
 
@@ -49,8 +52,16 @@ async fn request_id(mut request: Request, next: Next) -> Response {
     response
 }
 
+/// Refuses requests that a proxy and this server may take for different ones.
+async fn one_host(request: Request, next: Next) -> Response {
+    if request.headers().get_all(header::HOST).iter().count() > 1 {
+        return ApiError::MalformedHead.into_response();
+    }
+    next.run(request).await
+}
+
 /// Unique within a process by its counter, between processes by their start time.
-fn fresh_id() -> HeaderValue {
+pub(super) fn fresh_id() -> HeaderValue {
     static START: LazyLock<u64> = LazyLock::new(|| {
         SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_micros() as u64)
     });

@@ -16,7 +16,7 @@ use super::traceparent::trace_id;
 use crate::metrics::Metrics;
 
 /// Asked every few seconds by machines: their lines would drown all others, and their refusals are answers.
-const PROBES: [&str; 4] = ["/livez", "/readyz", "/startupz", "/metrics"];
+pub(super) const PROBES: [&str; 4] = ["/livez", "/readyz", "/startupz", "/metrics"];
 
 /// Answers a request under observation.
 pub(super) async fn observe(FromState(metrics): FromState<Arc<Metrics>>, request: Request, next: Next) -> Response {

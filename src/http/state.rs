@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::activity::Times;
 use super::door::Door;
 use super::error::ApiError;
+use super::room::{Asker, Room, Taken};
 use crate::admin::Admin;
 use crate::bulk::Pool;
 use crate::metrics::Metrics;
@@ -29,7 +30,11 @@ pub struct HttpConfig {
     pub deadline_seconds: f64,
     /// Bytes of JSON requests and short tables that may wait or be under way, all together; more are refused.
     pub waiting_bytes: usize,
-    /// Most open connections of a listener; more wait in the system's queue.
+    /// Bytes of answers that may wait for the clients of a listener, all together; then the slowest is cut.
+    pub answer_bytes: usize,
+    /// Bytes a second below which a body or a stream yields to others, when there is no more room or place.
+    pub least_bytes_per_second: f64,
+    /// Most open connections of a listener; on a few more only probes are answered.
     pub connections: usize,
     /// Longest time for the head of a request, from its first byte; on a new connection, from the beginning.
     pub header_seconds: f64,
@@ -46,6 +51,8 @@ impl Default for HttpConfig {
             max_samples: 10_000,
             deadline_seconds: 30.0,
             waiting_bytes: 4_000_000,
+            answer_bytes: 64_000_000,
+            least_bytes_per_second: 10_000.0,
             connections: 4096,
             header_seconds: 10.0,
             keep_alive_seconds: 75.0,
@@ -71,6 +78,7 @@ struct Shared {
     http: HttpConfig,
     door: Door,
     bulk: Pool,
+    streams: Room,
     metrics: Arc<Metrics>,
     started: Instant,
     live: OnceLock<Live>,
@@ -86,8 +94,9 @@ impl State {
     /// A server that is alive but has nothing loaded yet.
     pub fn new(http: HttpConfig, bulk: Pool, metrics: Arc<Metrics>, admin: Option<Admin>) -> Self {
         let (live, draining, admin) = (OnceLock::new(), AtomicBool::new(false), admin.map(Arc::new));
-        let door = Door::new(http.waiting_bytes);
-        Self(Arc::new(Shared { http, door, bulk, metrics, started: Instant::now(), live, admin, draining }))
+        let door = Door::new(&http);
+        let streams = Room::new(bulk.config().streams, 0, http.least_bytes_per_second);
+        Self(Arc::new(Shared { http, door, bulk, streams, metrics, started: Instant::now(), live, admin, draining }))
     }
 
     /// Hands over what answers, after real passes have succeeded.
@@ -111,6 +120,19 @@ impl State {
 
     pub(super) fn bulk(&self) -> &Pool {
         &self.0.bulk
+    }
+
+    /// A place for one stream, held while it is answered; from now on its client has the turn.
+    ///
+    /// # Errors
+    /// 429 where all are taken, and nobody is slow.
+    pub(super) fn place(&self) -> Result<Taken, ApiError> {
+        let mut place = self.0.streams.enter();
+        if !place.take(1, true, Asker::Part) {
+            return Err(ApiError::Overloaded);
+        }
+        place.wait();
+        Ok(place)
     }
 
     pub(super) fn metrics(&self) -> &Arc<Metrics> {

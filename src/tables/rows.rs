@@ -3,12 +3,15 @@
 //! Its own because bytes arrive as the network pleases, and whoever answers rows must have them whole: a line break
 //! within the quotes of a cell ends no row.
 
+use std::collections::VecDeque;
 use std::mem::take;
 
 /// Longest row, in bytes: what is longer is no row, and would be kept in memory whole.
 pub const LONGEST_ROW_BYTES: usize = 1 << 20;
 /// A chunk is given out when it has so many bytes: some hundred rows.
 const CHUNK_BYTES: usize = 32 << 10;
+/// Most rows of a chunk: the answer to a row of one byte is some hundred bytes long.
+const CHUNK_ROWS: usize = 512;
 
 /// A row longer than [`LONGEST_ROW_BYTES`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -32,12 +35,43 @@ enum Place {
     QuoteInQuotes,
 }
 
+/// Where rows of a buffer end.
+#[derive(Debug, Default)]
+struct Ends {
+    /// The last whole row.
+    whole: usize,
+    /// Every [`CHUNK_ROWS`]th row, and how many came after the last of them.
+    marks: VecDeque<usize>,
+    since: usize,
+}
+
+impl Ends {
+    fn note(&mut self, end: usize) {
+        self.whole = end;
+        self.since += 1;
+        if self.since == CHUNK_ROWS {
+            self.marks.push_back(end);
+            self.since = 0;
+        }
+    }
+
+    /// The end of the next chunk, counted from which the others stay.
+    fn cut(&mut self) -> usize {
+        let end = self.marks.pop_front().unwrap_or(self.whole);
+        self.whole -= end;
+        self.marks.iter_mut().for_each(|mark| *mark -= end);
+        if self.whole == 0 {
+            self.since = 0;
+        }
+        end
+    }
+}
+
 /// Collects bytes and gives out whole rows.
 #[derive(Debug)]
 pub struct Rows {
     buffer: Vec<u8>,
-    /// End of the last whole row in the buffer.
-    whole: usize,
+    ends: Ends,
     /// Bytes of the buffer that were looked at.
     seen: usize,
     place: Place,
@@ -59,7 +93,8 @@ impl Rows {
     }
 
     fn new(separator: Option<u8>) -> Self {
-        Self { buffer: Vec::new(), whole: 0, seen: 0, place: Place::CellStart, separator, lines: 0 }
+        let (buffer, ends) = (Vec::new(), Ends::default());
+        Self { buffer, ends, seen: 0, place: Place::CellStart, separator, lines: 0 }
     }
 
     /// How many line breaks there are in the rows that were given out.
@@ -74,22 +109,22 @@ impl Rows {
     pub fn push(&mut self, bytes: &[u8]) -> Result<(), RowTooLong> {
         self.buffer.extend_from_slice(bytes);
         self.look();
-        if self.buffer.len() - self.whole > LONGEST_ROW_BYTES { Err(RowTooLong) } else { Ok(()) }
+        if self.buffer.len() - self.ends.whole > LONGEST_ROW_BYTES { Err(RowTooLong) } else { Ok(()) }
     }
 
     /// Whole rows, where enough of them have come.
     pub fn chunk(&mut self) -> Option<Vec<u8>> {
-        if self.whole >= CHUNK_BYTES { self.take_whole() } else { None }
+        if self.ends.whole >= CHUNK_BYTES || !self.ends.marks.is_empty() { self.take_whole() } else { None }
     }
 
-    /// Whatever whole rows have come, however few.
+    /// Whatever whole rows have come, however few; more than a chunk may hold stay for the next.
     pub fn take_whole(&mut self) -> Option<Vec<u8>> {
-        if self.whole == 0 {
+        if self.ends.whole == 0 {
             return None;
         }
-        let rest = self.buffer.split_off(self.whole);
-        self.seen -= self.whole;
-        self.whole = 0;
+        let end = self.ends.cut();
+        let rest = self.buffer.split_off(end);
+        self.seen -= end;
         let rows = std::mem::replace(&mut self.buffer, rest);
         self.lines += line_breaks(&rows);
         Some(rows)
@@ -97,7 +132,7 @@ impl Rows {
 
     /// What is left when no more bytes come: the last row may lack its end.
     pub fn rest(&mut self) -> Option<Vec<u8>> {
-        (self.whole, self.seen) = (0, 0);
+        (self.ends, self.seen) = (Ends::default(), 0);
         Some(take(&mut self.buffer)).filter(|rest| !rest.is_empty())
     }
 
@@ -106,9 +141,7 @@ impl Rows {
         let in_quotes = matches!(self.place, Place::Quoted | Place::QuoteInQuotes);
         let quotes = in_quotes || self.separator.is_some() && memchr::memchr(b'"', fresh).is_some();
         if !quotes {
-            if let Some(at) = memchr::memrchr(b'\n', fresh) {
-                self.whole = self.seen + at + 1;
-            }
+            memchr::memchr_iter(b'\n', fresh).for_each(|at| self.ends.note(self.seen + at + 1));
             if let Some(last) = fresh.last() {
                 self.place = if self.parts(*last) { Place::CellStart } else { Place::Cell };
             }
@@ -119,7 +152,7 @@ impl Rows {
             let byte = self.buffer[at];
             self.step(byte);
             if byte == b'\n' && self.place == Place::CellStart {
-                self.whole = at + 1;
+                self.ends.note(at + 1);
             }
         }
         self.seen = self.buffer.len();
@@ -162,6 +195,20 @@ mod tests {
         lines.push(b"{\"a\n\"").unwrap();
         assert_eq!(lines.take_whole().unwrap(), b"{\"a\n");
         assert_eq!(lines.rest().unwrap(), b"\"");
+    }
+
+    #[test]
+    fn a_chunk_of_short_rows_ends_before_it_has_too_many() {
+        for mut rows in [Rows::lines(), Rows::cells(b',')] {
+            let text = "1\n".repeat(CHUNK_ROWS * 2 + 3) + "\"2\"\n4";
+            for piece in text.as_bytes().chunks(700) {
+                rows.push(piece).unwrap();
+            }
+            let chunks: Vec<Vec<u8>> = std::iter::from_fn(|| rows.chunk()).collect();
+            assert_eq!(chunks.iter().map(Vec::len).collect::<Vec<_>>(), [CHUNK_ROWS * 2; 2]);
+            assert_eq!(rows.take_whole().unwrap(), b"1\n1\n1\n\"2\"\n");
+            assert_eq!((rows.take_whole(), rows.rest().unwrap()), (None, b"4".to_vec()));
+        }
     }
 
     #[test]

@@ -60,7 +60,7 @@ async fn beyond_the_limit_a_connection_waits_for_another_to_end() {
     assert!(ask(&mut first, LIVEZ).await.starts_with("HTTP/1.1 200"));
     assert!(ask(&mut second, LIVEZ).await.starts_with("HTTP/1.1 200"));
     let mut third = connect(&server).await;
-    third.write_all(LIVEZ).await.unwrap();
+    third.write_all(b"GET /models HTTP/1.1\r\nhost: test\r\n\r\n").await.unwrap();
     let mut byte = [0];
     assert!(timeout(Duration::from_millis(300), third.read(&mut byte)).await.is_err(), "it waits");
     assert!(ask(&mut first, LIVEZ).await.starts_with("HTTP/1.1 200"), "the others go on");

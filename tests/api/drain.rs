@@ -17,8 +17,12 @@ use crate::support::{Plain, Server, config, steel_4140};
 
 const CLIENTS: usize = 32;
 
-/// Whether a request failed before any of it was sent: no connection could be had.
+/// Whether nothing was done for a request: no connection could be had, or HTTP/2 said goodbye while the client began it, which
+/// says that it was not looked at and may be sent elsewhere.
 fn never_sent(error: &Error) -> bool {
+    if format!("{error:?}").contains("GoAway(b\"\", NO_ERROR, Remote)") {
+        return true;
+    }
     let causes = std::iter::successors(error.source(), |cause: &&(dyn std::error::Error + 'static)| (*cause).source());
     let mut causes = causes.filter_map(|cause| cause.downcast_ref::<std::io::Error>());
     error.is_connect() && causes.any(|cause| cause.kind() == ErrorKind::ConnectionRefused)

@@ -25,6 +25,7 @@ mod observe;
 mod predict;
 mod readme;
 mod story;
+mod strangers;
 mod support;
 mod table;
 mod tables;
