@@ -1,8 +1,14 @@
-//! Who may know whom: dependencies run down the ranks, and modules of one rank don't see each other.
+//! Who may know whom: dependencies run down the ranks, modules of one rank don't see each other, no files go in circles.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+#[path = "architecture/graph.rs"]
+mod graph;
+
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+
+use graph::{Edge, circles, edges};
 
 /// Modules by rank; those of the last rank may know everything.
 const RANKS: [&[&str]; 8] = [
@@ -16,8 +22,8 @@ const RANKS: [&[&str]; 8] = [
     &["app", "cli", "config", "telemetry", "lib", "main"],
 ];
 
-/// Words that a module must not contain.
-const FORBIDDEN: [(&str, &[&str]); 13] = [
+/// Words that a module must not contain. Every module has its line: one without any is listed, too.
+const FORBIDDEN: [(&str, &[&str]); 20] = [
     ("domain", &["candle", "tokio", "axum", "std::fs", "utoipa"]),
     ("metrics", &["candle", "tokio", "axum"]),
     ("featurize", &["candle", "tokio", "axum", "std::fs"]),
@@ -25,13 +31,72 @@ const FORBIDDEN: [(&str, &[&str]); 13] = [
     ("model", &["tokio", "axum", "std::fs", "std::path"]),
     ("train", &["tokio", "axum", "std::fs", "std::path"]),
     ("registry", &["tokio", "axum"]),
+    ("keys", &["candle", "tokio", "axum"]),
+    ("store", &["candle", "tokio", "axum"]),
     ("wire", &["candle", "tokio", "axum", "std::fs", "std::path"]),
     ("batcher", &["axum", "candle"]),
     ("bulk", &["axum", "candle", "std::fs"]),
     ("jobs", &["axum", "candle"]),
     ("serving", &["axum", "candle"]),
+    ("admin", &["axum", "candle"]),
     ("http", &["candle", "std::fs", "std::path"]),
+    ("app", &["candle"]),
+    ("cli", &["axum"]),
+    ("config", &["candle", "axum"]),
+    ("telemetry", &["candle", "axum"]),
 ];
+
+/// Circles of files that are still there, each with why. A circle that is not listed fails, and so does a listed one that
+/// is gone.
+const KNOWN_CIRCLES: [(&[&str], &str); 6] = [
+    (&["cli/evaluate.rs", "cli/train.rs"], "the flags that both take stand in one of them"),
+    (&["domain/element.rs", "domain/element_names.rs"], "names are read where symbols are, and lead to elements"),
+    (&["http/door.rs", "http/state.rs"], "the door is part of the state, and reads it: goes when http/ is split"),
+    (
+        &["model/attention.rs", "model/config.rs", "model/fused/linear.rs", "model/layers.rs"],
+        "sizes and layers are mixed",
+    ),
+    (
+        &[
+            "model/bundle.rs",
+            "model/committee.rs",
+            "model/forest.rs",
+            "model/kernel.rs",
+            "model/manifest.rs",
+            "model/member.rs",
+            "model/network.rs",
+        ],
+        "errors and sizes of members stand beside what is made of them",
+    ),
+    (
+        &[
+            "train/active.rs",
+            "train/assemble.rs",
+            "train/baselines.rs",
+            "train/boosting.rs",
+            "train/calibrate.rs",
+            "train/compare.rs",
+            "train/crossval.rs",
+            "train/evaluate.rs",
+            "train/fit.rs",
+            "train/forest.rs",
+            "train/kernel.rs",
+            "train/lesson.rs",
+            "train/network.rs",
+            "train/parallel.rs",
+            "train/plan.rs",
+            "train/plots.rs",
+            "train/report.rs",
+            "train/teacher.rs",
+            "train/warnings.rs",
+        ],
+        "errors and progress stand beside what trains",
+    ),
+];
+
+/// Rooms whose `mod.rs` are only facades: there even a file and the `mod.rs` above it form no circle. Elsewhere a
+/// `mod.rs` and the files below it are one module in several files.
+const FACADES: [&str; 0] = [];
 
 fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(folder).unwrap() {
@@ -62,15 +127,47 @@ fn rank(module: &str) -> usize {
     RANKS.iter().position(|rank| rank.contains(&module)).unwrap_or_else(|| panic!("{module} has no rank"))
 }
 
+/// The top-level module of a file of `src`.
+fn room(file: &Path) -> String {
+    let first = file.strip_prefix("src").unwrap().iter().next().unwrap().to_str().unwrap();
+    first.trim_end_matches(".rs").to_owned()
+}
+
 #[test]
 fn dependencies_run_down_the_ranks() {
-    for (module, path, code) in modules() {
-        let own = rank(&module);
-        for used in code.split("crate::").skip(1) {
-            let used: String = used.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
-            let allowed = used == module || own == RANKS.len() - 1 || rank(&used) < own;
-            assert!(allowed, "{} (rank {own}) uses {used} (rank {})", path.display(), rank(&used));
-        }
+    for Edge { from, to, .. } in edges() {
+        let (own, used) = (room(&from), room(&to));
+        let allowed = used == own || rank(&own) == RANKS.len() - 1 || rank(&used) < rank(&own);
+        assert!(allowed, "{} (rank {}) uses {} (rank {})", from.display(), rank(&own), to.display(), rank(&used));
+    }
+}
+
+/// Whether one of two files is the `mod.rs` of a folder that the other lies in.
+fn are_one_module(a: &Path, b: &Path) -> bool {
+    let above = |a: &Path, b: &Path| a.ends_with("mod.rs") && b.starts_with(a.parent().unwrap());
+    above(a, b) || above(b, a)
+}
+
+#[test]
+fn no_files_go_in_circles() {
+    // What tests use, and what is only handed on, makes no code depend on other code.
+    let counts = |edge: &Edge| {
+        let strict = FACADES.contains(&room(&edge.from).as_str());
+        !edge.test && !edge.hands_on && (strict || !are_one_module(&edge.from, &edge.to))
+    };
+    let found: BTreeSet<BTreeSet<PathBuf>> =
+        circles(&edges().into_iter().filter(counts).collect()).into_iter().collect();
+    let files = |names: &&[&str]| names.iter().map(|name| Path::new("src").join(name)).collect::<BTreeSet<PathBuf>>();
+    let known: BTreeSet<BTreeSet<PathBuf>> = KNOWN_CIRCLES.iter().map(|(names, _)| files(names)).collect();
+    let new: Vec<_> = found.difference(&known).collect();
+    let gone: Vec<_> = known.difference(&found).collect();
+    assert!(new.is_empty() && gone.is_empty(), "new circles: {new:#?}\nlisted and gone: {gone:#?}");
+}
+
+#[test]
+fn every_module_has_a_line_of_words_that_it_must_not_contain() {
+    for module in RANKS.iter().copied().flatten().filter(|module| !["lib", "main"].contains(module)) {
+        assert!(FORBIDDEN.iter().any(|(name, _)| name == module), "{module}");
     }
 }
 
