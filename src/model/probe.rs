@@ -6,11 +6,12 @@
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
-use super::bundle::{Bundle, BundleError, Predicted};
-use super::init::rng;
-use super::manifest::Manifest;
 use crate::domain::{Element, ParameterKind, RawComposition, RawSample, RawValue, Sample, Schema};
 use crate::featurize::{Features, featurize};
+use crate::model::bundle::{Bundle, Predicted};
+use crate::model::error::BundleError;
+use crate::model::rng::rng;
+use crate::model::spec::manifest::Manifest;
 
 /// Samples of a trial.
 const TRIED: usize = 32;

@@ -6,10 +6,10 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::bundle::Predicted;
-use super::calibration::{CONFIDENCE_PERCENT, DEFAULT_CONFIDENCE, percentile};
-use super::manifest::Manifest;
 use crate::domain::{Outputs, Sample};
+use crate::model::bundle::Predicted;
+use crate::model::spec::calibration::{CONFIDENCE_PERCENT, DEFAULT_CONFIDENCE, percentile};
+use crate::model::spec::manifest::Manifest;
 
 /// A sample that is newer to the model than this percentile of the held-out rows is out of domain, and so is one over
 /// which its families disagree more.

@@ -11,13 +11,13 @@ use syn::{Attribute, File, Item, ItemMod, ItemUse, Macro, UseTree, Visibility};
 
 /// How one file names another.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Edge {
-    pub from: PathBuf,
-    pub to: PathBuf,
+pub(crate) struct Edge {
+    pub(crate) from: PathBuf,
+    pub(crate) to: PathBuf,
     /// In a test.
-    pub test: bool,
+    pub(crate) test: bool,
     /// Only to hand it on (`pub use`).
-    pub hands_on: bool,
+    pub(crate) hands_on: bool,
 }
 
 /// A module's place: the names from the root of the crate to it.
@@ -41,7 +41,7 @@ struct Named {
 }
 
 /// The files of `src`, each with what it names.
-pub fn edges() -> BTreeSet<Edge> {
+pub(crate) fn edges() -> BTreeSet<Edge> {
     let mut reading = Reading::default();
     reading.read(Path::new("src/lib.rs"), &[], false);
     let mut edges = BTreeSet::new();
@@ -55,7 +55,7 @@ pub fn edges() -> BTreeSet<Edge> {
 }
 
 /// Circles: sets of files each of which leads to every other.
-pub fn circles(edges: &BTreeSet<Edge>) -> Vec<BTreeSet<PathBuf>> {
+pub(crate) fn circles(edges: &BTreeSet<Edge>) -> Vec<BTreeSet<PathBuf>> {
     let mut next: BTreeMap<&Path, BTreeSet<&Path>> = BTreeMap::new();
     for Edge { from, to, .. } in edges {
         next.entry(from).or_default().insert(to);

@@ -1,0 +1,204 @@
+//! The committee: members of several families, averaged and mixed into one answer.
+//!
+//! Its own because this is where members meet: within a family they are averaged, the families are mixed by
+//! shares that may depend on how new the sample is. Near to the training rows smooth models are right; far
+//! from them a forest, which never leaves what was measured, errs less.
+
+use crate::model::error::BundleError;
+use crate::model::members::member::{Inputs, Member};
+use crate::model::nn::residual::Voice;
+use crate::model::spec::manifest::{Gate, Share};
+
+/// One of the committee and its place in it.
+pub(super) struct Seat {
+    pub(super) family: usize,
+    pub(super) outputs: Vec<usize>,
+    /// Whether its novelty counts.
+    pub(super) judges: bool,
+    pub(super) member: Box<dyn Member>,
+}
+
+/// All of them.
+pub(super) struct Committee {
+    pub(super) seats: Vec<Seat>,
+    pub(super) families: Vec<Share>,
+    pub(super) gate: Option<Gate>,
+    /// Outputs of the whole.
+    pub(super) width: usize,
+}
+
+/// What the committee says of one sample, standardised or as probabilities.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Verdict {
+    /// The mixed outputs.
+    pub mixed: Vec<f64>,
+    /// The outputs of each family.
+    pub families: Vec<Vec<f64>>,
+    /// From 0 (like the training rows) to 1; `None` where no member measures it.
+    pub novelty: Option<f64>,
+    /// How far the families are apart, or the members of a sole family: the standard deviation over them, averaged over the
+    /// outputs. `None` where there is one alone.
+    pub disagreement: Option<f64>,
+    /// The measured samples that the answer leans on most, loudest first, at most three.
+    pub voices: Vec<Voice>,
+}
+
+/// Measured samples that are named for an answer.
+const MOST_VOICES: usize = 3;
+/// One with less weight than this had nothing to say.
+const LEAST_WEIGHT: f32 = 0.01;
+
+impl Committee {
+    /// Asks all members. An answer does not depend on the other samples of the pass.
+    pub(super) fn answer(&self, inputs: &Inputs) -> Result<Vec<Verdict>, BundleError> {
+        let families = self.families.len();
+        let mut sums = vec![0.0; inputs.count * families * self.width];
+        let mut squares = vec![0.0; if families == 1 { sums.len() } else { 0 }];
+        let mut votes = vec![0u32; families * self.width];
+        let mut novelty: Option<Vec<f64>> = None;
+        let mut voices = Vec::new();
+        let mut judges = 0.0;
+        for seat in &self.seats {
+            let said = seat.member.answer(inputs)?;
+            seat.outputs.iter().for_each(|output| votes[seat.family * self.width + output] += 1);
+            for (sample, values) in said.values.chunks(seat.outputs.len()).enumerate() {
+                let start = (sample * families + seat.family) * self.width;
+                for (output, value) in seat.outputs.iter().zip(values) {
+                    let value = f64::from(*value);
+                    sums[start + output] += value;
+                    if let Some(square) = squares.get_mut(start + output) {
+                        *square += value * value;
+                    }
+                }
+            }
+            if let Some(said) = said.novelty.filter(|_| seat.judges) {
+                judges += 1.0;
+                let all = novelty.get_or_insert_with(|| vec![0.0; inputs.count]);
+                all.iter_mut().zip(said).for_each(|(sum, own)| *sum += f64::from(own));
+            }
+            if !said.voices.is_empty() {
+                voices.push(said.voices);
+            }
+        }
+        let verdict = |(sample, sums): (usize, &[f64])| {
+            let novelty = novelty.as_ref().map(|novelty| novelty[sample] / judges);
+            let means = sums.iter().zip(&votes).map(|(sum, votes)| sum / f64::from(*votes)).collect::<Vec<_>>();
+            let families: Vec<Vec<f64>> = means.chunks(self.width).map(<[f64]>::to_vec).collect();
+            let farness = self.gate.zip(novelty).map_or(1.0, |(gate, novelty)| gate.farness(novelty));
+            // A member that gave no number where it should have, was not left out: the answer is none.
+            let broken = means.iter().zip(&votes).any(|(mean, votes)| *votes > 0 && !mean.is_finite());
+            let disagreement = match squares.get(sample * self.width..(sample + 1) * self.width) {
+                Some(squares) => among_members(&means, squares, &votes),
+                None => among_families(&families),
+            };
+            Verdict {
+                mixed: if broken {
+                    vec![f64::NAN; self.width]
+                } else {
+                    mix_families(&self.families, &families, farness)
+                },
+                disagreement,
+                voices: loudest(&voices, sample, inputs.count),
+                families,
+                novelty,
+            }
+        };
+        Ok(sums.chunks(families * self.width).enumerate().map(verdict).collect())
+    }
+}
+
+/// The spread of the members of a sole family, from the means and the sums of squares of what they gave.
+fn among_members(means: &[f64], squares: &[f64], votes: &[u32]) -> Option<f64> {
+    let spread =
+        |((mean, square), votes): ((&f64, &f64), &u32)| (square / f64::from(*votes) - mean * mean).max(0.0).sqrt();
+    let spreads = means.iter().zip(squares).zip(votes).map(spread);
+    votes.iter().any(|votes| *votes > 1).then(|| spreads.sum::<f64>() / means.len().max(1) as f64)
+}
+
+/// The spread of several families.
+fn among_families(families: &[Vec<f64>]) -> Option<f64> {
+    let width = families.first().map_or(0, Vec::len);
+    let spread = |output: usize| {
+        let said = families.iter().map(|family| family[output]).filter(|value| !value.is_nan());
+        let count = said.clone().count().max(1) as f64;
+        let mean = said.clone().sum::<f64>() / count;
+        (said.map(|value| (value - mean).powi(2)).sum::<f64>() / count).sqrt()
+    };
+    Some((0..width).map(spread).sum::<f64>() / width.max(1) as f64)
+}
+
+/// The loudest references of a sample over all members that have some, by the mean of their weights.
+fn loudest(members: &[Vec<Voice>], sample: usize, samples: usize) -> Vec<Voice> {
+    let mut all: Vec<Voice> = Vec::new();
+    for voices in members {
+        let each = voices.len() / samples;
+        for voice in &voices[sample * each..(sample + 1) * each] {
+            let weight = voice.weight / members.len() as f32;
+            match all.iter_mut().find(|own| own.place == voice.place) {
+                Some(own) => own.weight += weight,
+                None => all.push(Voice { weight, ..*voice }),
+            }
+        }
+    }
+    all.retain(|voice| voice.weight >= LEAST_WEIGHT);
+    all.sort_by(|a, b| b.weight.total_cmp(&a.weight).then(a.place.cmp(&b.place)));
+    all.truncate(MOST_VOICES);
+    all
+}
+
+/// The families' outputs, each weighed by its share among those that give it; a family that does not has NaN there. Where
+/// all that give an output have no share, they count alike: something must be said of it.
+pub fn mix_families(shares: &[Share], families: &[Vec<f64>], farness: f64) -> Vec<f64> {
+    let width = families.first().map_or(0, Vec::len);
+    let mix = |output: usize| {
+        let (mut sum, mut weight) = (0.0, 0.0);
+        let giving = || shares.iter().zip(families).filter(move |(_, outputs)| !outputs[output].is_nan());
+        for (share, outputs) in giving() {
+            let share = share.near + (share.far - share.near) * farness;
+            sum += share * outputs[output];
+            weight += share;
+        }
+        if weight > 0.0 {
+            return sum / weight;
+        }
+        giving().map(|(_, outputs)| outputs[output]).sum::<f64>() / giving().count() as f64
+    };
+    (0..width).map(mix).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_output_that_few_families_give_is_theirs() {
+        let share = |weight| Share { near: weight, far: weight };
+        let families = [vec![1.0, 2.0], vec![4.0, f64::NAN]];
+        assert_eq!(mix_families(&[share(1.0), share(2.0)], &families, 1.0), [3.0, 2.0]);
+        assert_eq!(mix_families(&[share(0.0), share(2.0)], &families, 1.0), [4.0, 2.0]);
+    }
+
+    #[test]
+    fn families_disagree_by_their_spread() {
+        // Apart by 2 on one output, and one family alone on the other.
+        assert_eq!(among_families(&[vec![1.0, 2.0], vec![3.0, f64::NAN]]), Some(0.5));
+    }
+
+    #[test]
+    fn members_of_a_sole_family_disagree_by_their_spread() {
+        // 1 and 3 of the first output, 2 alone of the second.
+        assert_eq!(among_members(&[2.0, 2.0], &[10.0, 4.0], &[2, 1]), Some(0.5));
+        assert_eq!(among_members(&[2.0], &[4.0], &[1]), None);
+    }
+
+    #[test]
+    fn the_loudest_are_named_by_the_mean_of_their_weights() {
+        let voice = |place, weight| Voice { place, weight };
+        let members = [
+            vec![voice(9, 0.9), voice(8, 0.1), voice(1, 0.5), voice(2, 0.25)],
+            vec![voice(9, 0.9), voice(8, 0.1), voice(2, 0.5), voice(3, 0.015)],
+        ];
+        assert_eq!(loudest(&members, 1, 2), [voice(2, 0.375), voice(1, 0.25)]);
+        assert_eq!(loudest(&[], 0, 1), []);
+    }
+}

@@ -1,0 +1,233 @@
+//! Kernel attention: attention over a cohort of learned keys, with a learned kernel instead of a softmax.
+//!
+//! Its own because it is the second kind of attention over samples. The mean of a Gaussian process is
+//! attention: `Σ k(x, key) · value`, unnormalised, here with a Matérn 3/2 kernel of two blocks of inputs a and b
+//! (composition and conditions of a steel) and of their product,
+//!
+//! ```text
+//! k = e^v₀ m(a) + e^v₁ m(b) + e^v₂ m(a) m(b),   m(d) = (1 + √3 d) e^(−√3 d)
+//! ```
+//!
+//! plus a linear part. Keys and values are learned from the training rows and fixed afterwards, so no answer
+//! depends on a batch. The posterior variance, over that of the prior, says how new a sample is.
+
+use std::collections::HashMap;
+
+use candle_core::{D, Device, Result, Tensor};
+
+use crate::featurize::PIXELS;
+use crate::model::error::BundleError;
+use crate::model::members::member::{Inputs, Member, Said};
+use crate::model::nn::cpu_ops;
+use crate::model::spec::members::KernelConfig;
+
+/// Matérn 3/2 of all pairs: a: (A, d) and b: (d, B), divided by their length scales → (A, B).
+///
+/// # Errors
+/// A failure of the tensor library.
+pub fn matern(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    let squares =
+        (a.matmul(b)? * -2.0)?.broadcast_add(&a.sqr()?.sum_keepdim(1)?)?.broadcast_add(&b.sqr()?.sum_keepdim(0)?)?;
+    // Rounding can leave a hair below 0, where the root has no gradient.
+    let distance = ((squares.relu()? + 1e-9)?.sqrt()? * 3f64.sqrt())?;
+    (&distance + 1.0)?.mul(&distance.neg()?.exp()?)
+}
+
+/// The kernel of all pairs of inputs, from the parts of its two blocks: v: (3), the logarithms of its parts.
+///
+/// # Errors
+/// A failure of the tensor library.
+pub fn combine(first: &Tensor, second: Option<&Tensor>, parts: &Tensor) -> Result<Tensor> {
+    let part = |index: usize| parts.narrow(0, index, 1)?.exp();
+    let Some(second) = second else { return first.broadcast_mul(&part(0)?) };
+    let with_product = second.broadcast_mul(&part(2)?)?.broadcast_add(&part(0)?)?;
+    (first * with_product)? + second.broadcast_mul(&part(1)?)?
+}
+
+/// The learned tensors of a kernel attention, by the names in the file.
+pub struct KernelTensors {
+    /// (504, components), where the image is read.
+    pub projection: Option<Tensor>,
+    /// One over the length scale of each input: (width).
+    pub inverse_scales: Tensor,
+    /// Logarithms of the kernel's parts: (3).
+    pub parts: Tensor,
+    /// Keys, divided by the length scales, transposed: (width, keys).
+    pub keys: Tensor,
+    /// (keys, outputs)
+    pub values: Tensor,
+    /// The linear part: (width, outputs).
+    pub slopes: Tensor,
+    /// (outputs)
+    pub offsets: Tensor,
+    /// Novelty is 1 − |k · directions|²: (keys, rank).
+    pub directions: Tensor,
+}
+
+impl KernelTensors {
+    /// By name.
+    pub fn named(self) -> Vec<(&'static str, Tensor)> {
+        let projection = self.projection.map(|projection| ("projection", projection));
+        let rest = [
+            ("inverse_scales", self.inverse_scales),
+            ("parts", self.parts),
+            ("keys", self.keys),
+            ("values", self.values),
+            ("slopes", self.slopes),
+            ("offsets", self.offsets),
+            ("directions", self.directions),
+        ];
+        projection.into_iter().chain(rest).collect()
+    }
+}
+
+/// A kernel attention, ready to answer.
+pub(in crate::model) struct Kernel {
+    config: KernelConfig,
+    tensors: KernelTensors,
+    /// The columns of both blocks, in order.
+    first: Tensor,
+    second: Option<Tensor>,
+    /// −2 · the keys of each block, for the products of a distance.
+    first_keys: Tensor,
+    second_keys: Option<Tensor>,
+    fused: cpu_ops::Kernel,
+}
+
+impl Kernel {
+    pub(in crate::model) fn load(
+        config: &KernelConfig,
+        prefix: &str,
+        tensors: &HashMap<String, Tensor>,
+        device: &Device,
+    ) -> std::result::Result<Self, BundleError> {
+        let get = |name: &str, shape: &[usize]| {
+            let name = format!("{prefix}.{name}");
+            let tensor = tensors.get(&name).ok_or_else(|| BundleError::Weights(format!("{name} is missing")))?;
+            if tensor.dims() != shape {
+                return Err(BundleError::Weights(format!("{name} has the shape {:?}, not {shape:?}", tensor.dims())));
+            }
+            Ok(tensor.clone())
+        };
+        let (width, keys, outputs) = (config.width(), config.keys, config.outputs);
+        let projection = (config.components > 0).then(|| get("projection", &[PIXELS, config.components]));
+        let tensors = KernelTensors {
+            projection: projection.transpose()?,
+            inverse_scales: get("inverse_scales", &[width])?,
+            parts: get("parts", &[3])?,
+            keys: get("keys", &[width, keys])?,
+            values: get("values", &[keys, outputs])?,
+            slopes: get("slopes", &[width, outputs])?,
+            offsets: get("offsets", &[outputs])?,
+            directions: get("directions", &[keys, config.rank])?,
+        };
+        let columns = |block: &[usize]| Tensor::new(block.iter().map(|c| *c as u32).collect::<Vec<_>>(), device);
+        let (first, rest) = (config.first(), width - config.first());
+        let doubled = |from, count| (tensors.keys.narrow(0, from, count)? * -2.0)?.contiguous();
+        let squares = |from, count| {
+            let squares = tensors.keys.narrow(0, from, count)?.sqr()?.sum(0)?;
+            squares.to_device(&Device::Cpu)?.to_vec1::<f32>()
+        };
+        let parts = tensors.parts.to_device(&Device::Cpu)?.to_vec1::<f32>()?;
+        Ok(Self {
+            first: columns(&config.blocks[0])?,
+            second: (rest > 0).then(|| columns(&config.blocks[1])).transpose()?,
+            first_keys: doubled(0, first)?,
+            second_keys: (rest > 0).then(|| doubled(first, rest)).transpose()?,
+            fused: cpu_ops::Kernel {
+                squares: [squares(0, first)?, if rest > 0 { squares(first, rest)? } else { Vec::new() }],
+                first,
+                parts: [0, 1, 2].map(|index: usize| parts[index].exp()),
+            },
+            config: config.clone(),
+            tensors,
+        })
+    }
+
+    /// The inputs of both blocks, in order: (B, width).
+    fn inputs(&self, inputs: &Inputs) -> Result<Tensor> {
+        let (row, pixels) = inputs.tensors()?;
+        let mut blocks = vec![row.index_select(&self.first, 1)?];
+        if let (Some(projection), Some(pixels)) = (&self.tensors.projection, pixels) {
+            blocks.push(pixels.matmul(projection)?);
+        }
+        if let Some(second) = &self.second {
+            blocks.push(row.index_select(second, 1)?);
+        }
+        Tensor::cat(&blocks, 1)
+    }
+
+    /// (B, keys)
+    fn kernel(&self, scaled: &Tensor) -> Result<Tensor> {
+        let rest = self.config.width() - self.config.first();
+        let first = scaled.narrow(1, 0, self.config.first())?.contiguous()?;
+        let second = (rest > 0).then(|| scaled.narrow(1, self.config.first(), rest)?.contiguous()).transpose()?;
+        let first_products = first.matmul(&self.first_keys)?;
+        let pair = second.as_ref().zip(self.second_keys.as_ref());
+        let second_products = pair.map(|(second, keys)| second.matmul(keys)).transpose()?;
+        let other = second_products.as_ref().unwrap_or(&first_products);
+        if let Some(kernel) = self.fused.forward(&first_products, other, scaled)? {
+            return Ok(kernel);
+        }
+        let keys = &self.tensors.keys;
+        let second = second.map(|second| matern(&second, &keys.narrow(0, self.config.first(), rest)?)).transpose()?;
+        combine(&matern(&first, &keys.narrow(0, 0, self.config.first())?)?, second.as_ref(), &self.tensors.parts)
+    }
+
+    fn forward(&self, inputs: &Inputs) -> Result<(Tensor, Tensor)> {
+        let x = self.inputs(inputs)?;
+        let kernel = self.kernel(&x.broadcast_mul(&self.tensors.inverse_scales)?)?;
+        let linear = x.matmul(&self.tensors.slopes)?.broadcast_add(&self.tensors.offsets)?;
+        let outputs = (kernel.matmul(&self.tensors.values)? + linear)?;
+        let known = kernel.matmul(&self.tensors.directions)?.sqr()?.sum(D::Minus1)?;
+        Ok((outputs, known))
+    }
+}
+
+impl Member for Kernel {
+    fn answer(&self, inputs: &Inputs) -> std::result::Result<Said, BundleError> {
+        let (outputs, known) = self.forward(inputs)?;
+        let mut values = outputs.flatten_all()?.to_vec1::<f32>()?;
+        if self.config.probabilities {
+            values.chunks_mut(self.config.outputs).for_each(to_probabilities);
+        }
+        let known = known.to_vec1::<f32>()?;
+        let novelty = known.into_iter().map(|known| (1.0 - known).clamp(0.0, 1.0)).collect();
+        Ok(Said { values, novelty: Some(novelty), voices: Vec::new() })
+    }
+}
+
+/// Regressed indicators of the classes become probabilities: cut to what a probability can be, and made to sum
+/// to 1.
+fn to_probabilities(row: &mut [f32]) {
+    row.iter_mut().for_each(|value| *value = value.clamp(0.005, 1.0));
+    let sum: f32 = row.iter().sum();
+    row.iter_mut().for_each(|value| *value /= sum);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::nn::cpu_ops::samples::{assert_close, followed, tensor};
+
+    #[test]
+    fn the_kernel_at_once_is_what_plain_operations_give() {
+        for blocks in [[vec![0, 2], vec![1]], [vec![0, 1, 2], vec![]]] {
+            let config = KernelConfig { keys: 5, outputs: 2, blocks, components: 0, rank: 3, probabilities: false };
+            let tensors = KernelTensors {
+                projection: None,
+                inverse_scales: tensor(&[3]),
+                parts: tensor(&[3]),
+                keys: tensor(&[3, 5]),
+                values: tensor(&[5, 2]),
+                slopes: tensor(&[3, 2]),
+                offsets: tensor(&[2]),
+                directions: tensor(&[5, 3]),
+            };
+            let named = tensors.named().into_iter().map(|(name, tensor)| (format!("k.{name}"), tensor)).collect();
+            let kernel = Kernel::load(&config, "k", &named, &Device::Cpu).unwrap();
+            let scaled = tensor(&[7, 3]);
+            assert_close(&kernel.kernel(&scaled).unwrap(), &kernel.kernel(&followed(&scaled)).unwrap());
+        }
+    }
+}

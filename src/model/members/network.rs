@@ -1,0 +1,166 @@
+//! The paper's network as a member: its parameters, whom its rows attend to, and its pass.
+//!
+//! Its own beside [`super::mcvn`] because it serves only: what a bundle stores beside parameters is read here.
+
+use std::collections::HashMap;
+
+use candle_core::{DType, Device, Tensor};
+use candle_nn::VarBuilder;
+
+use crate::model::error::BundleError;
+use crate::model::members::member::{Inputs, Member, Said};
+use crate::model::nn::attention::Attend;
+use crate::model::nn::attention::{Cohort, KeysValues};
+use crate::model::nn::direct::Direct;
+use crate::model::nn::mcvn::{Mcvn, Pass};
+use crate::model::nn::residual::References;
+use crate::model::spec::network::AttentionMode;
+use crate::model::spec::network::McvnConfig;
+
+/// A network, ready to answer.
+pub(in crate::model) struct Network {
+    network: Mcvn,
+    memory: Memory,
+    /// The same at once, on a CPU, where the network's shape allows.
+    direct: Option<Direct>,
+    probabilities: bool,
+}
+
+/// What its rows attend to.
+enum Memory {
+    Nothing,
+    Batch,
+    Cohort(Cohort),
+    /// With the place of each reference in the manifest.
+    References(References, Vec<u32>),
+}
+
+impl Network {
+    /// `known`: references that the manifest names.
+    pub(in crate::model) fn load(
+        config: &McvnConfig,
+        stored: (&str, &HashMap<String, Tensor>),
+        probabilities: bool,
+        known: usize,
+        device: &Device,
+    ) -> Result<Self, BundleError> {
+        let vb = VarBuilder::from_tensors(stored.1.clone(), DType::F32, device).pp(stored.0);
+        let memory = match config.architecture.attention {
+            AttentionMode::Reference => Memory::Cohort(load_cohort(config, stored)?),
+            AttentionMode::Residual => {
+                let (references, places) = load_references(config, stored, known)?;
+                Memory::References(references, places)
+            }
+            AttentionMode::Cohort => Memory::Batch,
+            AttentionMode::Itself | AttentionMode::None => Memory::Nothing,
+        };
+        let network = Mcvn::new(config.clone(), vb)?;
+        let direct = match &memory {
+            _ if !device.is_cpu() => None,
+            Memory::References(references, places) => Direct::new(&network, Some((references, places)))?,
+            _ => Direct::new(&network, None)?,
+        };
+        Ok(Self { network, memory, direct, probabilities })
+    }
+
+    /// Answers by tensors.
+    fn by_tensors(&self, inputs: &Inputs) -> Result<Said, BundleError> {
+        let attend = match &self.memory {
+            Memory::Nothing => Attend::Itself,
+            Memory::Batch => Attend::Batch,
+            Memory::Cohort(cohort) => Attend::Stored(cohort),
+            Memory::References(references, _) => Attend::References(references),
+        };
+        let mut pass = Pass { attend, training: None };
+        let (row, pixels) = inputs.tensors()?;
+        let (outputs, heard) = self.network.answer(row, pixels, &mut pass)?;
+        let mut said = Said { values: outputs.flatten_all()?.to_vec1()?, novelty: None, voices: Vec::new() };
+        if let (Some(heard), Memory::References(_, places)) = (heard, &self.memory) {
+            said.novelty = Some(heard.distance.to_vec1::<f32>()?.into_iter().map(novelty).collect());
+            said.voices = heard.voices(places)?;
+        }
+        Ok(said)
+    }
+}
+
+impl Member for Network {
+    fn answer(&self, inputs: &Inputs) -> Result<Said, BundleError> {
+        let mut said = match &self.direct {
+            Some(direct) => {
+                let answers = direct.answer(&inputs.row_values, || inputs.patches());
+                let novelty = || answers.distances.into_iter().map(novelty).collect();
+                let heard = matches!(self.memory, Memory::References(..));
+                Said { values: answers.values, novelty: heard.then(novelty), voices: answers.voices }
+            }
+            None => self.by_tensors(inputs)?,
+        };
+        if self.probabilities {
+            said.values.chunks_mut(self.network.config().outputs).for_each(softmax);
+        }
+        Ok(said)
+    }
+}
+
+/// From a distance (0 to infinity) to a novelty (0 to 1): far is new.
+fn novelty(distance: f32) -> f32 {
+    distance / (1.0 + distance)
+}
+
+fn softmax(logits: &mut [f32]) {
+    let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    logits.iter_mut().for_each(|logit| *logit = (*logit - largest).exp());
+    let sum: f32 = logits.iter().sum();
+    logits.iter_mut().for_each(|value| *value /= sum);
+}
+
+fn get((prefix, tensors): (&str, &HashMap<String, Tensor>), name: &str) -> Result<Tensor, BundleError> {
+    let name = format!("{prefix}.{name}");
+    tensors.get(&name).cloned().ok_or_else(|| BundleError::Weights(format!("{name} is missing")))
+}
+
+fn load_cohort(config: &McvnConfig, stored: (&str, &HashMap<String, Tensor>)) -> Result<Cohort, BundleError> {
+    let heads = config.architecture.heads;
+    let layer = |name: &str, width: usize| {
+        let get = |part: &str| get(stored, &format!("cohort.{name}.{part}"));
+        let (keys, values) = (get("keys")?, get("values")?);
+        let count = keys.dims().last().copied().unwrap_or(0);
+        let deep = width / heads;
+        if count == 0 || keys.dims() != [heads, deep, count] || values.dims() != [heads, count, deep] {
+            return Err(BundleError::Weights(format!("{}.cohort.{name} does not fit the network", stored.0)));
+        }
+        Ok(KeysValues { keys, values })
+    };
+    Ok(Cohort { row: layer("row", config.attended_width())?, fusion: layer("fusion", config.fused_width())? })
+}
+
+fn load_references(
+    config: &McvnConfig,
+    stored: (&str, &HashMap<String, Tensor>),
+    known: usize,
+) -> Result<(References, Vec<u32>), BundleError> {
+    let references =
+        References { keys: get(stored, "references.keys")?, residuals: get(stored, "references.residuals")? };
+    let places: Vec<u32> = get(stored, PLACES)?.to_vec1()?;
+    let named = places.iter().all(|place| (*place as usize) < known);
+    if references.fit(config) && named && references.residuals.dim(0)? == places.len() && !places.is_empty() {
+        return Ok((references, places));
+    }
+    Err(BundleError::Weights(format!("{}.references do not fit the network or the manifest", stored.0)))
+}
+
+/// The tensors that a reference cohort adds to a network's own.
+pub fn cohort_tensors(cohort: &Cohort) -> impl Iterator<Item = (String, Tensor)> {
+    [("row", &cohort.row), ("fusion", &cohort.fusion)].into_iter().flat_map(|(layer, kv)| {
+        [("keys", &kv.keys), ("values", &kv.values)]
+            .map(|(name, tensor)| (format!("cohort.{layer}.{name}"), tensor.clone()))
+    })
+}
+
+/// The place of each reference in the manifest.
+pub const PLACES: &str = "references.places";
+
+/// The tensors that references add to a network's own, besides [`PLACES`].
+pub fn reference_tensors(references: &References) -> [(String, Tensor); 2] {
+    [("keys", &references.keys), ("residuals", &references.residuals)]
+        .map(|(name, tensor)| (format!("references.{name}"), tensor.clone()))
+}

@@ -1,0 +1,214 @@
+//! Residual attention: the network's own answer, corrected by what it got wrong on the measured samples most like this one.
+//!
+//! ```text
+//! answer(x) = g(x) + Σⱼ aⱼ(x) · (yⱼ − g(xⱼ)),   aⱼ = softmax over j and "nobody" of −τ ‖q(x) − q(xⱼ)‖²
+//! ```
+//! g is the network without attention, q a linear map of its normalised fused code, xⱼ the references: training rows that
+//! belong to the bundle. Its own because it is the attention over samples that ships (the paper's Eqs. 4 and 5 mix codes,
+//! this mixes residuals): an answer depends on no batch, and it can say which measured samples had a say. "Nobody" is a
+//! key that starts high, so that references speak only where one is near.
+
+use candle_core::{D, Result, Tensor};
+use candle_nn::{Init, VarBuilder, ops};
+
+use crate::model::nn::cpu_ops;
+use crate::model::nn::layers::LayerNorm;
+use crate::model::spec::network::McvnConfig;
+
+/// Width of the queries of all heads together.
+const WIDTH: usize = 16;
+/// What the logit of "nobody" starts at. (At −3 references spoke everywhere, and it cost .002 to .005 of R².)
+const NOBODY: f64 = 3.0;
+/// What the sharpness τ starts at, times the width of a head.
+const SHARPNESS: f64 = 8.0;
+/// Added to the logit of a reference that a row must not see: its weight is 0 then.
+pub const HIDDEN: f32 = -1e4;
+/// References that are named for an answer of one network: those with the most to say.
+pub(in crate::model) const VOICES: usize = 4;
+/// A logit at which a reference says nothing: with nobody's at 0, thousands of them would not change an answer's last
+/// digit.
+pub(in crate::model) const SILENT: f32 = -21.0;
+
+/// A reference, and its weight in an answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Voice {
+    /// Its place in [`super::Manifest::references`].
+    pub place: u32,
+    /// Its part of the attention, from 0 to 1; with nobody's all sum to 1.
+    pub weight: f32,
+}
+
+/// Whom rows attended to.
+pub struct Heard {
+    /// Of each reference: (rows, references).
+    weights: Tensor,
+    /// How far the nearest reference is, τ ‖q − k‖², averaged over the heads: (rows).
+    pub(in crate::model) distance: Tensor,
+}
+
+impl Heard {
+    /// The references with the most to say, loudest first: [`VOICES`] a row. `places`: of each in the manifest.
+    pub(in crate::model) fn voices(&self, places: &[u32]) -> Result<Vec<Voice>> {
+        let (mut at, mut weights) = (Vec::new(), Vec::new());
+        let mut left = self.weights.clone();
+        for _ in 0..VOICES {
+            let loudest = left.argmax_keepdim(D::Minus1)?;
+            let weight = left.gather(&loudest, 1)?;
+            left = left.scatter_add(&loudest, &weight.neg()?, 1)?;
+            at.push(loudest);
+            weights.push(weight);
+        }
+        let at: Vec<u32> = Tensor::cat(&at, 1)?.flatten_all()?.to_vec1()?;
+        let weights: Vec<f32> = Tensor::cat(&weights, 1)?.flatten_all()?.to_vec1()?;
+        Ok(at.iter().zip(weights).map(|(at, weight)| Voice { place: places[*at as usize], weight }).collect())
+    }
+}
+
+/// Measured rows at the end of a pass, while training.
+pub struct Measured<'a> {
+    /// How many.
+    pub count: usize,
+    /// Standardised targets or indicators of classes: (count, outputs); 0 where not measured.
+    pub wanted: &'a Tensor,
+    /// 1 where measured, else 0: (count, outputs); `None` for everywhere.
+    pub known: Option<&'a Tensor>,
+    /// Whether the outputs are logits of classes.
+    pub classes: bool,
+    /// [`HIDDEN`] where a row must not see a measured one, else 0: (rows that are asked, count).
+    pub hidden: &'a Tensor,
+}
+
+/// What references leave in a bundle.
+#[derive(Clone, Debug)]
+pub struct References {
+    /// (heads, head width, references)
+    pub keys: Tensor,
+    /// What the network got wrong on each: (references, outputs).
+    pub residuals: Tensor,
+}
+
+impl References {
+    /// Whether they are of a network of this configuration.
+    pub(in crate::model) fn fit(&self, config: &McvnConfig) -> bool {
+        let heads = config.architecture.heads;
+        let Ok((keys, residuals)) = self.keys.dims3().and_then(|keys| Ok((keys, self.residuals.dims2()?))) else {
+            return false;
+        };
+        keys == (heads, WIDTH.div_ceil(heads), residuals.0) && residuals.1 == config.outputs
+    }
+}
+
+/// The layer.
+pub(in crate::model) struct ResidualAttention {
+    pub(in crate::model) norm: LayerNorm,
+    /// (fused, width)
+    pub(in crate::model) query: Tensor,
+    /// ln τ of each head: (heads)
+    pub(in crate::model) sharpness: Tensor,
+    /// Logit of each head's "nobody": (heads)
+    pub(in crate::model) nobody: Tensor,
+    /// Logarithm of what a residual is multiplied by: (outputs). 1 for targets; logits of classes have a size of their own.
+    pub(in crate::model) gain: Tensor,
+    heads: usize,
+}
+
+impl ResidualAttention {
+    pub(in crate::model) fn new(fused: usize, heads: usize, outputs: usize, vb: VarBuilder) -> Result<Self> {
+        let bound = (3.0 / fused as f64).sqrt();
+        let width = WIDTH.next_multiple_of(heads);
+        let constant = |name, value: f64, count: usize| vb.get_with_hints(count, name, Init::Const(value));
+        Ok(Self {
+            norm: LayerNorm::new(fused, vb.pp("norm"))?,
+            query: vb.get_with_hints((fused, width), "query", Init::Uniform { lo: -bound, up: bound })?,
+            sharpness: constant("sharpness", (SHARPNESS / (width / heads) as f64).ln(), heads)?,
+            nobody: constant("nobody", NOBODY, heads)?,
+            gain: constant("gain", 0.0, outputs)?,
+            heads,
+        })
+    }
+
+    /// Answers the first rows of a pass; the last ones are the measured.
+    pub(in crate::model) fn train(&self, code: &Tensor, own: &Tensor, measured: &Measured) -> Result<Tensor> {
+        let (rows, asked) = (code.dim(0)?, measured.hidden.dim(0)?);
+        let first = rows - measured.count;
+        let queries = self.queries(code)?; // (heads, rows, deep)
+        let keys = queries.narrow(1, first, measured.count)?.transpose(1, 2)?.contiguous()?;
+        let given = own.narrow(0, first, measured.count)?.detach();
+        let residuals = residuals(&given, measured.wanted, measured.known, measured.classes)?;
+        let logits = self.logits(&queries.narrow(1, 0, asked)?.contiguous()?, &keys)?;
+        let voices = cpu_ops::shifted_exp(&logits, measured.hidden)?;
+        Ok(self.corrected(&own.narrow(0, 0, asked)?, &voices, &residuals)?.0)
+    }
+
+    /// Answers rows, and says whom they heard.
+    pub(in crate::model) fn serve(
+        &self,
+        code: &Tensor,
+        own: &Tensor,
+        references: &References,
+    ) -> Result<(Tensor, Heard)> {
+        let logits = self.logits(&self.queries(code)?, &references.keys)?;
+        let voices = logits.exp()?;
+        let (answer, sum) = self.corrected(own, &voices, &references.residuals)?;
+        let weights = voices.broadcast_mul(&(sum + 1.0)?.recip()?)?.mean(0)?;
+        let nearest = logits.max(D::Minus1)?.broadcast_add(&self.nobody.unsqueeze(1)?)?.neg()?;
+        Ok((answer, Heard { weights, distance: nearest.mean(0)?.relu()? }))
+    }
+
+    /// Keys and residuals of measured rows.
+    pub(in crate::model) fn refer(
+        &self,
+        code: &Tensor,
+        own: &Tensor,
+        wanted: &Tensor,
+        known: Option<&Tensor>,
+        classes: bool,
+    ) -> Result<References> {
+        Ok(References {
+            keys: self.queries(code)?.transpose(1, 2)?.contiguous()?.detach(),
+            residuals: residuals(own, wanted, known, classes)?.contiguous()?.detach(),
+        })
+    }
+
+    /// (rows, fused) → (heads, rows, head width)
+    fn queries(&self, code: &Tensor) -> Result<Tensor> {
+        let queries = self.norm.forward(code)?.matmul(&self.query)?;
+        let (rows, width) = queries.dims2()?;
+        queries.reshape((rows, self.heads, width / self.heads))?.transpose(0, 1)?.contiguous()
+    }
+
+    /// The logits of each reference for each row, measured from nobody's: (heads, rows, references). As one product, since
+    /// there is no larger tensor in the network: −τ (|q|² + |k|² − 2 qk) − nobody = [2τ q, −τ |q|² − nobody, −τ] · [k, 1,
+    /// |k|²].
+    fn logits(&self, queries: &Tensor, keys: &Tensor) -> Result<Tensor> {
+        let (heads, rows, _) = queries.dims3()?;
+        let by_head = |values: &Tensor| values.reshape((heads, 1, 1));
+        let sharpness = by_head(&self.sharpness.exp()?)?;
+        let own = queries.sqr()?.sum_keepdim(D::Minus1)?.broadcast_mul(&sharpness)?;
+        let own = own.broadcast_add(&by_head(&self.nobody)?)?.neg()?;
+        let scaled = queries.broadcast_mul(&(&sharpness * 2.0)?)?;
+        let queries = Tensor::cat(&[&scaled, &own, &sharpness.neg()?.broadcast_as((heads, rows, 1))?], 2)?;
+        let squares = keys.sqr()?.sum_keepdim(1)?;
+        queries.matmul(&Tensor::cat(&[keys, &squares.ones_like()?, &squares], 1)?)
+    }
+
+    /// The corrected answer, and the sum of the voices: (heads, rows, 1).
+    fn corrected(&self, own: &Tensor, voices: &Tensor, residuals: &Tensor) -> Result<(Tensor, Tensor)> {
+        let (heads, (references, outputs)) = (voices.dim(0)?, residuals.dims2()?);
+        let counted = Tensor::cat(&[residuals, &residuals.narrow(1, 0, 1)?.ones_like()?], 1)?;
+        let said = voices.matmul(&counted.broadcast_as((heads, references, outputs + 1))?.contiguous()?)?;
+        let sum = said.narrow(2, outputs, 1)?;
+        let correction = said.narrow(2, 0, outputs)?.broadcast_div(&(&sum + 1.0)?)?.mean(0)?;
+        Ok(((own + correction.broadcast_mul(&self.gain.exp()?)?)?, sum))
+    }
+}
+
+/// What was measured less what the network gives: 0 where nothing was measured.
+fn residuals(own: &Tensor, wanted: &Tensor, known: Option<&Tensor>, classes: bool) -> Result<Tensor> {
+    let own = if classes { ops::softmax(own, D::Minus1)? } else { own.clone() };
+    let residuals = (wanted - own)?;
+    match known {
+        Some(known) => residuals * known,
+        None => Ok(residuals),
+    }
+}

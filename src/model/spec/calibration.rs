@@ -1,0 +1,149 @@
+//! How far answers can be trusted: what was measured on rows that were held out while training.
+//!
+//! Its own because it is what turns a number into a statement: intervals for targets, a temperature for class
+//! probabilities, and percentiles of novelty. It is measured by `train` and only read here.
+
+use serde::{Deserialize, Serialize};
+
+/// Least and largest confidence of an interval, in percent.
+pub const CONFIDENCE_PERCENT: (usize, usize) = (50, 99);
+/// The confidence where a request names none.
+pub const DEFAULT_CONFIDENCE: f64 = 0.9;
+
+/// Measured on held-out groups by cross-conformal calibration: every training row was answered once by a
+/// committee that had not seen its group.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Calibration {
+    /// `grouped`, or `random` where there were too few groups.
+    pub protocol: String,
+    /// Folds that the rows were held out in.
+    pub folds: usize,
+    /// For each target of a regression: half widths of the intervals of 50, 51 … 99 % confidence, on its scale: in its
+    /// unit, or natural logarithms of a factor. A half width is the conformal quantile of the absolute errors.
+    #[serde(default)]
+    pub half_widths: Vec<Vec<f64>>,
+    /// For a classification: probabilities are raised to one over this and made to sum to 1.
+    #[serde(default)]
+    pub temperature: Option<f64>,
+    /// For a classification: log loss and expected calibration error of the held-out rows, before and after.
+    #[serde(default)]
+    pub probabilities: Option<BeforeAfter>,
+    /// Percentiles 0, 1 … 100 of the novelty of held-out rows; empty where no member measures it.
+    #[serde(default)]
+    pub novelty: Vec<f64>,
+    /// Percentiles 0, 1 … 100 of how far the parts of the model were apart on held-out rows; empty for a single one.
+    #[serde(default)]
+    pub disagreement: Vec<f64>,
+}
+
+/// What calibration did to class probabilities of held-out rows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct BeforeAfter {
+    /// Log loss of the committee's own probabilities.
+    pub log_loss_before: f64,
+    /// Log loss after the temperature.
+    pub log_loss_after: f64,
+    /// Expected calibration error (10 bins) of the committee's own probabilities.
+    pub ece_before: f64,
+    /// Expected calibration error after the temperature.
+    pub ece_after: f64,
+}
+
+impl Calibration {
+    /// Half width of a target's interval, on its scale; between whole percents linear. `None` without a calibration of the
+    /// target, or for a confidence outside of 0.5 to 0.99.
+    pub fn half_width(&self, target: usize, confidence: f64) -> Option<f64> {
+        let widths = self.half_widths.get(target)?;
+        let place = confidence * 100.0 - CONFIDENCE_PERCENT.0 as f64;
+        let last = (CONFIDENCE_PERCENT.1 - CONFIDENCE_PERCENT.0) as f64;
+        // A hair of rounding in 0.99 · 100 is not outside.
+        if !(-1e-9..=last + 1e-9).contains(&place) {
+            return None;
+        }
+        let place = place.clamp(0.0, last);
+        let (below, above) = (*widths.get(place.floor() as usize)?, *widths.get(place.ceil() as usize)?);
+        Some(below + (above - below) * place.fract())
+    }
+
+    /// Whether the numbers can be used: a loaded bundle relies on it.
+    pub fn is_sound(&self, targets: usize) -> bool {
+        let levels = CONFIDENCE_PERCENT.1 - CONFIDENCE_PERCENT.0 + 1;
+        let rising = |values: &[f64]| {
+            values.iter().all(|value| value.is_finite() && *value >= 0.0) && values.windows(2).all(|w| w[0] <= w[1])
+        };
+        [0, targets].contains(&self.half_widths.len())
+            && self.half_widths.iter().all(|widths| widths.len() == levels && rising(widths))
+            && self.temperature.is_none_or(|temperature| temperature.is_finite() && temperature > 0.0)
+            && [&self.novelty, &self.disagreement].into_iter().all(|p| [0, 101].contains(&p.len()) && rising(p))
+    }
+}
+
+/// Half widths of the intervals of 50, 51 … 99 % confidence from absolute errors on held-out rows: of n errors
+/// the ⌈(n + 1) · confidence⌉-th (the largest where there are too few).
+pub fn half_widths(mut errors: Vec<f64>) -> Vec<f64> {
+    errors.sort_by(f64::total_cmp);
+    let of = |percent: usize| {
+        let rank = ((errors.len() + 1) * percent).div_ceil(100).clamp(1, errors.len().max(1));
+        errors.get(rank - 1).copied().unwrap_or(0.0)
+    };
+    (CONFIDENCE_PERCENT.0..=CONFIDENCE_PERCENT.1).map(of).collect()
+}
+
+/// How many of the percentiles lie below a value, 0 to 100; `None` where none were measured.
+pub(in crate::model) fn percentile(percentiles: &[f64], value: f64) -> Option<u8> {
+    let below = percentiles.iter().filter(|percentile| **percentile < value).count();
+    (!percentiles.is_empty()).then_some(below.min(100) as u8)
+}
+
+/// Percentiles 0, 1 … 100.
+pub fn percentiles(mut values: Vec<f64>) -> Vec<f64> {
+    values.sort_by(f64::total_cmp);
+    let last = values.len().saturating_sub(1);
+    (0..=100).filter_map(|percent| values.get((last * percent + 50) / 100).copied()).collect()
+}
+
+/// p^(1/T), made to sum to 1.
+pub fn apply_temperature(probabilities: &mut [f64], temperature: f64) {
+    probabilities.iter_mut().for_each(|p| *p = p.max(1e-12).powf(1.0 / temperature));
+    let sum: f64 = probabilities.iter().sum();
+    probabilities.iter_mut().for_each(|p| *p /= sum);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn conformal_quantiles() {
+        // 9 errors: 90 % is the ⌈10 · 0.9⌉ = 9th, 50 % the 5th.
+        let errors: Vec<f64> = (1..=9).rev().map(f64::from).collect();
+        let calibration = Calibration { half_widths: vec![half_widths(errors)], ..Calibration::default() };
+        assert!(calibration.is_sound(1) && !calibration.is_sound(2));
+        assert_eq!(calibration.half_width(0, 0.9), Some(9.0));
+        assert_eq!(calibration.half_width(0, 0.5), Some(5.0));
+        assert_eq!(calibration.half_width(0, 0.99), Some(9.0));
+        assert_eq!(calibration.half_width(0, 0.995), None);
+        assert_eq!(calibration.half_width(0, f64::NAN), None);
+        assert_eq!(calibration.half_width(1, 0.9), None);
+    }
+
+    #[test]
+    fn a_value_has_a_percentile() {
+        let novelty = percentiles((0..201).map(|value| f64::from(value) / 200.0).collect());
+        assert_eq!(percentile(&novelty, 0.0), Some(0));
+        assert_eq!(percentile(&novelty, 2.0), Some(100));
+        assert_eq!(percentile(&novelty, 0.505), Some(51));
+        assert_eq!(percentile(&[], 0.5), None);
+        let calibration = Calibration { disagreement: novelty.clone(), novelty, ..Calibration::default() };
+        assert!(calibration.is_sound(3));
+        assert!(!Calibration { disagreement: vec![0.0; 5], ..calibration }.is_sound(3));
+    }
+
+    #[test]
+    fn temperature_flattens_and_keeps_the_sum() {
+        let mut p = [0.9, 0.1, 0.0];
+        apply_temperature(&mut p, 2.0);
+        assert!((p.iter().sum::<f64>() - 1.0).abs() < 1e-12);
+        assert!((p[0] / p[1] - 3.0).abs() < 1e-9);
+    }
+}

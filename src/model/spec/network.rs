@@ -1,0 +1,205 @@
+//! The sizes of a network: what a recipe chooses and a manifest records.
+//!
+//! Its own because sizes come from files: they are checked here before any tensor is made.
+
+use serde::{Deserialize, Serialize};
+
+use crate::featurize::PIXELS;
+
+/// Whom the samples of a model attend to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AttentionMode {
+    /// The reference cohort of the bundle, plus the sample itself.
+    Reference,
+    /// The sample itself only, as in the authors' published code.
+    #[serde(rename = "self")]
+    Itself,
+    /// All samples of the batch: the paper's text to the letter. Answers depend on the batch.
+    Cohort,
+    /// Measured samples of the bundle, by what the network got wrong on them: see the page of `residual`.
+    Residual,
+    /// Nobody: the network has no attention layers.
+    None,
+}
+
+impl AttentionMode {
+    /// Whether the network has the paper's two attention layers, over the codes of samples.
+    pub(in crate::model) fn of_codes(self) -> bool {
+        matches!(self, Self::Reference | Self::Itself | Self::Cohort)
+    }
+}
+
+/// The non-linearity between layers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Activation {
+    /// None.
+    Identity,
+    /// max(0, x)
+    Relu,
+    /// x·Φ(x), the tanh form.
+    Gelu,
+    /// x·σ(x): like GELU, at a fraction of its cost on a CPU.
+    Silu,
+}
+
+/// Where the layer norm of an attention block stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Norm {
+    /// x + attention(norm(x))
+    Pre,
+    /// norm(x + attention(x)), as in the paper.
+    Post,
+}
+
+/// The image channel: up to four convolutions, then one linear layer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ImageChannel {
+    /// Output channels of the convolutions with kernels 3, 3, 3, 2 and strides 3, 1, 1, 1; with fewer channels
+    /// only the first convolutions.
+    pub channels: Vec<usize>,
+    /// After each convolution.
+    pub activation: Activation,
+    /// Width of the linear layer that ends the channel.
+    pub width: usize,
+    /// In place of convolutions so many principal components of the image (for comparison; the paper's Table 8).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub components: Option<usize>,
+}
+
+/// The shape of a network, whatever it reads and gives: the `[network]` section of a recipe.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Architecture {
+    /// Whom samples attend to.
+    pub attention: AttentionMode,
+    /// Attention heads, in each layer.
+    pub heads: usize,
+    /// Layer norm before or after the attention.
+    pub norm: Norm,
+    /// Between linear layers.
+    pub activation: Activation,
+    /// The image channel, if there is one.
+    #[serde(default)]
+    pub image: Option<ImageChannel>,
+    /// Shows the network nothing of the row (for comparison; the paper's Table 8).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub image_only: bool,
+    /// Quantile bins of a piecewise-linear encoding of each feature, which joins the features.
+    #[serde(default)]
+    pub bins: Option<usize>,
+    /// A linear layer that widens the row before its attention; `None` attends over the features themselves.
+    #[serde(default)]
+    pub stem: Option<usize>,
+    /// Linear layers after the row's attention.
+    pub row: Vec<usize>,
+    /// Batch normalisation of the fused features.
+    #[serde(default)]
+    pub batch_norm: bool,
+    /// Linear layers between the fused features and the outputs.
+    pub head: Vec<usize>,
+    /// Dropout probability after each activation, while training.
+    #[serde(default)]
+    pub dropout: f64,
+}
+
+impl Architecture {
+    /// `MCVN-paper`: the network of section 4.1, to be used with one output (one net per target). The paper
+    /// prints L(6,2) for the end of the image channel; only L(6,4) gives the A(12,2) that follows.
+    pub fn paper(attention: AttentionMode) -> Self {
+        Self {
+            attention,
+            heads: 2,
+            norm: Norm::Post,
+            activation: Activation::Relu,
+            image: Some(ImageChannel {
+                channels: vec![3, 8, 4, 1],
+                activation: Activation::Identity,
+                width: 4,
+                components: None,
+            }),
+            image_only: false,
+            bins: None,
+            stem: None,
+            row: vec![8],
+            batch_norm: true,
+            head: vec![8, 4],
+            dropout: 0.0,
+        }
+    }
+}
+
+/// One network: what it reads, what it gives, and its shape.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct McvnConfig {
+    /// N, the width of the feature row.
+    pub row_features: usize,
+    /// Number of outputs.
+    pub outputs: usize,
+    /// Everything else.
+    pub architecture: Architecture,
+}
+
+/// Why a configuration describes no network.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("network: {0}")]
+pub struct ConfigError(String);
+
+impl McvnConfig {
+    /// Refuses sizes that no tensor could have, or that only a broken file would ask for.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the first offending size.
+    pub fn check(&self) -> std::result::Result<(), ConfigError> {
+        const LARGEST: usize = 65_536;
+        // Each layer is a frame of the stack while gradients are followed.
+        const MOST_LAYERS: usize = 64;
+        let shape = &self.architecture;
+        let image = shape.image.iter().flat_map(|image| image.channels.iter().copied().chain([image.width]));
+        let convolutions = |image: &ImageChannel| if image.components.is_some() { 0..=0 } else { 0..=4 };
+        if shape.image.as_ref().is_some_and(|image| !convolutions(image).contains(&image.channels.len())) {
+            return Err(ConfigError("an image channel has one to four convolutions, or components".to_owned()));
+        }
+        if shape.image.as_ref().and_then(|image| image.components).is_some_and(|components| components > PIXELS) {
+            return Err(ConfigError(format!("an image of {PIXELS} pixels has no more components than that")));
+        }
+        let layers = shape.row.len() + shape.head.len();
+        if layers > MOST_LAYERS {
+            return Err(ConfigError(format!("{layers} layers are more than {MOST_LAYERS}")));
+        }
+        let sizes = [self.row_features, self.outputs, shape.heads].into_iter().chain(shape.bins).chain(image);
+        let mut sizes = sizes.chain(shape.stem).chain(shape.row.iter().copied()).chain(shape.head.iter().copied());
+        if let Some(size) = sizes.find(|size| !(1..=LARGEST).contains(size)) {
+            return Err(ConfigError(format!("a size of {size} is not within 1 to {LARGEST}")));
+        }
+        let widths = [self.attended_width(), self.fused_width()];
+        let attends = shape.attention.of_codes();
+        if let Some(width) = widths.into_iter().find(|width| attends && width % shape.heads != 0) {
+            return Err(ConfigError(format!("{} heads do not divide a width of {width}", shape.heads)));
+        }
+        if !(0.0..1.0).contains(&shape.dropout) {
+            return Err(ConfigError(format!("a dropout of {} is not within 0 to 1", shape.dropout)));
+        }
+        Ok(())
+    }
+
+    /// Width of the features with their encoding.
+    pub(in crate::model) fn encoded_width(&self) -> usize {
+        self.row_features * (1 + self.architecture.bins.unwrap_or(0))
+    }
+
+    /// Width at the row's attention: the stem's, or that of the features padded with zero columns until the
+    /// heads divide it.
+    pub(in crate::model) fn attended_width(&self) -> usize {
+        self.architecture.stem.unwrap_or_else(|| self.encoded_width().next_multiple_of(self.architecture.heads))
+    }
+
+    pub(in crate::model) fn fused_width(&self) -> usize {
+        let image = self.architecture.image.as_ref().map_or(0, |image| image.width);
+        image + self.architecture.row.last().copied().unwrap_or_else(|| self.attended_width())
+    }
+}
