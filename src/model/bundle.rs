@@ -10,9 +10,9 @@ use candle_core::{Device, Tensor};
 use crate::domain::Outputs;
 use crate::featurize::Features;
 use crate::model::digest::sha256_hex;
-use crate::model::ensemble::{Committee, Seat, Verdict};
+use crate::model::ensemble::{Ensemble, EnsembleMember, EnsembleOutput};
 use crate::model::error::BundleError;
-use crate::model::members::gp::Kernel;
+use crate::model::members::gp::SparseGp;
 use crate::model::members::member::{Inputs, Member};
 use crate::model::members::network::Network;
 use crate::model::members::trees::Forest;
@@ -33,7 +33,7 @@ pub struct Predicted {
     pub values: Vec<f64>,
     /// How new the sample is to the model, from 0 (like its training rows) to 1; `None` where it cannot tell.
     pub novelty: Option<f64>,
-    /// How far the parts of the model are apart (see [`Verdict::disagreement`]); `None` for a single one.
+    /// How far the parts of the model are apart (see [`EnsembleOutput::disagreement`]); `None` for a single one.
     pub disagreement: Option<f64>,
     /// The measured samples that the answer leans on most, loudest first: places in [`Manifest::references`].
     pub voices: Vec<Voice>,
@@ -42,7 +42,7 @@ pub struct Predicted {
 /// A model that answers: features in, properties in their units or class probabilities out.
 pub struct Bundle {
     manifest: Manifest,
-    committee: Committee,
+    ensemble: Ensemble,
     device: Device,
 }
 
@@ -70,14 +70,14 @@ impl Bundle {
         }
         let tensors = candle_core::safetensors::load_buffer(weights, device)?;
         check_numbers(&tensors)?;
-        let seats = (0..manifest.members.len()).map(|index| load_member(&manifest, index, &tensors, device));
-        let committee = Committee {
-            seats: seats.collect::<Result<_, _>>()?,
+        let members = (0..manifest.members.len()).map(|index| load_member(&manifest, index, &tensors, device));
+        let ensemble = Ensemble {
+            members: members.collect::<Result<_, _>>()?,
             families: manifest.families.clone(),
             gate: manifest.gate,
             width: manifest.schema.outputs.width(),
         };
-        Ok(Self { committee, device: device.clone(), manifest })
+        Ok(Self { ensemble, device: device.clone(), manifest })
     }
 
     /// What the bundle says of itself.
@@ -94,8 +94,8 @@ impl Bundle {
         if samples.is_empty() {
             return Ok(Vec::new());
         }
-        let predicted = |verdict: Verdict| {
-            let Verdict { mixed, novelty, disagreement, voices, .. } = verdict;
+        let predicted = |output: EnsembleOutput| {
+            let EnsembleOutput { mixed, novelty, disagreement, voices, .. } = output;
             let values = self.in_units(mixed);
             let finite = values.iter().all(|value| value.is_finite());
             finite.then_some(Predicted { values, novelty, disagreement, voices }).ok_or(BundleError::NotFinite)
@@ -106,19 +106,19 @@ impl Bundle {
         };
         let mut answers = Vec::with_capacity(samples.len());
         for samples in samples.chunks(at_once) {
-            let verdicts = self.verdicts(samples)?.into_iter();
-            answers.extend(verdicts.map(predicted).collect::<Result<Vec<_>, _>>()?);
+            let given = self.ensemble_outputs(samples)?.into_iter();
+            answers.extend(given.map(predicted).collect::<Result<Vec<_>, _>>()?);
         }
         Ok(answers)
     }
 
-    /// What the committee says of samples, and each of its families, before units and calibration.
+    /// What the ensemble gives for samples, and each of its families, before units and calibration.
     ///
     /// # Errors
     /// A failure of the device.
-    pub fn verdicts(&self, samples: &[&Features]) -> Result<Vec<Verdict>, BundleError> {
+    pub fn ensemble_outputs(&self, samples: &[&Features]) -> Result<Vec<EnsembleOutput>, BundleError> {
         let inputs = Inputs::new(&self.manifest.scaling, samples, &self.device);
-        self.committee.answer(&inputs)
+        self.ensemble.answer(&inputs)
     }
 
     /// Standardised targets on the scales that they are learned on: their units, or logarithms. Class probabilities stay.
@@ -147,7 +147,7 @@ fn load_member(
     index: usize,
     tensors: &HashMap<String, Tensor>,
     device: &Device,
-) -> Result<Seat, BundleError> {
+) -> Result<EnsembleMember, BundleError> {
     let spec = &manifest.members[index];
     let prefix = member_prefix(index);
     let member: Box<dyn Member> = match &spec.model {
@@ -155,12 +155,12 @@ fn load_member(
             let classes = matches!(manifest.schema.outputs, Outputs::Classification { .. });
             Box::new(Network::load(network, (&prefix, tensors), classes, manifest.references.len(), device)?)
         }
-        MemberKind::Kernel(kernel) => Box::new(Kernel::load(kernel, &prefix, tensors, device)?),
+        MemberKind::Gp(gp) => Box::new(SparseGp::load(gp, &prefix, tensors, device)?),
         MemberKind::Forest(forest) => Box::new(Forest::load(forest, &prefix, tensors)?),
     };
-    // Of the two distances a kernel's is the better one: it is measured on what was given, a network's on what it has made
+    // Of the two distances a Gaussian process's is the better one: it is measured on what was given, a network's on what it has made
     // of it (docs/accuracy.md).
-    let kernels = manifest.members.iter().any(|member| matches!(member.model, MemberKind::Kernel(_)));
-    let judges = !kernels || matches!(spec.model, MemberKind::Kernel(_));
-    Ok(Seat { family: spec.family, outputs: spec.outputs.clone(), judges, member })
+    let gps = manifest.members.iter().any(|member| matches!(member.model, MemberKind::Gp(_)));
+    let judges = !gps || matches!(spec.model, MemberKind::Gp(_));
+    Ok(EnsembleMember { family: spec.family, outputs: spec.outputs.clone(), judges, member })
 }

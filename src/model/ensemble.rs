@@ -1,6 +1,6 @@
-//! The committee: members of several families, averaged and mixed into one answer.
+//! The ensemble: members of several families, averaged and mixed into one answer.
 //!
-//! Its own because this is where members meet: within a family they are averaged, the families are mixed by
+//! Within a family they are averaged, the families are mixed by
 //! shares that may depend on how new the sample is. Near to the training rows smooth models are right; far
 //! from them a forest, which never leaves what was measured, errs less.
 
@@ -9,8 +9,8 @@ use crate::model::members::member::{Inputs, Member};
 use crate::model::nn::residual::Voice;
 use crate::model::spec::manifest::{Gate, Share};
 
-/// One of the committee and its place in it.
-pub(super) struct Seat {
+/// A member and its place in the ensemble.
+pub(super) struct EnsembleMember {
     pub(super) family: usize,
     pub(super) outputs: Vec<usize>,
     /// Whether its novelty counts.
@@ -18,18 +18,18 @@ pub(super) struct Seat {
     pub(super) member: Box<dyn Member>,
 }
 
-/// All of them.
-pub(super) struct Committee {
-    pub(super) seats: Vec<Seat>,
+/// All members, and how they are mixed.
+pub(super) struct Ensemble {
+    pub(super) members: Vec<EnsembleMember>,
     pub(super) families: Vec<Share>,
     pub(super) gate: Option<Gate>,
     /// Outputs of the whole.
     pub(super) width: usize,
 }
 
-/// What the committee says of one sample, standardised or as probabilities.
+/// What the ensemble gives for one sample, standardised or as probabilities.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Verdict {
+pub struct EnsembleOutput {
     /// The mixed outputs.
     pub mixed: Vec<f64>,
     /// The outputs of each family.
@@ -48,9 +48,9 @@ const MOST_VOICES: usize = 3;
 /// One with less weight than this had nothing to say.
 const LEAST_WEIGHT: f32 = 0.01;
 
-impl Committee {
+impl Ensemble {
     /// Asks all members. An answer does not depend on the other samples of the pass.
-    pub(super) fn answer(&self, inputs: &Inputs) -> Result<Vec<Verdict>, BundleError> {
+    pub(super) fn answer(&self, inputs: &Inputs) -> Result<Vec<EnsembleOutput>, BundleError> {
         let families = self.families.len();
         let mut sums = vec![0.0; inputs.count * families * self.width];
         let mut squares = vec![0.0; if families == 1 { sums.len() } else { 0 }];
@@ -58,12 +58,12 @@ impl Committee {
         let mut novelty: Option<Vec<f64>> = None;
         let mut voices = Vec::new();
         let mut judges = 0.0;
-        for seat in &self.seats {
-            let said = seat.member.answer(inputs)?;
-            seat.outputs.iter().for_each(|output| votes[seat.family * self.width + output] += 1);
-            for (sample, values) in said.values.chunks(seat.outputs.len()).enumerate() {
-                let start = (sample * families + seat.family) * self.width;
-                for (output, value) in seat.outputs.iter().zip(values) {
+        for own in &self.members {
+            let said = own.member.answer(inputs)?;
+            own.outputs.iter().for_each(|output| votes[own.family * self.width + output] += 1);
+            for (sample, values) in said.values.chunks(own.outputs.len()).enumerate() {
+                let start = (sample * families + own.family) * self.width;
+                for (output, value) in own.outputs.iter().zip(values) {
                     let value = f64::from(*value);
                     sums[start + output] += value;
                     if let Some(square) = squares.get_mut(start + output) {
@@ -71,7 +71,7 @@ impl Committee {
                     }
                 }
             }
-            if let Some(said) = said.novelty.filter(|_| seat.judges) {
+            if let Some(said) = said.novelty.filter(|_| own.judges) {
                 judges += 1.0;
                 let all = novelty.get_or_insert_with(|| vec![0.0; inputs.count]);
                 all.iter_mut().zip(said).for_each(|(sum, own)| *sum += f64::from(own));
@@ -80,30 +80,26 @@ impl Committee {
                 voices.push(said.voices);
             }
         }
-        let verdict = |(sample, sums): (usize, &[f64])| {
+        let output = |(sample, sums): (usize, &[f64])| {
             let novelty = novelty.as_ref().map(|novelty| novelty[sample] / judges);
             let means = sums.iter().zip(&votes).map(|(sum, votes)| sum / f64::from(*votes)).collect::<Vec<_>>();
             let families: Vec<Vec<f64>> = means.chunks(self.width).map(<[f64]>::to_vec).collect();
-            let farness = self.gate.zip(novelty).map_or(1.0, |(gate, novelty)| gate.farness(novelty));
+            let far = self.gate.zip(novelty).map_or(1.0, |(gate, novelty)| gate.weight(novelty));
             // A member that gave no number where it should have, was not left out: the answer is none.
             let broken = means.iter().zip(&votes).any(|(mean, votes)| *votes > 0 && !mean.is_finite());
             let disagreement = match squares.get(sample * self.width..(sample + 1) * self.width) {
                 Some(squares) => among_members(&means, squares, &votes),
                 None => among_families(&families),
             };
-            Verdict {
-                mixed: if broken {
-                    vec![f64::NAN; self.width]
-                } else {
-                    mix_families(&self.families, &families, farness)
-                },
+            EnsembleOutput {
+                mixed: if broken { vec![f64::NAN; self.width] } else { mix_families(&self.families, &families, far) },
                 disagreement,
                 voices: loudest(&voices, sample, inputs.count),
                 families,
                 novelty,
             }
         };
-        Ok(sums.chunks(families * self.width).enumerate().map(verdict).collect())
+        Ok(sums.chunks(families * self.width).enumerate().map(output).collect())
     }
 }
 
@@ -148,13 +144,13 @@ fn loudest(members: &[Vec<Voice>], sample: usize, samples: usize) -> Vec<Voice> 
 
 /// The families' outputs, each weighed by its share among those that give it; a family that does not has NaN there. Where
 /// all that give an output have no share, they count alike: something must be said of it.
-pub fn mix_families(shares: &[Share], families: &[Vec<f64>], farness: f64) -> Vec<f64> {
+pub fn mix_families(shares: &[Share], families: &[Vec<f64>], far: f64) -> Vec<f64> {
     let width = families.first().map_or(0, Vec::len);
     let mix = |output: usize| {
         let (mut sum, mut weight) = (0.0, 0.0);
         let giving = || shares.iter().zip(families).filter(move |(_, outputs)| !outputs[output].is_nan());
         for (share, outputs) in giving() {
-            let share = share.near + (share.far - share.near) * farness;
+            let share = share.near + (share.far - share.near) * far;
             sum += share * outputs[output];
             weight += share;
         }

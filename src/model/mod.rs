@@ -20,13 +20,13 @@ mod weights;
 pub use bundle::{Bundle, Predicted};
 pub use device::{DeviceChoice, DeviceError, OpenDevice};
 pub use digest::sha256_hex;
-pub use ensemble::{Verdict, mix_families};
+pub use ensemble::{EnsembleOutput, mix_families};
 pub use error::BundleError;
-pub use members::gp::{KernelTensors, combine, matern};
-pub use members::member::{Inputs, Said};
+pub use members::gp::{GpTensors, combine, matern};
+pub use members::member::{Inputs, MemberOutput};
 pub use members::network::{PLACES, cohort_tensors, reference_tensors};
 pub use members::trees::{MOST_FEATURES, Node, forest_tensors};
-pub use nn::attention::{Attend, Cohort, KeysValues};
+pub use nn::attention::{Attend, KeysValues, ReferenceKv};
 pub use nn::image::component_buffer;
 pub use nn::init::{Dropout, SeededParameters};
 pub use nn::layers::encoding_buffers;
@@ -40,7 +40,7 @@ pub use spec::calibration::{
 pub use spec::manifest::{
     DataRecord, Evaluation, Gate, MANIFEST_FORMAT, Manifest, MemberSpec, Reference, Scaling, Share, Spread,
 };
-pub use spec::members::{ForestConfig, KernelConfig, MemberKind};
+pub use spec::members::{ForestConfig, GpConfig, MemberKind};
 pub use spec::network::{Activation, Architecture, AttentionMode, ConfigError, ImageChannel, McvnConfig, Norm};
 pub use trust::{Confidence, ConfidenceError, Trust};
 pub use weights::{MemberTensors, encode_weights};

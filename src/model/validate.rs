@@ -87,13 +87,13 @@ fn check_member(manifest: &Manifest, member: &MemberSpec, width: usize) -> Resul
             network.check().map_err(|error| error.to_string())?;
             network.row_features == width && network.outputs == own && (network.architecture.image.is_none() || image)
         }
-        MemberKind::Kernel(kernel) => {
-            kernel.blocks.iter().flatten().all(|column| *column < width)
-                && kernel.first() > 0
-                && kernel.keys > 0
-                && kernel.outputs == own
-                && kernel.probabilities == classes
-                && (kernel.components == 0 || image)
+        MemberKind::Gp(gp) => {
+            gp.blocks.iter().flatten().all(|column| *column < width)
+                && gp.first() > 0
+                && gp.inducing_points > 0
+                && gp.outputs == own
+                && gp.probabilities == classes
+                && (gp.components == 0 || image)
         }
         MemberKind::Forest(forest) => {
             forest.row_features == width

@@ -81,7 +81,7 @@ pub fn variants(recipe: &Recipe) -> Vec<Variant> {
         ("without attention", written(&none)),
         ("attention `reference`", written(&of_codes(AttentionMode::Reference))),
         ("attention `self`", written(&of_codes(AttentionMode::Itself))),
-        ("attention `cohort`", written(&of_codes(AttentionMode::Cohort))),
+        ("attention `cohort`", written(&of_codes(AttentionMode::Batch))),
         ("with batch normalisation", written(&|shape| shape.batch_norm = true)),
         ("the paper's four convolutions", written(&four)),
         ("principal components in place of the CNN", written(&components)),
@@ -92,7 +92,7 @@ pub fn variants(recipe: &Recipe) -> Vec<Variant> {
     }
     all.extend([
         ("MCVN-paper, attention `self`", paper(AttentionMode::Itself)),
-        ("MCVN-paper, attention `cohort`", paper(AttentionMode::Cohort)),
+        ("MCVN-paper, attention `cohort`", paper(AttentionMode::Batch)),
         ("MCVN-paper, attention `reference`", paper(AttentionMode::Reference)),
     ]);
     all.into_iter().map(|(name, recipe)| Variant { name, recipe }).collect()

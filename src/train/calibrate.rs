@@ -29,11 +29,11 @@ pub(super) struct HeldOut {
 impl HeldOut {
     pub(super) fn ask(trained: &Trained, data: &Dataset, fold: &Split, device: &Device) -> Result<Self, FitError> {
         let bundle = trained.load(device)?;
-        let verdicts = ask(&bundle, fold.test.iter().map(|row| &data.samples[*row]), Bundle::verdicts)?;
-        let novelty = verdicts.iter().map(|verdict| verdict.novelty).collect();
-        let disagreement = verdicts.iter().map(|verdict| verdict.disagreement).collect();
+        let given = ask(&bundle, fold.test.iter().map(|row| &data.samples[*row]), Bundle::ensemble_outputs)?;
+        let novelty = given.iter().map(|output| output.novelty).collect();
+        let disagreement = given.iter().map(|output| output.disagreement).collect();
         let on_scale = |families: Vec<Vec<f64>>| families.into_iter().map(|own| bundle.on_scale(own)).collect();
-        let families = verdicts.into_iter().map(|verdict| on_scale(verdict.families)).collect();
+        let families = given.into_iter().map(|output| on_scale(output.families)).collect();
         Ok(Self { rows: fold.test.clone(), families, novelty, disagreement })
     }
 }
@@ -62,9 +62,8 @@ pub(super) fn calibrate(
         .iter()
         .flat_map(|part| {
             part.rows.iter().enumerate().map(move |(index, row)| {
-                let farness =
-                    gate.zip(part.novelty.as_ref()).map_or(1.0, |(gate, novelty)| gate.farness(novelty[index]));
-                (*row, mix_families(shares, &part.families[index], farness))
+                let weight = gate.zip(part.novelty.as_ref()).map_or(1.0, |(gate, novelty)| gate.weight(novelty[index]));
+                (*row, mix_families(shares, &part.families[index], weight))
             })
         })
         .collect();

@@ -87,10 +87,10 @@ fn evaluate_split(
     };
     let trained = fit(recipe, data, &split.train, &options, &recorded)?;
     let bundle = trained.load(&options.device)?;
-    let verdicts = ask(&bundle, split.test.iter().map(|row| &data.samples[*row]), Bundle::verdicts)?;
+    let given = ask(&bundle, split.test.iter().map(|row| &data.samples[*row]), Bundle::ensemble_outputs)?;
     let of_family =
-        |family: usize| verdicts.iter().map(|verdict| bundle.in_units(verdict.families[family].clone())).collect();
-    let predicted: Vec<Vec<f64>> = verdicts.iter().map(|verdict| bundle.in_units(verdict.mixed.clone())).collect();
+        |family: usize| given.iter().map(|output| bundle.in_units(output.families[family].clone())).collect();
+    let predicted: Vec<Vec<f64>> = given.iter().map(|output| bundle.in_units(output.mixed.clone())).collect();
     let calibration = bundle.manifest().calibration.as_ref();
     let half_widths =
         (0..recipe.targets.len()).filter_map(|target| calibration?.half_width(target, DEFAULT_CONFIDENCE));
@@ -103,8 +103,8 @@ fn evaluate_split(
     let mut scores = score(recipe, data, &split.test, &predicted);
     let outcomes: Vec<&Outcome> = split.test.iter().map(|row| &data.outcomes[*row]).collect();
     score_trust(&targets, &mut scores, &outcomes, &predicted, &half_widths);
-    let novelty: Option<Vec<f64>> = verdicts.iter().map(|verdict| verdict.novelty).collect();
-    let disagreement: Option<Vec<f64>> = verdicts.iter().map(|verdict| verdict.disagreement).collect();
+    let novelty: Option<Vec<f64>> = given.iter().map(|output| output.novelty).collect();
+    let disagreement: Option<Vec<f64>> = given.iter().map(|output| output.disagreement).collect();
     let errors = row_errors(&targets, &outcomes, &predicted);
     let all = scores.entry("all".to_owned()).or_default();
     all.extend(novelty.as_ref().map(|novelty| ("novelty_ranks_errors".to_owned(), spearman(novelty, &errors))));

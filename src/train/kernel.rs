@@ -16,7 +16,7 @@ use super::fit::FitError;
 use super::material::Material;
 use crate::domain::Schema;
 use crate::featurize::PIXELS;
-use crate::model::{KernelConfig, KernelTensors, MemberTensors, combine, matern, rng};
+use crate::model::{GpConfig, GpTensors, MemberTensors, combine, matern, rng};
 
 /// Directions in which novelty is measured.
 const RANK: usize = 128;
@@ -31,9 +31,9 @@ pub(super) fn train_kernel(
     outputs: &[usize],
     seed: u64,
     observe: &dyn Fn(usize, f64) -> ControlFlow<()>,
-) -> Result<(KernelConfig, MemberTensors), FitError> {
-    let mut config = KernelConfig {
-        keys: plan.keys,
+) -> Result<(GpConfig, MemberTensors), FitError> {
+    let mut config = GpConfig {
+        inducing_points: plan.keys,
         outputs: outputs.len(),
         blocks: blocks(&material.schema, material.width(), plan.components > 0),
         components: plan.components.min(PIXELS),
@@ -44,8 +44,8 @@ pub(super) fn train_kernel(
     let (wanted, means) = centred(material.wanted(outputs, 0.0), outputs.len());
     let mut learner = Learner::new(&config, x, wanted, seed)?;
     // Repeated rows give fewer keys than were asked for.
-    config.keys = learner.keys.variable.dim(0)?;
-    config.rank = RANK.min(config.keys);
+    config.inducing_points = learner.keys.variable.dim(0)?;
+    config.rank = RANK.min(config.inducing_points);
     for step in 0..plan.steps {
         let loss = learner.step(plan, step).map_err(|error| at_step(error, step))?;
         if observe(step + 1, loss / material.count as f64).is_break() {
@@ -68,7 +68,7 @@ fn blocks(schema: &Schema, width: usize, image: bool) -> [Vec<usize>; 2] {
 }
 
 /// The rows' inputs in the order of the blocks, (n, width), and the image's projection, (504, components).
-fn inputs(config: &KernelConfig, material: &Material) -> Result<(Mat<f64>, Option<Mat<f64>>), FitError> {
+fn inputs(config: &GpConfig, material: &Material) -> Result<(Mat<f64>, Option<Mat<f64>>), FitError> {
     let (count, width) = (material.count, material.width());
     let mut x = Mat::zeros(count, config.width());
     let columns = config.blocks[0].iter().enumerate().map(|(place, column)| (place, *column));
@@ -144,12 +144,12 @@ fn at_step(error: impl Into<StepError>, step: usize) -> FitError {
 }
 
 impl Learner {
-    fn new(config: &KernelConfig, x: Mat<f64>, targets: Mat<f64>, seed: u64) -> Result<Self, FitError> {
+    fn new(config: &GpConfig, x: Mat<f64>, targets: Mat<f64>, seed: u64) -> Result<Self, FitError> {
         let (count, width) = (x.nrows(), x.ncols());
         let rows: Vec<f64> =
             (0..count).flat_map(|row| (0..width).map(move |column| (row, column))).map(|at| x[at]).collect();
         let narrow: Vec<f32> = rows.iter().map(|value| *value as f32).collect();
-        let chosen = medoids(&narrow, width, config.keys, &mut rng(seed, "keys"));
+        let chosen = medoids(&narrow, width, config.inducing_points, &mut rng(seed, "keys"));
         let start: Vec<f64> =
             chosen.iter().flat_map(|row| rows[row * width..(row + 1) * width].iter().copied()).collect();
         let device = Device::Cpu;
@@ -226,7 +226,7 @@ impl Learner {
 
     fn finish(
         &self,
-        config: &KernelConfig,
+        config: &GpConfig,
         projection: Option<Mat<f64>>,
         means: &[f64],
     ) -> Result<MemberTensors, StepError> {
@@ -241,12 +241,12 @@ impl Learner {
         let offset = |output: usize| means[output] + half * slopes[(width, output)];
         let inverse = self.scales.variable.as_tensor().neg()?.exp()?;
         let parts = self.parts.variable.as_tensor().detach();
-        let tensors = KernelTensors {
+        let tensors = GpTensors {
             projection: projection.map(|projection| to_tensor(&projection)).transpose()?,
-            keys: self.keys.variable.as_tensor().broadcast_mul(&inverse)?.t()?.contiguous()?,
+            inducing_points: self.keys.variable.as_tensor().broadcast_mul(&inverse)?.t()?.contiguous()?,
             inverse_scales: inverse,
             parts,
-            values: to_tensor(&values)?,
+            weights: to_tensor(&values)?,
             slopes: to_tensor(&Mat::from_fn(width, outputs, |i, j| slopes[(i, j)] * half / (width as f64).sqrt()))?,
             offsets: Tensor::new((0..outputs).map(offset).collect::<Vec<f64>>(), &Device::Cpu)?,
             directions: to_tensor(&(directions * (1.0 / prior.sqrt())))?,

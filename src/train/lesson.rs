@@ -120,7 +120,7 @@ impl<'a> Lessons<'a> {
         let count = match mode {
             AttentionMode::Reference => plan.cohort,
             AttentionMode::Residual => plan.references.unwrap_or(material.count),
-            AttentionMode::Itself | AttentionMode::Cohort | AttentionMode::None => 0,
+            AttentionMode::Itself | AttentionMode::Batch | AttentionMode::None => 0,
         };
         let purpose = if mode == AttentionMode::Reference { "cohort" } else { "references" };
         let chosen = match count {
@@ -229,7 +229,7 @@ impl Lesson {
                 Attend::Measured(Measured { count: *count, wanted, known, classes, hidden })
             }
             (Some(Context { count, .. }), _) => Attend::LastRows(*count),
-            (None, AttentionMode::Cohort) => Attend::Batch,
+            (None, AttentionMode::Batch) => Attend::Batch,
             (None, _) => Attend::Itself,
         }
     }

@@ -32,7 +32,7 @@ impl Outcome {
 const LEAST_MEASURED: usize = 10;
 
 /// What a cell of a target says.
-enum Said<'a> {
+enum TargetCell<'a> {
     Value(f64),
     Nothing,
     /// A word for nothing.
@@ -55,18 +55,18 @@ pub(super) struct OutcomeColumn {
 }
 
 impl OutcomeColumn {
-    fn said<'a>(&self, text: &'a str, decimal_comma: bool) -> Said<'a> {
+    fn said<'a>(&self, text: &'a str, decimal_comma: bool) -> TargetCell<'a> {
         match Cell::read(text, decimal_comma) {
-            Cell::Number(value) | Cell::Marked(value, _) => Said::Value(self.conversion.apply(value)),
+            Cell::Number(value) | Cell::Marked(value, _) => TargetCell::Value(self.conversion.apply(value)),
             Cell::Quantity(value, unit) => match Conversion::between(unit, &self.unit) {
-                Ok(conversion) => Said::Value(conversion.apply(value)),
-                Err(_) => Said::Text(text),
+                Ok(conversion) => TargetCell::Value(conversion.apply(value)),
+                Err(_) => TargetCell::Text(text),
             },
-            Cell::NotMeasured if text.is_empty() => Said::Nothing,
-            Cell::NotMeasured => Said::Word(text),
-            Cell::Below(_) | Cell::Above(_) => Said::Censored(text),
-            Cell::Balance | Cell::Text(_) if is_censored(text) => Said::Censored(text),
-            Cell::Balance | Cell::Text(_) => Said::Text(text),
+            Cell::NotMeasured if text.is_empty() => TargetCell::Nothing,
+            Cell::NotMeasured => TargetCell::Word(text),
+            Cell::Below(_) | Cell::Above(_) => TargetCell::Censored(text),
+            Cell::Balance | Cell::Text(_) if is_censored(text) => TargetCell::Censored(text),
+            Cell::Balance | Cell::Text(_) => TargetCell::Text(text),
         }
     }
 }
@@ -114,7 +114,7 @@ impl<'a> OutcomeReader<'a> {
         for ((target, own), count) in self.recipe.targets.iter().zip(&self.columns).zip(&mut self.counts) {
             let column = &own.name;
             values.push(match own.said(row.cell(own.at), self.decimal_comma) {
-                Said::Value(value) if target.scale == Scale::Log && value <= 0.0 => {
+                TargetCell::Value(value) if target.scale == Scale::Log && value <= 0.0 => {
                     bad.add(
                         row.line,
                         column,
@@ -122,17 +122,17 @@ impl<'a> OutcomeReader<'a> {
                     );
                     None
                 }
-                Said::Value(value) => Some(value),
-                Said::Nothing => None,
-                Said::Word(word) => {
+                TargetCell::Value(value) => Some(value),
+                TargetCell::Nothing => None,
+                TargetCell::Word(word) => {
                     count.words.push((row.line, word.to_owned()));
                     None
                 }
-                Said::Censored(text) => {
+                TargetCell::Censored(text) => {
                     count.read_censored(target, text, row.line, column, bad);
                     None
                 }
-                Said::Text(text) => {
+                TargetCell::Text(text) => {
                     bad.add(row.line, column, Cell::complaint(text));
                     None
                 }
@@ -257,15 +257,15 @@ mod tests {
         let said = |text| column.said(text, false);
         for text in [">50", "over40", "over 40", "< 0.1", "≥ 1e7", "run-out", "1e7 (runout)", "DNF", "1e7+", "up to 3"]
         {
-            assert!(matches!(said(text), Said::Censored(_)), "{text}");
+            assert!(matches!(said(text), TargetCell::Censored(_)), "{text}");
         }
         for text in ["-", "N/A", "NaN", "n.d."] {
-            assert!(matches!(said(text), Said::Word(_)), "{text}");
+            assert!(matches!(said(text), TargetCell::Word(_)), "{text}");
         }
         for text in ["inf", "hard", "3 or 4", "overheated", "35 HRC"] {
-            assert!(matches!(said(text), Said::Text(_)), "{text}");
+            assert!(matches!(said(text), TargetCell::Text(_)), "{text}");
         }
-        assert!(matches!(said("1e2"), Said::Value(value) if (value - 689.475_729).abs() < 1e-6));
-        assert!(matches!(said("450 MPa"), Said::Value(450.0)) && matches!(said(""), Said::Nothing));
+        assert!(matches!(said("1e2"), TargetCell::Value(value) if (value - 689.475_729).abs() < 1e-6));
+        assert!(matches!(said("450 MPa"), TargetCell::Value(450.0)) && matches!(said(""), TargetCell::Nothing));
     }
 }

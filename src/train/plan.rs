@@ -117,7 +117,7 @@ pub(super) fn train_member(
         Method::Kernel(own) => {
             let observe = |step, loss| observe(step, own.steps, loss);
             let (config, tensors) = train_kernel(own, material, &task.outputs, task.seed, &observe)?;
-            (MemberKind::Kernel(config), tensors)
+            (MemberKind::Gp(config), tensors)
         }
         Method::Forest(own) => {
             let trees = if task.part == 0 { own.trees } else { own.trees.min(CALIBRATION_TREES) };

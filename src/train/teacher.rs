@@ -52,8 +52,8 @@ impl Taught {
                     scaler.extend(image.as_slice(), taught.pixels.get_or_insert_default());
                 }
             }
-            for verdict in teacher.verdicts(&featurized.iter().collect::<Vec<_>>())? {
-                taught.answers.extend(verdict.mixed.iter().map(|value| *value as f32));
+            for output in teacher.ensemble_outputs(&featurized.iter().collect::<Vec<_>>())? {
+                taught.answers.extend(output.mixed.iter().map(|value| *value as f32));
             }
         }
         Ok(taught)

@@ -249,7 +249,7 @@ fn usual() -> Table {
 fn repeated_tests_give_no_more_keys_than_different_rows() {
     let keys = |trained: Trained| {
         let keys = |member: &MemberSpec| match &member.model {
-            MemberKind::Kernel(kernel) => Some(kernel.keys),
+            MemberKind::Gp(kernel) => Some(kernel.inducing_points),
             MemberKind::Network(_) | MemberKind::Forest(_) => None,
         };
         trained.manifest.members.iter().find_map(keys).unwrap()

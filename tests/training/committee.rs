@@ -90,12 +90,12 @@ fn assert_alone_as_in_company(bundle: &Bundle) {
     let features = probe_features(bundle.manifest(), 70);
     let all: Vec<&Features> = features.iter().collect();
     for count in [2, 7, 8, 9, 64, 70] {
-        let batch = bundle.verdicts(&all[..count]).unwrap();
-        for (sample, verdict) in all.iter().zip(batch) {
-            let alone = bundle.verdicts(&[sample]).unwrap().remove(0);
-            assert_eq!(alone.families, verdict.families);
-            assert_eq!(alone.mixed, verdict.mixed);
-            assert_eq!(alone.novelty, verdict.novelty);
+        let batch = bundle.ensemble_outputs(&all[..count]).unwrap();
+        for (sample, output) in all.iter().zip(batch) {
+            let alone = bundle.ensemble_outputs(&[sample]).unwrap().remove(0);
+            assert_eq!(alone.families, output.families);
+            assert_eq!(alone.mixed, output.mixed);
+            assert_eq!(alone.novelty, output.novelty);
         }
     }
 }
@@ -145,8 +145,8 @@ fn every_kind_of_member_tells_classes_apart() {
     let mut right = [0; 6];
     for (sample, line) in new.samples.iter().zip(text.lines().skip(1)).skip(80) {
         let wanted = recipe.class.as_ref().unwrap().levels.iter().position(|level| line.ends_with(level)).unwrap();
-        let verdict = verdict(&bundle, sample);
-        for (right, said) in right.iter_mut().zip(&verdict) {
+        let output = output(&bundle, sample);
+        for (right, said) in right.iter_mut().zip(&output) {
             assert!((said.iter().sum::<f64>() - 1.0).abs() < 1e-5 && said.iter().all(|p| (0.0..=1.0).contains(p)));
             let chosen = (0..3).max_by(|a, b| said[*a].total_cmp(&said[*b])).unwrap();
             *right += usize::from(chosen == wanted);
@@ -156,9 +156,9 @@ fn every_kind_of_member_tells_classes_apart() {
     assert!(right.iter().all(|right| *right > 70), "{right:?}");
 }
 
-fn verdict(bundle: &Bundle, sample: &Sample) -> Vec<Vec<f64>> {
+fn output(bundle: &Bundle, sample: &Sample) -> Vec<Vec<f64>> {
     let features = featurize(sample, &bundle.manifest().schema, &bundle.manifest().features);
-    bundle.verdicts(&[&features]).unwrap().remove(0).families
+    bundle.ensemble_outputs(&[&features]).unwrap().remove(0).families
 }
 
 #[test]
@@ -171,7 +171,7 @@ fn a_class_without_rows_is_improbable() {
     let rows: Vec<usize> = (0..80).filter(soft).collect();
     let trained = fit(&recipe, &data, &rows, &options(3), &|_| ControlFlow::Continue(())).unwrap();
     let bundle = load(&trained);
-    let boosting = verdict(&bundle, &data.samples[rows[0]]).remove(5);
+    let boosting = output(&bundle, &data.samples[rows[0]]).remove(5);
     assert!(boosting[0] < 0.01, "{boosting:?}");
 }
 

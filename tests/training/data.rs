@@ -69,7 +69,7 @@ fn each_target_learns_from_the_rows_that_have_it() {
     assert_eq!(outputs("network"), [[0, 1], [0, 1]]);
     assert_eq!(outputs("kernel"), [[0], [1]]);
     assert_eq!(outputs("forest"), [[0], [1]]);
-    let keys = |member: &MemberKind| if let MemberKind::Kernel(kernel) = member { Some(kernel.keys) } else { None };
+    let keys = |member: &MemberKind| if let MemberKind::Gp(kernel) = member { Some(kernel.inducing_points) } else { None };
     let keys: Vec<usize> = bundle.manifest().members.iter().filter_map(|member| keys(&member.model)).collect();
     assert_eq!(keys, [20, 20]);
     assert_eq!(bundle.manifest().calibration.as_ref().unwrap().half_widths.len(), 2);

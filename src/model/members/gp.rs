@@ -1,14 +1,13 @@
-//! Kernel attention: attention over a cohort of learned keys, with a learned kernel instead of a softmax.
+//! A sparse Gaussian process: its mean is attention over inducing points, with a learned kernel instead of a softmax.
 //!
-//! Its own because it is the second kind of attention over samples. The mean of a Gaussian process is
-//! attention: `Σ k(x, key) · value`, unnormalised, here with a Matérn 3/2 kernel of two blocks of inputs a and b
-//! (composition and conditions of a steel) and of their product,
+//! `Σ k(x, point) · weight`, unnormalised, here with a Matérn 3/2 kernel of two blocks of inputs a and b (composition and
+//! conditions of a steel) and of their product,
 //!
 //! ```text
 //! k = e^v₀ m(a) + e^v₁ m(b) + e^v₂ m(a) m(b),   m(d) = (1 + √3 d) e^(−√3 d)
 //! ```
 //!
-//! plus a linear part. Keys and values are learned from the training rows and fixed afterwards, so no answer
+//! plus a linear part. Points and weights are learned from the training rows and fixed afterwards, so no answer
 //! depends on a batch. The posterior variance, over that of the prior, says how new a sample is.
 
 use std::collections::HashMap;
@@ -17,9 +16,9 @@ use candle_core::{D, Device, Result, Tensor};
 
 use crate::featurize::PIXELS;
 use crate::model::error::BundleError;
-use crate::model::members::member::{Inputs, Member, Said};
+use crate::model::members::member::{Inputs, Member, MemberOutput};
 use crate::model::nn::cpu_ops;
-use crate::model::spec::members::KernelConfig;
+use crate::model::spec::members::GpConfig;
 
 /// Matérn 3/2 of all pairs: a: (A, d) and b: (d, B), divided by their length scales → (A, B).
 ///
@@ -44,35 +43,35 @@ pub fn combine(first: &Tensor, second: Option<&Tensor>, parts: &Tensor) -> Resul
     (first * with_product)? + second.broadcast_mul(&part(1)?)?
 }
 
-/// The learned tensors of a kernel attention, by the names in the file.
-pub struct KernelTensors {
+/// The learned tensors of a sparse Gaussian process, by the names in the file.
+pub struct GpTensors {
     /// (504, components), where the image is read.
     pub projection: Option<Tensor>,
     /// One over the length scale of each input: (width).
     pub inverse_scales: Tensor,
     /// Logarithms of the kernel's parts: (3).
     pub parts: Tensor,
-    /// Keys, divided by the length scales, transposed: (width, keys).
-    pub keys: Tensor,
-    /// (keys, outputs)
-    pub values: Tensor,
+    /// Inducing points, divided by the length scales, transposed: (width, points). In the file `keys`.
+    pub inducing_points: Tensor,
+    /// (points, outputs). In the file `values`.
+    pub weights: Tensor,
     /// The linear part: (width, outputs).
     pub slopes: Tensor,
     /// (outputs)
     pub offsets: Tensor,
-    /// Novelty is 1 − |k · directions|²: (keys, rank).
+    /// Novelty is 1 − |k · directions|²: (points, rank).
     pub directions: Tensor,
 }
 
-impl KernelTensors {
+impl GpTensors {
     /// By name.
     pub fn named(self) -> Vec<(&'static str, Tensor)> {
         let projection = self.projection.map(|projection| ("projection", projection));
         let rest = [
             ("inverse_scales", self.inverse_scales),
             ("parts", self.parts),
-            ("keys", self.keys),
-            ("values", self.values),
+            ("keys", self.inducing_points),
+            ("values", self.weights),
             ("slopes", self.slopes),
             ("offsets", self.offsets),
             ("directions", self.directions),
@@ -81,22 +80,22 @@ impl KernelTensors {
     }
 }
 
-/// A kernel attention, ready to answer.
-pub(in crate::model) struct Kernel {
-    config: KernelConfig,
-    tensors: KernelTensors,
+/// A sparse Gaussian process, ready to answer.
+pub(in crate::model) struct SparseGp {
+    config: GpConfig,
+    tensors: GpTensors,
     /// The columns of both blocks, in order.
     first: Tensor,
     second: Option<Tensor>,
-    /// −2 · the keys of each block, for the products of a distance.
-    first_keys: Tensor,
-    second_keys: Option<Tensor>,
-    fused: cpu_ops::Kernel,
+    /// −2 · the inducing points of each block, for the products of a distance.
+    first_points: Tensor,
+    second_points: Option<Tensor>,
+    fused: cpu_ops::MaternKernel,
 }
 
-impl Kernel {
+impl SparseGp {
     pub(in crate::model) fn load(
-        config: &KernelConfig,
+        config: &GpConfig,
         prefix: &str,
         tensors: &HashMap<String, Tensor>,
         device: &Device,
@@ -109,32 +108,32 @@ impl Kernel {
             }
             Ok(tensor.clone())
         };
-        let (width, keys, outputs) = (config.width(), config.keys, config.outputs);
+        let (width, points, outputs) = (config.width(), config.inducing_points, config.outputs);
         let projection = (config.components > 0).then(|| get("projection", &[PIXELS, config.components]));
-        let tensors = KernelTensors {
+        let tensors = GpTensors {
             projection: projection.transpose()?,
             inverse_scales: get("inverse_scales", &[width])?,
             parts: get("parts", &[3])?,
-            keys: get("keys", &[width, keys])?,
-            values: get("values", &[keys, outputs])?,
+            inducing_points: get("keys", &[width, points])?,
+            weights: get("values", &[points, outputs])?,
             slopes: get("slopes", &[width, outputs])?,
             offsets: get("offsets", &[outputs])?,
-            directions: get("directions", &[keys, config.rank])?,
+            directions: get("directions", &[points, config.rank])?,
         };
         let columns = |block: &[usize]| Tensor::new(block.iter().map(|c| *c as u32).collect::<Vec<_>>(), device);
         let (first, rest) = (config.first(), width - config.first());
-        let doubled = |from, count| (tensors.keys.narrow(0, from, count)? * -2.0)?.contiguous();
+        let doubled = |from, count| (tensors.inducing_points.narrow(0, from, count)? * -2.0)?.contiguous();
         let squares = |from, count| {
-            let squares = tensors.keys.narrow(0, from, count)?.sqr()?.sum(0)?;
+            let squares = tensors.inducing_points.narrow(0, from, count)?.sqr()?.sum(0)?;
             squares.to_device(&Device::Cpu)?.to_vec1::<f32>()
         };
         let parts = tensors.parts.to_device(&Device::Cpu)?.to_vec1::<f32>()?;
         Ok(Self {
             first: columns(&config.blocks[0])?,
             second: (rest > 0).then(|| columns(&config.blocks[1])).transpose()?,
-            first_keys: doubled(0, first)?,
-            second_keys: (rest > 0).then(|| doubled(first, rest)).transpose()?,
-            fused: cpu_ops::Kernel {
+            first_points: doubled(0, first)?,
+            second_points: (rest > 0).then(|| doubled(first, rest)).transpose()?,
+            fused: cpu_ops::MaternKernel {
                 squares: [squares(0, first)?, if rest > 0 { squares(first, rest)? } else { Vec::new() }],
                 first,
                 parts: [0, 1, 2].map(|index: usize| parts[index].exp()),
@@ -157,35 +156,35 @@ impl Kernel {
         Tensor::cat(&blocks, 1)
     }
 
-    /// (B, keys)
+    /// (B, points)
     fn kernel(&self, scaled: &Tensor) -> Result<Tensor> {
         let rest = self.config.width() - self.config.first();
         let first = scaled.narrow(1, 0, self.config.first())?.contiguous()?;
         let second = (rest > 0).then(|| scaled.narrow(1, self.config.first(), rest)?.contiguous()).transpose()?;
-        let first_products = first.matmul(&self.first_keys)?;
-        let pair = second.as_ref().zip(self.second_keys.as_ref());
-        let second_products = pair.map(|(second, keys)| second.matmul(keys)).transpose()?;
+        let first_products = first.matmul(&self.first_points)?;
+        let pair = second.as_ref().zip(self.second_points.as_ref());
+        let second_products = pair.map(|(second, points)| second.matmul(points)).transpose()?;
         let other = second_products.as_ref().unwrap_or(&first_products);
         if let Some(kernel) = self.fused.forward(&first_products, other, scaled)? {
             return Ok(kernel);
         }
-        let keys = &self.tensors.keys;
-        let second = second.map(|second| matern(&second, &keys.narrow(0, self.config.first(), rest)?)).transpose()?;
-        combine(&matern(&first, &keys.narrow(0, 0, self.config.first())?)?, second.as_ref(), &self.tensors.parts)
+        let points = &self.tensors.inducing_points;
+        let second = second.map(|second| matern(&second, &points.narrow(0, self.config.first(), rest)?)).transpose()?;
+        combine(&matern(&first, &points.narrow(0, 0, self.config.first())?)?, second.as_ref(), &self.tensors.parts)
     }
 
     fn forward(&self, inputs: &Inputs) -> Result<(Tensor, Tensor)> {
         let x = self.inputs(inputs)?;
         let kernel = self.kernel(&x.broadcast_mul(&self.tensors.inverse_scales)?)?;
         let linear = x.matmul(&self.tensors.slopes)?.broadcast_add(&self.tensors.offsets)?;
-        let outputs = (kernel.matmul(&self.tensors.values)? + linear)?;
+        let outputs = (kernel.matmul(&self.tensors.weights)? + linear)?;
         let known = kernel.matmul(&self.tensors.directions)?.sqr()?.sum(D::Minus1)?;
         Ok((outputs, known))
     }
 }
 
-impl Member for Kernel {
-    fn answer(&self, inputs: &Inputs) -> std::result::Result<Said, BundleError> {
+impl Member for SparseGp {
+    fn answer(&self, inputs: &Inputs) -> std::result::Result<MemberOutput, BundleError> {
         let (outputs, known) = self.forward(inputs)?;
         let mut values = outputs.flatten_all()?.to_vec1::<f32>()?;
         if self.config.probabilities {
@@ -193,7 +192,7 @@ impl Member for Kernel {
         }
         let known = known.to_vec1::<f32>()?;
         let novelty = known.into_iter().map(|known| (1.0 - known).clamp(0.0, 1.0)).collect();
-        Ok(Said { values, novelty: Some(novelty), voices: Vec::new() })
+        Ok(MemberOutput { values, novelty: Some(novelty), voices: Vec::new() })
     }
 }
 
@@ -213,19 +212,20 @@ mod tests {
     #[test]
     fn the_kernel_at_once_is_what_plain_operations_give() {
         for blocks in [[vec![0, 2], vec![1]], [vec![0, 1, 2], vec![]]] {
-            let config = KernelConfig { keys: 5, outputs: 2, blocks, components: 0, rank: 3, probabilities: false };
-            let tensors = KernelTensors {
+            let config =
+                GpConfig { inducing_points: 5, outputs: 2, blocks, components: 0, rank: 3, probabilities: false };
+            let tensors = GpTensors {
                 projection: None,
                 inverse_scales: tensor(&[3]),
                 parts: tensor(&[3]),
-                keys: tensor(&[3, 5]),
-                values: tensor(&[5, 2]),
+                inducing_points: tensor(&[3, 5]),
+                weights: tensor(&[5, 2]),
                 slopes: tensor(&[3, 2]),
                 offsets: tensor(&[2]),
                 directions: tensor(&[5, 3]),
             };
             let named = tensors.named().into_iter().map(|(name, tensor)| (format!("k.{name}"), tensor)).collect();
-            let kernel = Kernel::load(&config, "k", &named, &Device::Cpu).unwrap();
+            let kernel = SparseGp::load(&config, "k", &named, &Device::Cpu).unwrap();
             let scaled = tensor(&[7, 3]);
             assert_close(&kernel.kernel(&scaled).unwrap(), &kernel.kernel(&followed(&scaled)).unwrap());
         }

@@ -1,6 +1,6 @@
-//! What the members of a committee have in common: scaled inputs in, one row of outputs a sample out.
+//! What the members of an ensemble have in common: scaled inputs in, one row of outputs a sample out.
 //!
-//! Its own because a committee is a list of members that differ inside and agree here. A member says nothing
+//! Its own because an ensemble is a list of members that differ inside and agree here. A member says nothing
 //! of units: its outputs are standardised targets, or class probabilities.
 
 use std::cell::OnceCell;
@@ -81,7 +81,7 @@ impl Inputs {
 }
 
 /// What a member says of the samples of one pass.
-pub struct Said {
+pub struct MemberOutput {
     /// Standardised targets or class probabilities: B rows of its outputs.
     pub values: Vec<f32>,
     /// How new each sample is to it, from 0 (like its training rows) to 1 (like none of them), where it can
@@ -91,8 +91,8 @@ pub struct Said {
     pub voices: Vec<Voice>,
 }
 
-/// One of the committee, ready to answer.
+/// A member, ready to answer.
 pub(in crate::model) trait Member: Send + Sync {
     /// Answers the samples of one pass. What it says of one does not depend on the others.
-    fn answer(&self, inputs: &Inputs) -> Result<Said, BundleError>;
+    fn answer(&self, inputs: &Inputs) -> Result<MemberOutput, BundleError>;
 }

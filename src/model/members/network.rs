@@ -8,9 +8,9 @@ use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
 
 use crate::model::error::BundleError;
-use crate::model::members::member::{Inputs, Member, Said};
+use crate::model::members::member::{Inputs, Member, MemberOutput};
 use crate::model::nn::attention::Attend;
-use crate::model::nn::attention::{Cohort, KeysValues};
+use crate::model::nn::attention::{KeysValues, ReferenceKv};
 use crate::model::nn::direct::Direct;
 use crate::model::nn::mcvn::{Mcvn, Pass};
 use crate::model::nn::residual::References;
@@ -20,19 +20,30 @@ use crate::model::spec::network::McvnConfig;
 /// A network, ready to answer.
 pub(in crate::model) struct Network {
     network: Mcvn,
-    memory: Memory,
+    attended: Attended,
     /// The same at once, on a CPU, where the network's shape allows.
     direct: Option<Direct>,
     probabilities: bool,
 }
 
-/// What its rows attend to.
-enum Memory {
+/// What its rows attend to, as it lies in the bundle.
+enum Attended {
     Nothing,
     Batch,
-    Cohort(Cohort),
+    Cohort(ReferenceKv),
     /// With the place of each reference in the manifest.
     References(References, Vec<u32>),
+}
+
+impl Attended {
+    fn attend(&self) -> Attend<'_> {
+        match self {
+            Self::Nothing => Attend::Itself,
+            Self::Batch => Attend::Batch,
+            Self::Cohort(cohort) => Attend::Stored(cohort),
+            Self::References(references, _) => Attend::References(references),
+        }
+    }
 }
 
 impl Network {
@@ -45,37 +56,31 @@ impl Network {
         device: &Device,
     ) -> Result<Self, BundleError> {
         let vb = VarBuilder::from_tensors(stored.1.clone(), DType::F32, device).pp(stored.0);
-        let memory = match config.architecture.attention {
-            AttentionMode::Reference => Memory::Cohort(load_cohort(config, stored)?),
+        let attended = match config.architecture.attention {
+            AttentionMode::Reference => Attended::Cohort(load_cohort(config, stored)?),
             AttentionMode::Residual => {
                 let (references, places) = load_references(config, stored, known)?;
-                Memory::References(references, places)
+                Attended::References(references, places)
             }
-            AttentionMode::Cohort => Memory::Batch,
-            AttentionMode::Itself | AttentionMode::None => Memory::Nothing,
+            AttentionMode::Batch => Attended::Batch,
+            AttentionMode::Itself | AttentionMode::None => Attended::Nothing,
         };
         let network = Mcvn::new(config.clone(), vb)?;
-        let direct = match &memory {
+        let direct = match &attended {
             _ if !device.is_cpu() => None,
-            Memory::References(references, places) => Direct::new(&network, Some((references, places)))?,
+            Attended::References(references, places) => Direct::new(&network, Some((references, places)))?,
             _ => Direct::new(&network, None)?,
         };
-        Ok(Self { network, memory, direct, probabilities })
+        Ok(Self { network, attended, direct, probabilities })
     }
 
     /// Answers by tensors.
-    fn by_tensors(&self, inputs: &Inputs) -> Result<Said, BundleError> {
-        let attend = match &self.memory {
-            Memory::Nothing => Attend::Itself,
-            Memory::Batch => Attend::Batch,
-            Memory::Cohort(cohort) => Attend::Stored(cohort),
-            Memory::References(references, _) => Attend::References(references),
-        };
-        let mut pass = Pass { attend, training: None };
+    fn by_tensors(&self, inputs: &Inputs) -> Result<MemberOutput, BundleError> {
+        let mut pass = Pass { attend: self.attended.attend(), training: None };
         let (row, pixels) = inputs.tensors()?;
         let (outputs, heard) = self.network.answer(row, pixels, &mut pass)?;
-        let mut said = Said { values: outputs.flatten_all()?.to_vec1()?, novelty: None, voices: Vec::new() };
-        if let (Some(heard), Memory::References(_, places)) = (heard, &self.memory) {
+        let mut said = MemberOutput { values: outputs.flatten_all()?.to_vec1()?, novelty: None, voices: Vec::new() };
+        if let (Some(heard), Attended::References(_, places)) = (heard, &self.attended) {
             said.novelty = Some(heard.distance.to_vec1::<f32>()?.into_iter().map(novelty).collect());
             said.voices = heard.voices(places)?;
         }
@@ -84,13 +89,13 @@ impl Network {
 }
 
 impl Member for Network {
-    fn answer(&self, inputs: &Inputs) -> Result<Said, BundleError> {
+    fn answer(&self, inputs: &Inputs) -> Result<MemberOutput, BundleError> {
         let mut said = match &self.direct {
             Some(direct) => {
                 let answers = direct.answer(&inputs.row_values, || inputs.patches());
                 let novelty = || answers.distances.into_iter().map(novelty).collect();
-                let heard = matches!(self.memory, Memory::References(..));
-                Said { values: answers.values, novelty: heard.then(novelty), voices: answers.voices }
+                let heard = matches!(self.attended, Attended::References(..));
+                MemberOutput { values: answers.values, novelty: heard.then(novelty), voices: answers.voices }
             }
             None => self.by_tensors(inputs)?,
         };
@@ -118,7 +123,7 @@ fn get((prefix, tensors): (&str, &HashMap<String, Tensor>), name: &str) -> Resul
     tensors.get(&name).cloned().ok_or_else(|| BundleError::Weights(format!("{name} is missing")))
 }
 
-fn load_cohort(config: &McvnConfig, stored: (&str, &HashMap<String, Tensor>)) -> Result<Cohort, BundleError> {
+fn load_cohort(config: &McvnConfig, stored: (&str, &HashMap<String, Tensor>)) -> Result<ReferenceKv, BundleError> {
     let heads = config.architecture.heads;
     let layer = |name: &str, width: usize| {
         let get = |part: &str| get(stored, &format!("cohort.{name}.{part}"));
@@ -130,7 +135,7 @@ fn load_cohort(config: &McvnConfig, stored: (&str, &HashMap<String, Tensor>)) ->
         }
         Ok(KeysValues { keys, values })
     };
-    Ok(Cohort { row: layer("row", config.attended_width())?, fusion: layer("fusion", config.fused_width())? })
+    Ok(ReferenceKv { row: layer("row", config.attended_width())?, fusion: layer("fusion", config.fused_width())? })
 }
 
 fn load_references(
@@ -149,7 +154,7 @@ fn load_references(
 }
 
 /// The tensors that a reference cohort adds to a network's own.
-pub fn cohort_tensors(cohort: &Cohort) -> impl Iterator<Item = (String, Tensor)> {
+pub fn cohort_tensors(cohort: &ReferenceKv) -> impl Iterator<Item = (String, Tensor)> {
     [("row", &cohort.row), ("fusion", &cohort.fusion)].into_iter().flat_map(|(layer, kv)| {
         [("keys", &kv.keys), ("values", &kv.values)]
             .map(|(name, tensor)| (format!("cohort.{layer}.{name}"), tensor.clone()))

@@ -11,7 +11,7 @@ use candle_core::{Device, Tensor};
 
 use crate::featurize::PIXELS;
 use crate::model::error::BundleError;
-use crate::model::members::member::{Inputs, Member, Said};
+use crate::model::members::member::{Inputs, Member, MemberOutput};
 use crate::model::spec::members::ForestConfig;
 
 /// One node of a tree.
@@ -202,7 +202,7 @@ fn depth(tree: &[Packed], width: usize) -> Option<usize> {
 }
 
 impl Member for Forest {
-    fn answer(&self, inputs: &Inputs) -> Result<Said, BundleError> {
+    fn answer(&self, inputs: &Inputs) -> Result<MemberOutput, BundleError> {
         let (outputs, trees) = (self.config.outputs, self.config.trees);
         let mut values = vec![0.0; inputs.count * outputs];
         self.walk(inputs, &mut values);
@@ -217,7 +217,7 @@ impl Member for Forest {
                 row.iter_mut().for_each(|value| *value /= sum.max(1e-6));
             }
         }
-        Ok(Said { values, novelty: None, voices: Vec::new() })
+        Ok(MemberOutput { values, novelty: None, voices: Vec::new() })
     }
 }
 

@@ -36,7 +36,7 @@ impl KeysValues {
 
 /// What a reference cohort leaves in a bundle: keys and values for both attention layers, no raw rows.
 #[derive(Clone, Debug)]
-pub struct Cohort {
+pub struct ReferenceKv {
     /// For the attention over the original features.
     pub row: KeysValues,
     /// For the attention over the fused features.
@@ -52,7 +52,7 @@ pub enum Attend<'a> {
     /// Each row to the last rows of the pass and itself: training with a reference cohort.
     LastRows(usize),
     /// Each row to a stored cohort and itself: serving.
-    Stored(&'a Cohort),
+    Stored(&'a ReferenceKv),
     /// Rows to what the network gets wrong on measured rows of the same pass: training of residual attention.
     Measured(Measured<'a>),
     /// Each row to what the network got wrong on stored references: serving of residual attention.
@@ -60,7 +60,7 @@ pub enum Attend<'a> {
 }
 
 /// Of what a cohort leaves, the keys and values of one attention layer.
-type OfLayer = fn(&Cohort) -> &KeysValues;
+type OfLayer = fn(&ReferenceKv) -> &KeysValues;
 
 /// One multi-head attention layer of constant width.
 struct Attention {
@@ -198,7 +198,7 @@ mod tests {
         let tensors = parameters.variables().into_iter().map(|(name, v)| (name, v.as_detached_tensor())).collect();
         let serving = Attention::new(8, 2, VarBuilder::from_tensors(tensors, DType::F32, &Device::Cpu)).unwrap();
         let stored = KeysValues { keys: tensor(&[2, 4, 5]), values: tensor(&[2, 5, 4]) };
-        let cohort = Cohort { row: stored.clone(), fusion: stored };
+        let cohort = ReferenceKv { row: stored.clone(), fusion: stored };
         let x = tensor(&[3, 8]);
         let (fused, _) = serving.forward(&x, &Attend::Stored(&cohort), |cohort| &cohort.row).unwrap();
         let (plain, _) = serving.forward(&followed(&x), &Attend::Stored(&cohort), |cohort| &cohort.row).unwrap();

@@ -22,7 +22,7 @@
 //!   on which it turned out the weaker.
 //! - PLE, a piecewise-linear encoding of the features (Gorishniy et al. 2022), where inner splits had it ahead.
 
-use crate::model::nn::attention::{Attend, AttentionBlock, Cohort, KeysValues};
+use crate::model::nn::attention::{Attend, AttentionBlock, KeysValues, ReferenceKv};
 use crate::model::nn::image::ImageLayers;
 use crate::model::nn::init::Dropout;
 use crate::model::nn::layers::{Linear, PiecewiseLinear, layers};
@@ -140,10 +140,10 @@ impl Mcvn {
     ///
     /// # Errors
     /// As [`Mcvn::forward`].
-    pub fn condense(&self, row: &Tensor, image: Option<&Tensor>) -> Result<Cohort> {
+    pub fn condense(&self, row: &Tensor, image: Option<&Tensor>) -> Result<ReferenceKv> {
         let mut pass = Pass { attend: Attend::LastRows(row.dim(0)?), training: None };
         match self.code(row, image, &mut pass)?.1 {
-            (Some(row), Some(fusion)) => Ok(Cohort { row: row.detach(), fusion: fusion.detach() }),
+            (Some(row), Some(fusion)) => Ok(ReferenceKv { row: row.detach(), fusion: fusion.detach() }),
             _ => candle_core::bail!("the attention kept no keys"),
         }
     }

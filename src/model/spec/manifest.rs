@@ -45,7 +45,7 @@ pub struct Manifest {
     pub scaling: Scaling,
     /// Families of members: the members of each are averaged, the families mixed by their shares.
     pub families: Vec<Share>,
-    /// The committee.
+    /// The ensemble.
     pub members: Vec<MemberSpec>,
     /// The measured samples that answers lean on, where the networks attend to some.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -70,11 +70,11 @@ pub struct Manifest {
 impl Manifest {
     /// Whether answers depend on what else is in the batch.
     pub fn batch_dependent(&self) -> bool {
-        let cohort = |member: &MemberSpec| match &member.model {
-            MemberKind::Network(network) => network.architecture.attention == AttentionMode::Cohort,
-            MemberKind::Kernel(_) | MemberKind::Forest(_) => false,
+        let batch = |member: &MemberSpec| match &member.model {
+            MemberKind::Network(network) => network.architecture.attention == AttentionMode::Batch,
+            MemberKind::Gp(_) | MemberKind::Forest(_) => false,
         };
-        self.members.iter().any(cohort)
+        self.members.iter().any(batch)
     }
 }
 
@@ -127,12 +127,12 @@ pub struct Gate {
 
 impl Gate {
     /// 0 for near, 1 for far, linear between.
-    pub fn farness(&self, novelty: f64) -> f64 {
+    pub fn weight(&self, novelty: f64) -> f64 {
         if self.far > self.near { ((novelty - self.near) / (self.far - self.near)).clamp(0.0, 1.0) } else { 1.0 }
     }
 }
 
-/// One of the committee.
+/// One of the ensemble.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MemberSpec {
     /// Which family it belongs to.

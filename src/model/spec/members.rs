@@ -10,8 +10,9 @@ use super::network::McvnConfig;
 pub enum MemberKind {
     /// The paper's network in some size.
     Network(McvnConfig),
-    /// Kernel attention over learned keys.
-    Kernel(KernelConfig),
+    /// A sparse Gaussian process: kernel attention over inducing points.
+    #[serde(rename = "kernel")]
+    Gp(GpConfig),
     /// Trees, averaged or boosted.
     Forest(ForestConfig),
 }
@@ -21,19 +22,20 @@ impl MemberKind {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Network(_) => "network",
-            Self::Kernel(_) => "kernel",
+            Self::Gp(_) => "kernel",
             Self::Forest(forest) if forest.boosted => "boosting",
             Self::Forest(_) => "forest",
         }
     }
 }
 
-/// The sizes of a kernel attention.
+/// The sizes of a sparse Gaussian process.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct KernelConfig {
-    /// Learned keys.
-    pub keys: usize,
+pub struct GpConfig {
+    /// Inducing points.
+    #[serde(rename = "keys")]
+    pub inducing_points: usize,
     /// Outputs.
     pub outputs: usize,
     /// Columns of the feature row in each block.
@@ -46,7 +48,7 @@ pub struct KernelConfig {
     pub probabilities: bool,
 }
 
-impl KernelConfig {
+impl GpConfig {
     /// Inputs in all.
     pub fn width(&self) -> usize {
         self.blocks[0].len() + self.components + self.blocks[1].len()

@@ -16,7 +16,8 @@ pub enum AttentionMode {
     #[serde(rename = "self")]
     Itself,
     /// All samples of the batch: the paper's text to the letter. Answers depend on the batch.
-    Cohort,
+    #[serde(rename = "cohort")]
+    Batch,
     /// Measured samples of the bundle, by what the network got wrong on them: see the page of `residual`.
     Residual,
     /// Nobody: the network has no attention layers.
@@ -26,7 +27,7 @@ pub enum AttentionMode {
 impl AttentionMode {
     /// Whether the network has the paper's two attention layers, over the codes of samples.
     pub(in crate::model) fn of_codes(self) -> bool {
-        matches!(self, Self::Reference | Self::Itself | Self::Cohort)
+        matches!(self, Self::Reference | Self::Itself | Self::Batch)
     }
 }
 

@@ -6,7 +6,7 @@ use super::exp::exp;
 use super::storage::{fits, floats};
 
 /// The parts of a kernel of two blocks: see `members::gp`.
-pub(in crate::model) struct Kernel {
+pub(in crate::model) struct MaternKernel {
     /// Squared norms of the scaled keys, by block.
     pub(in crate::model) squares: [Vec<f32>; 2],
     /// Width of the first block.
@@ -15,7 +15,7 @@ pub(in crate::model) struct Kernel {
     pub(in crate::model) parts: [f32; 3],
 }
 
-impl Kernel {
+impl MaternKernel {
     /// `products`: −2 · x · keys of the first block, (B, keys); of the second block likewise, or the same where
     /// there is none; `x`: scaled inputs of both, (B, width). `None` where it does not fit.
     pub(in crate::model) fn forward(&self, first: &Tensor, second: &Tensor, x: &Tensor) -> Result<Option<Tensor>> {
@@ -26,7 +26,7 @@ impl Kernel {
     }
 }
 
-impl CustomOp3 for Kernel {
+impl CustomOp3 for MaternKernel {
     fn name(&self) -> &'static str {
         "kernel"
     }

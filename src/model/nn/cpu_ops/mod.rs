@@ -17,6 +17,6 @@ mod storage;
 pub(in crate::model) use attend::attend;
 pub(in crate::model) use exp::exponential;
 pub(in crate::model) use linear::linear;
-pub(in crate::model) use matern::Kernel;
+pub(in crate::model) use matern::MaternKernel;
 pub(in crate::model) use norm::layer_norm;
 pub(in crate::model) use softmax::{shifted_exp, softmax};
