@@ -35,6 +35,7 @@ pub mod batcher;
 pub mod bulk;
 pub mod cli;
 pub mod config;
+pub mod data;
 pub mod domain;
 pub mod featurize;
 pub mod http;

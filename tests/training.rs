@@ -30,6 +30,7 @@ use axum::body::Body;
 use axum::http::Request;
 use mcvn::batcher::BatcherConfig;
 use mcvn::bulk::{BulkConfig, Pool, Priority};
+use mcvn::data::{Dataset, Recipe};
 use mcvn::domain::{ParameterKind, Sample};
 use mcvn::featurize::featurize;
 use mcvn::http::{HttpConfig, State, Surface, router};
@@ -37,7 +38,7 @@ use mcvn::model::{Bundle, DeviceChoice};
 use mcvn::registry::{Catalogue, Writer};
 use mcvn::serving::{Live, ServingConfig};
 use mcvn::tables::{Limits, Mapping, ReadOptions, TableLayout, Tally, read_table};
-use mcvn::train::{Dataset, FitError, FitOptions, Recipe, Trained, fit};
+use mcvn::train::{FitError, FitOptions, Trained, fit};
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 use tower::ServiceExt;
@@ -272,7 +273,7 @@ fn bad_data_is_named_by_line_and_column() {
     );
     assert!(with(5, "hard").contains("line 4, column hardness: \"hard\" is not a number"));
     assert!(complaint("heat,C,Cr,TT", "heat,C,Cr,T").contains("the column TT is missing"));
-    assert!(matches!(Dataset::read(table(5).as_bytes(), &recipe), Err(mcvn::train::DataError::TooFew(_))));
+    assert!(matches!(Dataset::read(table(5).as_bytes(), &recipe), Err(mcvn::data::DataError::TooFew(_))));
 }
 
 #[test]

@@ -12,11 +12,9 @@ use serde::{Deserialize, Serialize};
 use super::progress::{Reporter, cancel_flag};
 use super::train::FitFlags;
 use super::{read, write_whole};
+use crate::data::{Dataset, Protocol, Recipe, Split, draw_splits, read_splits};
 use crate::model::Evaluation;
-use crate::train::{
-    Dataset, Progress, Protocol, Recipe, Split, SplitReport, draw_splits, evaluate, read_splits, split_plots,
-    summarise, variants,
-};
+use crate::train::{Progress, SplitReport, evaluate, split_plots, summarise, variants};
 
 #[derive(Args)]
 pub(super) struct Arguments {

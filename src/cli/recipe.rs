@@ -8,7 +8,7 @@ use clap::{Args, Subcommand};
 
 use super::table_flags::TableFlags;
 use super::{UnreadableInput, read, write_whole};
-use crate::train::{Recipe, draft_recipe};
+use crate::data::{Recipe, draft_recipe};
 
 #[derive(Args)]
 pub(super) struct Arguments {

@@ -9,11 +9,9 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 
 use super::progress::Reporter;
+use crate::data::{Dataset, Protocol, Recipe, Report, VersionName, draw_folds};
 use crate::registry::{LoadError, load_bundle};
-use crate::train::{
-    Active, CrossValidation, Dataset, FitOptions, InUse, LossCurves, Observer, Protocol, Recipe, Report, Trained,
-    VersionName, cross_validate, draw_folds, plots,
-};
+use crate::train::{Active, CrossValidation, FitOptions, InUse, LossCurves, Observer, Trained, cross_validate, plots};
 
 #[derive(Args)]
 pub(super) struct ReportFlags {

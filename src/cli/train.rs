@@ -12,9 +12,10 @@ use super::progress::{ProgressFormat, Reporter, cancel_flag, print_line};
 use super::report::ReportFlags;
 use super::table_flags::{SetFlags, TableFlags};
 use super::{UnreadableInput, device, file_name, read};
+use crate::data::{Dataset, Recipe};
 use crate::model::{DeviceChoice, Evaluation};
 use crate::registry::{self, StoredBundle, Writer};
-use crate::train::{Dataset, FitOptions, LossCurves, Progress, Recipe, fit, model_card};
+use crate::train::{FitOptions, LossCurves, Progress, fit, model_card};
 
 #[derive(Args)]
 pub(super) struct Arguments {

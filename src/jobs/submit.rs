@@ -9,9 +9,9 @@ use std::sync::PoisonError;
 use super::record::{Job, JobData, JobOptions, JobState, StoredJob, now};
 use super::upload::DataSource;
 use super::{DATA_FILE, JobError, Jobs, RECIPE_FILE};
+use crate::data::{DataError, Dataset, Recipe, RecipeError};
 use crate::registry;
 use crate::tables::{Charset, Mapping, ReadOptions};
-use crate::train::{DataError, Dataset, Recipe, RecipeError};
 
 /// A request for a job.
 #[derive(Debug)]

@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::{Live, Serving, self_test};
+use crate::data::{Basis, Comparison, Report};
 use crate::domain::{Parameter, ParameterKind, Schema};
 use crate::model::Manifest;
 use crate::registry::{self, Catalogue, CatalogueError, LoadError, RegistryError, Writer, load_bundle};
-use crate::train::{Basis, Comparison, Report};
 
 /// A change of what answers.
 #[derive(Clone, Debug, PartialEq, Eq)]

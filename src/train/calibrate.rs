@@ -6,19 +6,16 @@
 
 use candle_core::Device;
 
-use super::dataset::Dataset;
-use super::evaluate::ask;
-use super::fit::{FitError, Trained};
-use super::folds::Protocol;
-use super::outcomes::Outcome;
-use super::source::TargetRecipe;
-use super::split::Split;
+use crate::data::{Dataset, Outcome, Protocol, Split, TargetRecipe};
 use crate::model::{
     BeforeAfter, Bundle, Calibration, Gate, Share, apply_temperature, half_widths, mix_families, percentiles,
 };
+use crate::train::error::FitError;
+use crate::train::infer::ask;
+use crate::train::trained::Trained;
 
 /// What a committee that was trained without some rows said of them.
-pub(super) struct HeldOut {
+pub(in crate::train) struct HeldOut {
     rows: Vec<usize>,
     /// By row and family, on the targets' scales.
     families: Vec<Vec<Vec<f64>>>,
@@ -27,7 +24,12 @@ pub(super) struct HeldOut {
 }
 
 impl HeldOut {
-    pub(super) fn ask(trained: &Trained, data: &Dataset, fold: &Split, device: &Device) -> Result<Self, FitError> {
+    pub(in crate::train) fn ask(
+        trained: &Trained,
+        data: &Dataset,
+        fold: &Split,
+        device: &Device,
+    ) -> Result<Self, FitError> {
         let bundle = trained.load(device)?;
         let given = ask(&bundle, fold.test.iter().map(|row| &data.samples[*row]), Bundle::ensemble_outputs)?;
         let novelty = given.iter().map(|output| output.novelty).collect();
@@ -39,7 +41,7 @@ impl HeldOut {
 }
 
 /// From the answers for all rows, held out in turn.
-pub(super) fn calibrate(
+pub(in crate::train) fn calibrate(
     shares: &[Share],
     targets: &[TargetRecipe],
     data: &Dataset,
@@ -121,7 +123,7 @@ fn log_loss(rows: &[(usize, Vec<f64>)]) -> f64 {
 }
 
 /// The gap between the greatest probability and how often its class was right, averaged over ten bins.
-pub(super) fn expected_calibration_error(rows: &[(usize, Vec<f64>)]) -> f64 {
+pub(in crate::train) fn expected_calibration_error(rows: &[(usize, Vec<f64>)]) -> f64 {
     let mut bins = [(0.0, 0.0); 10];
     for (class, answer) in rows {
         let chosen = crate::domain::most_probable(answer);

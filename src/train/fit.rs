@@ -5,91 +5,23 @@
 //! a smaller one is trained for each fold of the rows without the fold's groups: what those say of the rows that
 //! they have not seen calibrates the whole (see [`super::calibrate`]). An observer sees every step and can stop all.
 
+use crate::train::error::FitError;
+use crate::train::progress::{Observer, Progress};
+use crate::train::trained::{FitOptions, Trained};
 use std::ops::ControlFlow;
 use std::sync::atomic::Ordering;
 
 use candle_core::Device;
 
-use super::assemble::assemble;
-use super::calibrate::{HeldOut, calibrate};
-use super::dataset::Dataset;
-use super::folds::{Protocol, draw_folds};
-use super::material::Material;
-use super::parallel::run_all;
-use super::plan::{LEAST_MEASURED, Task, others, plan, train_member};
-use super::recipe::Recipe;
-use super::split::Split;
-use super::teacher::Taught;
+use crate::data::{Dataset, Protocol, Recipe, Split, draw_folds};
 use crate::featurize::Scaler;
-use crate::model::{Bundle, BundleError, ConfigError, Manifest, Scaling};
-
-/// Why training ended without a bundle.
-#[derive(Debug, thiserror::Error)]
-pub enum FitError {
-    /// The observer asked for it.
-    #[error("training was cancelled")]
-    Cancelled,
-    /// The loss became NaN or infinite.
-    #[error("training diverged at step {0}: lower the learning rate")]
-    Diverged(usize),
-    /// Numbers whose squares overflow.
-    #[error("a column's numbers are too large to be scaled: give it in a larger unit")]
-    TooLarge,
-    /// The network's sizes are impossible.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    /// The tensor library failed.
-    #[error("tensors: {0}")]
-    Tensor(#[from] candle_core::Error),
-    /// A method that the recipe is compared with failed.
-    #[error("baseline: {0}")]
-    Baseline(String),
-    /// The bundle could not be encoded.
-    #[error(transparent)]
-    Bundle(#[from] BundleError),
-}
-
-/// One step of one member.
-#[derive(Clone, Copy, Debug)]
-pub struct Progress {
-    /// Which member, from 0; `None` for one that is trained for calibration and not kept.
-    pub member: Option<usize>,
-    /// How many there are.
-    pub members: usize,
-    /// Steps done by this member.
-    pub step: usize,
-    /// Steps it will do.
-    pub steps: usize,
-    /// Loss of the step.
-    pub loss: f64,
-}
-
-/// Sees the progress of all members, from their threads; `Break` stops the training.
-pub type Observer<'a> = &'a (dyn Fn(Progress) -> ControlFlow<()> + Sync);
-
-/// What the caller decides besides the recipe.
-#[derive(Clone, Debug)]
-pub struct FitOptions {
-    /// Seed of everything random.
-    pub seed: u64,
-    /// Members trained side by side (on a CPU).
-    pub threads: usize,
-    /// Where the tensors live.
-    pub device: Device,
-    /// Name of the data file, for the record.
-    pub data_file: String,
-    /// RFC 3339 time for the record.
-    pub created: Option<String>,
-}
-
-/// A trained bundle, in memory.
-#[derive(Clone, Debug)]
-pub struct Trained {
-    /// Its manifest.
-    pub manifest: Manifest,
-    /// The bytes of its weights.
-    pub weights: Vec<u8>,
-}
+use crate::model::Scaling;
+use crate::train::calibrate::{HeldOut, calibrate};
+use crate::train::learners::teacher::Taught;
+use crate::train::parallel::run_all;
+use crate::train::plan::{LEAST_MEASURED, Task, others, plan, train_member};
+use crate::train::trained::assemble;
+use crate::train::training_set::Material;
 
 /// Trains on some rows of a data set.
 ///
@@ -205,15 +137,4 @@ fn teach(
     let committee = committee.load(&Device::Cpu)?;
     let synthetic = (teacher.samples, teacher.by_element);
     Taught::ask(&committee, (data, rows), material, &recipe.features, synthetic, seed).map(Some)
-}
-
-impl Trained {
-    /// The bundle as a server would load it.
-    ///
-    /// # Errors
-    /// A failure of the device.
-    pub fn load(&self, device: &Device) -> Result<Bundle, FitError> {
-        let manifest = serde_json::to_vec(&self.manifest).map_err(candle_core::Error::wrap)?;
-        Ok(Bundle::load(&manifest, &self.weights, device)?)
-    }
 }

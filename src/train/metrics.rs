@@ -83,7 +83,7 @@ pub fn summarise(splits: &[Scores]) -> BTreeMap<String, BTreeMap<String, Spread>
 }
 
 /// Spearman's rank correlation, equal values with their mean rank; 0 where one of the two does not vary.
-pub(super) fn spearman(a: &[f64], b: &[f64]) -> f64 {
+pub(in crate::train) fn spearman(a: &[f64], b: &[f64]) -> f64 {
     let ranks = |values: &[f64]| {
         let mut order: Vec<usize> = (0..values.len()).collect();
         order.sort_by(|a, b| values[*a].total_cmp(&values[*b]));

@@ -7,11 +7,11 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use super::fit::FitError;
+use crate::train::error::FitError;
 
 /// Runs jobs `0..count` on up to `threads` threads. A job may look at the flag, which is raised when
 /// another has failed.
-pub(super) fn run_all<T: Send>(
+pub(in crate::train) fn run_all<T: Send>(
     count: usize,
     threads: usize,
     job: impl Fn(usize, &AtomicBool) -> Result<T, FitError> + Sync,

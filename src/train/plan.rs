@@ -2,34 +2,34 @@
 //!
 //! Its own beside [`super::fit()`], which puts what comes out together: here a recipe's families become single tasks.
 
+use crate::train::trained::TrainedMember;
 use std::ops::ControlFlow;
 
 use candle_core::Device;
 
-use super::boosting::boost;
-use super::committee::{BoostingPartner, ForestPartner, KernelPartner, Partner, TeacherRecipe, Training};
-use super::fit::FitError;
-use super::forest::grow_forest;
-use super::kernel::train_kernel;
-use super::material::Material;
-use super::network::train_network;
-use super::recipe::Recipe;
-use super::teacher::Taught;
-use crate::model::{Architecture, AttentionMode, McvnConfig, MemberKind, MemberSpec, MemberTensors};
+use crate::data::{BoostingPartner, ForestPartner, KernelPartner, Partner, Recipe, TeacherRecipe, Training};
+use crate::model::{Architecture, AttentionMode, McvnConfig, MemberKind, MemberSpec};
+use crate::train::error::FitError;
+use crate::train::learners::boosting::boost;
+use crate::train::learners::forest::grow_forest;
+use crate::train::learners::gp::train_kernel;
+use crate::train::learners::network::train_network;
+use crate::train::learners::teacher::Taught;
+use crate::train::training_set::Material;
 
 /// Trees of a forest that is grown for calibration only.
 const CALIBRATION_TREES: usize = 12;
 
 /// One member to train on one part of the rows (0: all of them).
-pub(super) struct Task<'a> {
-    pub(super) part: usize,
+pub(in crate::train) struct Task<'a> {
+    pub(in crate::train) part: usize,
     family: usize,
     outputs: Vec<usize>,
-    pub(super) seed: u64,
+    pub(in crate::train) seed: u64,
     method: Method<'a>,
 }
 
-pub(super) enum Method<'a> {
+pub(in crate::train) enum Method<'a> {
     Network(McvnConfig, &'a Training),
     Kernel(&'a KernelPartner),
     Forest(&'a ForestPartner),
@@ -37,11 +37,11 @@ pub(super) enum Method<'a> {
 }
 
 /// Fewer rows on which outputs were measured teach no kernel and no tree anything: their family does not give them then.
-pub(super) const LEAST_MEASURED: usize = 2;
+pub(in crate::train) const LEAST_MEASURED: usize = 2;
 
 /// The members for one part of the rows: networks of several seeds, and of each other family one for every set of outputs
 /// that were measured on the same rows. For calibration one network of each family is enough.
-pub(super) fn plan<'a>(
+pub(in crate::train) fn plan<'a>(
     recipe: &'a Recipe,
     material: &Material,
     sets: &[Vec<usize>],
@@ -81,7 +81,12 @@ pub(super) fn plan<'a>(
 }
 
 /// The members of a family that is no network: one for every set of outputs that were measured on the same rows.
-pub(super) fn others<'a>(partner: &'a Partner, family: usize, sets: &[Vec<usize>], part: usize) -> Vec<Task<'a>> {
+pub(in crate::train) fn others<'a>(
+    partner: &'a Partner,
+    family: usize,
+    sets: &[Vec<usize>],
+    part: usize,
+) -> Vec<Task<'a>> {
     let task = |outputs: &Vec<usize>| {
         let method = match partner {
             Partner::Network(_) => return None,
@@ -94,11 +99,8 @@ pub(super) fn others<'a>(partner: &'a Partner, family: usize, sets: &[Vec<usize>
     sets.iter().filter_map(task).collect()
 }
 
-/// A member and its tensors.
-pub(super) type TrainedMember = (MemberSpec, MemberTensors);
-
 /// Trains one member; what it learns from may be taught, too.
-pub(super) fn train_member(
+pub(in crate::train) fn train_member(
     task: &Task,
     (material, taught): (&Material, Option<(&Taught, &TeacherRecipe)>),
     device: &Device,

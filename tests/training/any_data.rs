@@ -3,10 +3,11 @@
 
 use std::ops::ControlFlow;
 
+use mcvn::data::{DataError, Dataset, Recipe};
 use mcvn::featurize::{Features, featurize};
 use mcvn::model::{DeviceChoice, Manifest, MemberKind, MemberSpec, Trust};
 use mcvn::registry::{StoredBundle, load_bundle, write_bundle};
-use mcvn::train::{DataError, Dataset, Recipe, Trained, fit};
+use mcvn::train::{Trained, fit};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use rand::rngs::SmallRng;

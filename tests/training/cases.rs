@@ -4,9 +4,10 @@
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
+use mcvn::data::{Dataset, Recipe};
 use mcvn::domain::ParameterKind;
 use mcvn::model::probe_features;
-use mcvn::train::{Dataset, Recipe, fit};
+use mcvn::train::fit;
 use serde::Deserialize;
 
 use super::{load, options};

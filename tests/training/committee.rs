@@ -2,10 +2,11 @@
 
 use std::ops::ControlFlow;
 
+use mcvn::data::{Dataset, Recipe};
 use mcvn::domain::Sample;
 use mcvn::featurize::{Features, featurize};
 use mcvn::model::{Bundle, MemberKind, probe_features};
-use mcvn::train::{Dataset, Recipe, fit};
+use mcvn::train::fit;
 
 use super::{RECIPE, load, options, r2_on_new_rows, table, train};
 

@@ -2,11 +2,13 @@
 
 use std::ops::ControlFlow;
 
+use mcvn::data::draw_splits;
+use mcvn::data::{Dataset, Outcome, Protocol, Recipe};
 use mcvn::domain::{ParameterKind, ProcessValue, Sample};
 use mcvn::featurize::featurize;
 use mcvn::model::{Bundle, Confidence, MemberKind};
-use mcvn::train::{Dataset, FitOptions, Outcome, Protocol, Recipe, Trained, cross_validate, evaluate, fit};
-use mcvn::train::{draw_splits, model_card};
+use mcvn::train::model_card;
+use mcvn::train::{FitOptions, Trained, cross_validate, evaluate, fit};
 
 use super::{RECIPE, load, options, table};
 
@@ -69,7 +71,8 @@ fn each_target_learns_from_the_rows_that_have_it() {
     assert_eq!(outputs("network"), [[0, 1], [0, 1]]);
     assert_eq!(outputs("kernel"), [[0], [1]]);
     assert_eq!(outputs("forest"), [[0], [1]]);
-    let keys = |member: &MemberKind| if let MemberKind::Gp(kernel) = member { Some(kernel.inducing_points) } else { None };
+    let keys =
+        |member: &MemberKind| if let MemberKind::Gp(kernel) = member { Some(kernel.inducing_points) } else { None };
     let keys: Vec<usize> = bundle.manifest().members.iter().filter_map(|member| keys(&member.model)).collect();
     assert_eq!(keys, [20, 20]);
     assert_eq!(bundle.manifest().calibration.as_ref().unwrap().half_widths.len(), 2);

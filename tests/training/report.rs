@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use mcvn::train::{Actual, Basis, Report};
+use mcvn::data::{Actual, Basis, Report};
 use serde_json::Value;
 
 use super::{RECIPE, mcvn, table};

@@ -3,9 +3,10 @@
 
 use std::ops::ControlFlow;
 
+use mcvn::data::{Dataset, Recipe};
 use mcvn::featurize::{Features, featurize};
 use mcvn::model::{Bundle, DeviceChoice, Manifest, probe_features};
-use mcvn::train::{Dataset, Recipe, Trained, fit};
+use mcvn::train::{Trained, fit};
 
 use super::{RECIPE, load, options, r2_on_new_rows, table, train};
 

@@ -4,8 +4,9 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::process::Output;
 
+use mcvn::data::{Dataset, Recipe};
 use mcvn::registry::{read_manifest, versions};
-use mcvn::train::{Dataset, FitOptions, Recipe, Trained, fit};
+use mcvn::train::{FitOptions, Trained, fit};
 
 use super::{RECIPE, mcvn, options, table};
 

@@ -13,9 +13,9 @@ use super::super::state::State;
 use super::super::{classify, predict};
 use super::keys::Caller;
 use super::{AdminProblems, blocking, made};
+use crate::data::Recipe;
 use crate::keys::Scope;
 use crate::registry;
-use crate::train::Recipe;
 
 /// A recipe needs no more.
 const MOST_RECIPE_BYTES: usize = 256_000;

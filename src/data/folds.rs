@@ -1,0 +1,121 @@
+//! Folds of our own drawing: every row is a test row exactly once.
+//!
+//! Its own because what a score means is decided here: random folds put other rows of a heat, alloy or
+//! chemical system into training, grouped folds do not. (Splits that come from a file are
+//! [`super::read_splits`]'s.)
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::data::splits::Split;
+use crate::model::{rng, shuffled};
+
+/// How test rows are chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Protocol {
+    /// Row by row.
+    Random,
+    /// Whole groups: no test row has a relative among the training rows.
+    Grouped,
+}
+
+impl Protocol {
+    /// Its name in files and in progress lines.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Random => "random",
+            Self::Grouped => "grouped",
+        }
+    }
+}
+
+/// Splits rows, given by their groups, into `folds` parts of about equal size, each the test rows of one
+/// split. The largest group goes first, always into the smallest fold; the seed decides among equals.
+/// `None` where there are fewer groups (or rows) than folds.
+pub fn draw_folds(groups: &[String], protocol: Protocol, folds: usize, seed: u64) -> Option<Vec<Split>> {
+    let units: Vec<Vec<usize>> = match protocol {
+        Protocol::Random => (0..groups.len()).map(|row| vec![row]).collect(),
+        Protocol::Grouped => {
+            let mut rows: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+            groups.iter().enumerate().for_each(|(row, group)| rows.entry(group).or_default().push(row));
+            rows.into_values().collect()
+        }
+    };
+    if folds < 2 || units.len() < folds {
+        return None;
+    }
+    let mut order = shuffled(units.len(), &mut rng(seed, protocol.name()));
+    // The sort is stable: groups of one size stay shuffled.
+    order.sort_by_key(|unit| Reverse(units[*unit].len()));
+    let mut fold_of = vec![0; groups.len()];
+    let mut sizes = vec![0; folds];
+    for unit in order {
+        let smallest = (0..folds).min_by_key(|fold| sizes[*fold]).unwrap_or(0);
+        sizes[smallest] += units[unit].len();
+        units[unit].iter().for_each(|row| fold_of[*row] = smallest);
+    }
+    let split = |fold: usize| {
+        let (test, train) = (0..groups.len()).partition(|row| fold_of[*row] == fold);
+        Split { train, test }
+    };
+    Some((0..folds).map(split).collect())
+}
+
+/// Splits of 2 : 1 under a protocol, each drawn anew. `None` where there are fewer than three groups (or rows).
+pub fn draw_splits(groups: &[String], protocol: Protocol, count: usize, seed: u64) -> Option<Vec<Split>> {
+    // Groups of one size only are dealt at random: which of the three folds tests changes, too.
+    let split =
+        |index: usize| draw_folds(groups, protocol, 3, seed.wrapping_add(index as u64))?.into_iter().nth(index % 3);
+    (0..count).map(split).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn groups() -> Vec<String> {
+        // Sizes 1, 2, …, 9.
+        (1..10).flat_map(|group| (0..group).map(move |_| format!("heat {group}"))).collect()
+    }
+
+    #[test]
+    fn each_row_tests_once_and_parts_are_balanced() {
+        for protocol in [Protocol::Random, Protocol::Grouped] {
+            let splits = draw_folds(&groups(), protocol, 3, 7).unwrap();
+            let mut tested: Vec<usize> = splits.iter().flat_map(|split| split.test.clone()).collect();
+            tested.sort_unstable();
+            assert_eq!(tested, (0..45).collect::<Vec<_>>());
+            for split in &splits {
+                assert!((14..=16).contains(&split.test.len()), "{}", split.test.len());
+                assert!(split.train.len() + split.test.len() == 45);
+                assert!(split.train.iter().all(|row| !split.test.contains(row)));
+            }
+        }
+    }
+
+    #[test]
+    fn grouped_folds_keep_groups_whole() {
+        let groups = groups();
+        for split in draw_folds(&groups, Protocol::Grouped, 4, 7).unwrap() {
+            assert!(split.test.iter().all(|test| split.train.iter().all(|row| groups[*row] != groups[*test])));
+        }
+        assert_eq!(draw_folds(&groups, Protocol::Grouped, 10, 7), None);
+        assert!(draw_folds(&groups, Protocol::Random, 10, 7).is_some());
+        let splits = draw_splits(&groups, Protocol::Grouped, 4, 7).unwrap();
+        assert!(splits.len() == 4 && splits[0] != splits[1] && (14..=16).contains(&splits[0].test.len()));
+    }
+
+    #[test]
+    fn the_same_seed_draws_the_same_folds() {
+        let draw = |protocol, seed| draw_folds(&groups(), protocol, 3, seed);
+        assert_eq!(draw(Protocol::Random, 7), draw(Protocol::Random, 7));
+        assert_ne!(draw(Protocol::Random, 7), draw(Protocol::Random, 8));
+        let pairs: Vec<String> = (0..20).map(|row| (row / 2).to_string()).collect();
+        let draw = |seed| draw_folds(&pairs, Protocol::Grouped, 3, seed);
+        assert_eq!(draw(7), draw(7));
+        assert_ne!(draw(7), draw(8));
+    }
+}

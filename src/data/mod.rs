@@ -1,0 +1,40 @@
+//! What describes data and results: recipes, rows and how they are split, reports, the lines that a training prints.
+//!
+//! Known to whoever starts a training or reads what came of it; nothing is learned here.
+
+mod bounds;
+mod dataset;
+mod digest;
+mod draft;
+#[cfg(test)]
+pub(crate) mod fixture;
+mod folds;
+mod label;
+mod learners;
+mod reading;
+mod recipe;
+mod report;
+mod source;
+mod splits;
+mod summary;
+
+pub use dataset::Dataset;
+pub use digest::row_digest;
+pub use draft::draft_recipe;
+pub use folds::{Protocol, draw_folds, draw_splits};
+pub use label::Outcome;
+pub use learners::{
+    BoostingPartner, CalibrationRecipe, ForestPartner, KernelPartner, NetworkPartner, Partner, Splits, TeacherRecipe,
+    Training,
+};
+pub use reading::complaints::{BadCell, BadCells, DataError};
+pub use recipe::{NetworkRecipe, Preset, PresetName, Recipe, RecipeError, ScalingKind, ScalingRecipe};
+pub use report::{
+    Actual, Basis, Comparison, FoldScores, Predictions, ProtocolReport, REPORT_FORMAT, Report, ReportData, VersionName,
+};
+pub use source::{
+    Censored, ClassRecipe, CompositionRecipe, DefaultRecipe, Elements, FromData, Group, Levels, ParameterRecipe,
+    RowFilter, TargetRecipe,
+};
+pub use splits::{Split, SplitError, read_splits};
+pub use summary::{DataSummary, HARDLY_ANY_GROUPS};

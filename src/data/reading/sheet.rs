@@ -1,0 +1,120 @@
+//! A data file as a header and rows, before anything is known of what they mean.
+//!
+//! Its own because rows are left out and blank cells filled here, so that all that follows sees the rows it is to learn
+//! from.
+
+use std::sync::Arc;
+
+use crate::data::reading::complaints::{BadCells, DataError};
+use crate::data::source::RowFilter;
+use crate::domain::is_balance;
+use crate::tables::{Head, Limits, ReadOptions, Row, read_table};
+
+/// A table with the line of each of its rows.
+pub(in crate::data) struct Sheet {
+    pub(in crate::data) head: Arc<Head>,
+    pub(in crate::data) rows: Vec<SheetRow>,
+}
+
+pub(in crate::data) struct SheetRow {
+    /// Counted from 1 as an editor does.
+    pub(in crate::data) line: u64,
+    pub(in crate::data) row: Row,
+}
+
+impl SheetRow {
+    pub(in crate::data) fn cell(&self, at: usize) -> &str {
+        self.row.cells.get(at).unwrap_or_default()
+    }
+}
+
+impl Sheet {
+    /// Reads a file. Rows without any content are passed over; those with too few or too many cells are complained about
+    /// and left out.
+    pub(in crate::data) fn read(bytes: &[u8], options: &ReadOptions, bad: &mut BadCells) -> Result<Self, DataError> {
+        let read = read_table(bytes, options, Limits::default());
+        let (head, chunk) = read.map_err(|error| DataError::Table(error.to_string()))?;
+        let (mut rows, width) = (Vec::new(), head.names.len());
+        for (line, row) in head.numbered_rows(&chunk).filter(|(_, row)| !row.is_blank()) {
+            let cells = row.cells.len();
+            if cells < width || row.cells.iter().skip(width).any(|cell| !cell.is_empty()) {
+                bad.add(line, "", format!("{cells} cells, the header has {width}"));
+                continue;
+            }
+            rows.push(SheetRow { line, row });
+        }
+        Ok(Self { head, rows })
+    }
+
+    /// Blank cells of a column take the text above them; gives how many did.
+    pub(in crate::data) fn fill_down(&mut self, at: usize) -> usize {
+        let (mut above, mut filled) = (String::new(), 0);
+        for row in &mut self.rows {
+            let own = row.cell(at);
+            if !own.is_empty() {
+                above = own.to_owned();
+            } else if !above.is_empty() {
+                let cells = &mut row.row.cells;
+                *cells = cells
+                    .iter()
+                    .enumerate()
+                    .map(|(place, cell)| if place == at { above.as_str() } else { cell })
+                    .collect();
+                filled += 1;
+            }
+        }
+        filled
+    }
+
+    /// Keeps the rows that a filter wants; gives how many went.
+    pub(in crate::data) fn keep(&mut self, at: usize, filter: &RowFilter) -> usize {
+        let before = self.rows.len();
+        self.rows.retain(|row| row.cell(at) == filter.equals.trim());
+        before - self.rows.len()
+    }
+
+    /// Whether anything stands in a column but `bal.`, which every recipe takes for granted.
+    pub(in crate::data) fn has_values(&self, at: usize) -> bool {
+        self.rows.iter().map(|row| row.cell(at)).any(|cell| !cell.is_empty() && !is_balance(cell))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> (Sheet, BadCells) {
+        let mut bad = BadCells::default();
+        (Sheet::read(text.as_bytes(), &ReadOptions::default(), &mut bad).unwrap(), bad)
+    }
+
+    #[test]
+    fn lines_are_those_of_an_editor() {
+        for end in ["\n", "\r\n"] {
+            let text = ["a,b", "1,2", "", "", "\"3", "x\",4", ",", "5,6", ""].join(end);
+            let (sheet, bad) = read(&text);
+            assert_eq!(sheet.rows.iter().map(|row| row.line).collect::<Vec<_>>(), [2, 5, 8], "{end:?}");
+            assert_eq!(bad, BadCells::default());
+        }
+    }
+
+    #[test]
+    fn a_ragged_row_costs_itself() {
+        let (sheet, bad) = read("a,b\n1,2\n3\n4,5,,\n6,7,8\n");
+        assert_eq!(sheet.rows.len(), 2);
+        assert_eq!(
+            bad.to_string(),
+            "2 bad cells:\nline 3: 1 cells, the header has 2\nline 5: 3 cells, the header has 2"
+        );
+    }
+
+    #[test]
+    fn blank_cells_are_filled_and_rows_left_out() {
+        let (mut sheet, _) = read("heat,p\n,x\nH0,x\n,y\nH1,x\n,x\n");
+        assert_eq!(sheet.fill_down(0), 2);
+        let heats: Vec<&str> = sheet.rows.iter().map(|row| row.cell(0)).collect();
+        assert_eq!(heats, ["", "H0", "H0", "H1", "H1"]);
+        assert_eq!(sheet.keep(1, &RowFilter { column: "p".into(), equals: "x".into() }), 1);
+        assert_eq!(sheet.rows.len(), 4);
+    }
+}

@@ -1,0 +1,341 @@
+//! `recipe.toml`: which columns are what, and how to train.
+//!
+//! Its own because it is the file that a lab writes to get a model of its own data, without code.
+
+use serde::{Deserialize, Serialize};
+
+use crate::data::bounds::{Bounds, MOST_THINGS};
+use crate::data::learners::{CalibrationRecipe, Partner, TeacherRecipe, Training};
+use crate::data::source::{ClassRecipe, CompositionRecipe, Elements, Group, ParameterRecipe, RowFilter, TargetRecipe};
+use crate::domain::{CompositionSchema, ElementRange, Outputs, Schema, Target};
+use crate::featurize::FeatureSpec;
+use crate::model::{Architecture, AttentionMode, Share};
+
+/// Why a recipe cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum RecipeError {
+    /// Not TOML, or fields that are unknown, missing or of the wrong type.
+    #[error("{0}")]
+    Syntax(#[from] toml::de::Error),
+    /// Fields that contradict each other, or numbers out of bounds.
+    #[error("{0}")]
+    Contradiction(String),
+}
+
+/// A whole recipe.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recipe {
+    /// Name of the model: letters, digits, `-` and `_`.
+    pub name: String,
+    /// One line for people.
+    pub title: String,
+    /// Route that will answer with the model.
+    pub route: String,
+    /// Whether it answers where a request of its route names no model.
+    #[serde(default)]
+    pub default: bool,
+    /// Where the data comes from.
+    #[serde(default)]
+    pub citation: String,
+    /// What to know before trusting an answer: sentences for the model card.
+    #[serde(default)]
+    pub limits: Vec<String>,
+    /// The composition's columns.
+    pub composition: CompositionRecipe,
+    /// The process parameters' columns.
+    #[serde(default)]
+    pub processing: Vec<ParameterRecipe>,
+    /// Targets of a regression.
+    #[serde(default)]
+    pub targets: Vec<TargetRecipe>,
+    /// The class of a classification.
+    #[serde(default)]
+    pub class: Option<ClassRecipe>,
+    /// What belongs together when rows are split.
+    pub group: Group,
+    /// Text columns whose blank cells hold what stands above them, as merged cells of a workbook do.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fill_down: Vec<String>,
+    /// Which rows are read; without it all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filter: Option<RowFilter>,
+    /// Features besides amounts and process parameters.
+    #[serde(default)]
+    pub features: FeatureSpec,
+    /// How features are scaled.
+    #[serde(default)]
+    pub scaling: ScalingRecipe,
+    /// The network.
+    pub network: NetworkRecipe,
+    /// The training.
+    pub training: Training,
+    /// Weight of the networks in the committee's answer.
+    #[serde(default)]
+    pub share: Share,
+    /// Who else sits in the committee.
+    #[serde(default)]
+    pub committee: Vec<Partner>,
+    /// Who teaches the networks beside what was measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub teacher: Option<TeacherRecipe>,
+    /// How intervals and probabilities are calibrated.
+    #[serde(default)]
+    pub calibration: CalibrationRecipe,
+}
+
+/// How features are scaled.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ScalingRecipe {
+    /// Of the feature row.
+    pub row: ScalingKind,
+    /// Of the image.
+    pub image: ScalingKind,
+}
+
+impl Default for ScalingRecipe {
+    fn default() -> Self {
+        Self { row: ScalingKind::Standard { clip: 6.0 }, image: ScalingKind::Standard { clip: 5.0 } }
+    }
+}
+
+/// One way of scaling columns.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum ScalingKind {
+    /// Mean 0, deviation 1, clipped.
+    Standard {
+        /// Clipped to ± this.
+        clip: f64,
+    },
+    /// 0 to 1, as the paper scales the row.
+    MinMax,
+    /// 0 to 255 in whole numbers, as the paper scales the image.
+    Grey,
+}
+
+/// The network: written out, or the paper's by name.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum NetworkRecipe {
+    /// `preset = "MCVN-paper"`
+    Preset(Preset),
+    /// Every size written out.
+    Written(Architecture),
+}
+
+/// A network by name.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Preset {
+    /// Which one.
+    pub preset: PresetName,
+    /// Whom samples attend to.
+    pub attention: AttentionMode,
+}
+
+/// The named networks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PresetName {
+    /// The paper's section 4.1.
+    #[serde(rename = "MCVN-paper")]
+    McvnPaper,
+}
+
+impl NetworkRecipe {
+    /// The architecture it stands for.
+    pub fn architecture(&self) -> Architecture {
+        match self {
+            Self::Written(architecture) => architecture.clone(),
+            Self::Preset(Preset { preset: PresetName::McvnPaper, attention }) => Architecture::paper(*attention),
+        }
+    }
+}
+
+impl Recipe {
+    /// Reads and checks a recipe.
+    ///
+    /// # Errors
+    /// [`RecipeError`] with the place in the file, or the contradiction.
+    pub fn parse(text: &str) -> Result<Self, RecipeError> {
+        let recipe: Self = toml::from_str(text)?;
+        match recipe.contradiction().map(str::to_owned).or_else(|| recipe.out_of_bounds()) {
+            Some(what) => Err(RecipeError::Contradiction(what)),
+            None => Ok(recipe),
+        }
+    }
+
+    /// The columns that a data file must have.
+    pub fn columns(&self) -> Vec<String> {
+        let amounts = self.composition.elements.iter().map(|(_, column)| column);
+        let composition = self.composition.formula.iter().map(String::as_str).chain(amounts);
+        let processing = self.processing.iter().map(ParameterRecipe::column);
+        let group = self.group.columns().iter().map(String::as_str);
+        let filter = self.filter.iter().map(|filter| filter.column.as_str());
+        let all = composition.chain(processing).chain(self.outcome_columns()).chain(group).chain(filter);
+        all.map(str::to_owned).collect()
+    }
+
+    /// The columns of targets, or of the class.
+    pub(in crate::data) fn outcome_columns(&self) -> impl Iterator<Item = &str> {
+        let targets = self.targets.iter().map(TargetRecipe::column);
+        targets.chain(self.class.iter().map(|class| class.column.as_str()))
+    }
+
+    /// The metric of the whole.
+    pub fn metric(&self) -> &'static str {
+        if self.class.is_some() { "macro_f1" } else { "r2" }
+    }
+
+    /// The metric of one target or class.
+    pub fn output_metric(&self) -> &'static str {
+        if self.class.is_some() { "f1" } else { "r2" }
+    }
+
+    /// The targets or classes.
+    pub fn output_names(&self) -> Vec<String> {
+        match &self.class {
+            Some(class) => class.levels.clone(),
+            None => self.targets.iter().map(|target| target.name.clone()).collect(),
+        }
+    }
+
+    /// Steps of one whole training, all members together, with those that are trained for calibration. Partners that are
+    /// no networks learn targets apart that were measured on other rows: `target_sets` such sets.
+    pub fn steps(&self, target_sets: usize) -> usize {
+        let parts = if self.training.one_net_per_target { self.targets.len() } else { 1 };
+        let once = |members: Option<usize>| {
+            let networks = self.training.steps * members.unwrap_or(self.training.members) * parts;
+            let teacher = self.teacher.as_ref().map_or(0, |teacher| teacher.steps(target_sets));
+            let partners = self.committee.iter().map(|partner| partner.steps(members, target_sets));
+            networks + partners.sum::<usize>() + teacher
+        };
+        once(None) + self.calibration.folds * once(self.calibration_networks())
+    }
+
+    /// Networks of each family that are trained for calibration, where not all: one is enough for errors, but where the
+    /// networks are the only family their own disagreement is measured, and that takes as many as answer.
+    pub fn calibration_networks(&self) -> Option<usize> {
+        (!self.committee.is_empty()).then_some(1)
+    }
+
+    /// The weights of the families, the networks' first.
+    pub fn shares(&self) -> Vec<Share> {
+        std::iter::once(self.share).chain(self.committee.iter().map(Partner::share)).collect()
+    }
+
+    /// Whether another recipe differs at most in words: scores of one then hold for the other.
+    pub fn makes_the_same_as(&self, other: &Self) -> bool {
+        let wordless = |recipe: &Self| {
+            let mut recipe =
+                Self { title: String::new(), citation: String::new(), limits: Vec::new(), ..recipe.clone() };
+            recipe.processing.iter_mut().for_each(|parameter| parameter.description.clear());
+            recipe
+        };
+        wordless(self) == wordless(other)
+    }
+
+    fn contradiction(&self) -> Option<&'static str> {
+        let in_name = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+        let name = |text: &str| (1..=64).contains(&text.len()) && text.chars().all(in_name);
+        let training = &self.training;
+        let image = self.features.image.is_some();
+        let taught = self.teacher.iter().flat_map(|teacher| &teacher.committee);
+        let anyone_sees =
+            self.network.architecture().image.is_some() || self.committee.iter().chain(taught).any(Partner::sees_image);
+        let shares = self.shares();
+        let some = |pick: fn(&Share) -> f64| shares.iter().map(pick).sum::<f64>() > 0.0;
+        let never_negative = shares.iter().all(|share| share.near >= 0.0 && share.far >= 0.0);
+        let names: Vec<&str> = self.processing.iter().map(|parameter| parameter.name.as_str()).collect();
+        if !name(&self.name) {
+            Some("name: use up to 64 letters, digits, - and _")
+        } else if !self.route.starts_with('/') {
+            Some("route: must start with /")
+        } else if self.composition.elements.is_empty() == self.composition.formula.is_none() {
+            Some("composition: give either elements (columns of amounts) or formula (a column of formulas)")
+        } else if self.targets.is_empty() == self.class.is_none() {
+            Some("give either [[targets]] or [class]")
+        } else if self.class.as_ref().is_some_and(|class| class.levels.len() < 2) {
+            Some("class: at least two levels")
+        } else if names.iter().enumerate().any(|(at, name)| names[..at].contains(name)) {
+            Some("processing: a name is there twice")
+        } else if self.processing.iter().any(ParameterRecipe::has_too_few_levels) {
+            Some("processing: a categorical parameter needs at least two levels")
+        } else if self.processing.iter().any(|parameter| !parameter.default_fits()) {
+            Some("processing: a default must be a number or \"median\", for a categorical parameter one of its levels")
+        } else if self.group.columns().is_empty() && matches!(self.group, Group::Joined(_)) {
+            Some("group: name at least one column")
+        } else if let Some(what) = training.contradiction(&self.network.architecture()) {
+            Some(what)
+        } else if let Some(what) = self.committee.iter().find_map(Partner::contradiction) {
+            Some(what)
+        } else if let Some(what) = self.teacher.as_ref().and_then(TeacherRecipe::contradiction) {
+            Some(what)
+        } else if !never_negative || !some(|share| share.near) || !some(|share| share.far) {
+            Some("share: not below 0, and not 0 for the whole committee")
+        } else if self.calibration.folds == 1 || self.calibration.folds > 20 {
+            Some("calibration: folds must be 0 or 2 to 20")
+        } else if training.one_net_per_target && self.class.is_some() {
+            Some("training: one_net_per_target is for targets, not for a class")
+        } else if anyone_sees != image {
+            Some("[features.image] goes together with [network.image], or with a member of the committee that sees it")
+        } else {
+            None
+        }
+    }
+
+    /// The first number that is out of bounds, in words.
+    fn out_of_bounds(&self) -> Option<String> {
+        let mut bounds = Bounds::default();
+        bounds.size("processing", self.processing.len(), MOST_THINGS);
+        bounds.size("targets", self.targets.len(), MOST_THINGS);
+        bounds.size("class.levels", self.class.iter().map(|class| class.levels.len()).sum(), MOST_THINGS);
+        bounds.network("network", &self.network.architecture());
+        bounds.training("training", &self.training);
+        bounds.number("share.near", self.share.near, 0.0..=1e6);
+        bounds.number("share.far", self.share.far, 0.0..=1e6);
+        bounds.committee("committee", &self.committee);
+        if let Some(teacher) = &self.teacher {
+            bounds.teacher(teacher);
+        }
+        for (field, kind) in [("scaling.row", self.scaling.row), ("scaling.image", self.scaling.image)] {
+            if let ScalingKind::Standard { clip } = kind {
+                bounds.number(&format!("{field}.standard.clip"), clip, 0.1..=1e6);
+            }
+        }
+        bounds.broken()
+    }
+
+    /// The schema of a model of this recipe before it has seen data: no elements, no ranges, no defaults, and no levels that
+    /// come from data.
+    pub fn blank_schema(&self) -> Schema {
+        let outputs = match &self.class {
+            Some(class) => Outputs::Classification { classes: class.levels.clone() },
+            None => {
+                let target = |target: &TargetRecipe| Target {
+                    name: target.name.clone(),
+                    unit: target.unit.clone(),
+                    scale: target.scale,
+                };
+                Outputs::Regression { targets: self.targets.iter().map(target).collect() }
+            }
+        };
+        Schema {
+            composition: CompositionSchema {
+                basis: self.composition.basis,
+                balance: self.composition.balance,
+                formula_column: self.composition.formula.clone(),
+                columns: match &self.composition.elements {
+                    Elements::Named(_) => Default::default(),
+                    Elements::Columns(columns) => {
+                        columns.iter().map(|(element, column)| (column.clone(), *element)).collect()
+                    }
+                },
+                elements: Vec::<ElementRange>::new(),
+            },
+            processing: self.processing.iter().map(ParameterRecipe::blank).collect(),
+            outputs,
+        }
+    }
+}

@@ -1,0 +1,29 @@
+//! Why training ended without a bundle.
+
+use crate::model::{BundleError, ConfigError};
+
+/// Why training ended without a bundle.
+#[derive(Debug, thiserror::Error)]
+pub enum FitError {
+    /// The observer asked for it.
+    #[error("training was cancelled")]
+    Cancelled,
+    /// The loss became NaN or infinite.
+    #[error("training diverged at step {0}: lower the learning rate")]
+    Diverged(usize),
+    /// Numbers whose squares overflow.
+    #[error("a column's numbers are too large to be scaled: give it in a larger unit")]
+    TooLarge,
+    /// The network's sizes are impossible.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The tensor library failed.
+    #[error("tensors: {0}")]
+    Tensor(#[from] candle_core::Error),
+    /// A method that the recipe is compared with failed.
+    #[error("baseline: {0}")]
+    Baseline(String),
+    /// The bundle could not be encoded.
+    #[error(transparent)]
+    Bundle(#[from] BundleError),
+}

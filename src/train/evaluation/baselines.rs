@@ -1,0 +1,311 @@
+//! What simple methods reach on the same rows: ridge regression and a random forest.
+//!
+//! Its own because a network that doesn't beat them isn't worth serving, and only a comparison on the very
+//! same splits tells. Both read the model's feature row (amounts, process parameters, one-hot levels), never
+//! the image. A class is answered as regression on its one-hot columns, brought to probabilities.
+
+use rand::Rng;
+use smartcore::ensemble::random_forest_regressor::{RandomForestRegressor, RandomForestRegressorParameters};
+use smartcore::error::Failed;
+use smartcore::linalg::basic::matrix::DenseMatrix;
+
+use crate::data::{Dataset, Outcome, Protocol, Recipe, Split, draw_folds};
+use crate::domain::{Outputs, Schema};
+use crate::featurize::{ColumnStatistics, FeatureSpec, Scaler, StandardScaler, featurize};
+use crate::model::rng;
+use crate::train::error::FitError;
+
+/// Penalties that ridge chooses from, on standardised columns and targets.
+const ALPHAS: [f64; 6] = [0.01, 0.1, 1.0, 10.0, 100.0, 1000.0];
+/// Inner folds that the choice is made on.
+const INNER_FOLDS: usize = 3;
+/// Trees of a forest.
+const TREES: usize = 100;
+/// Trees grown between two looks at whether to stop.
+const TREES_AT_ONCE: usize = 10;
+/// Feature columns are clipped to ± this many standard deviations of the training rows, as a net's are.
+const CLIP: f64 = 6.0;
+
+/// What the two answer for the test rows of one split: targets in their units, or class probabilities.
+pub(in crate::train) struct BaselineAnswers {
+    pub(in crate::train) ridge: Vec<Vec<f64>>,
+    pub(in crate::train) random_forest: Vec<Vec<f64>>,
+}
+
+/// Fits both on the training rows of a split and asks them for its test rows.
+///
+/// # Errors
+/// [`FitError::Cancelled`] soon after `stopped` says so; [`FitError::Baseline`] where a method failed.
+pub(in crate::train) fn baselines(
+    recipe: &Recipe,
+    data: &Dataset,
+    split: &Split,
+    seed: u64,
+    stopped: &(dyn Fn() -> bool + Sync),
+) -> Result<BaselineAnswers, FitError> {
+    let schema = data.schema(recipe, &split.train);
+    let width = schema.outputs.width();
+    let test = Table::new(recipe, data, &schema, &split.test, &[]);
+    let blank = vec![vec![0.0; width]; split.test.len()];
+    let mut answers = BaselineAnswers { ridge: blank.clone(), random_forest: blank };
+    // Outputs that were measured on the same rows are learned together.
+    for outputs in data.output_sets(&split.train, 1) {
+        let measured = |row: &usize| match &data.outcomes[*row] {
+            Outcome::Values(values) => values[outputs[0]].is_some(),
+            Outcome::Class(_) => true,
+        };
+        let rows: Vec<usize> = split.train.iter().copied().filter(measured).collect();
+        let groups: Vec<String> = rows.iter().map(|row| data.groups[*row].clone()).collect();
+        let train = Table::new(recipe, data, &schema, &rows, &outputs);
+        let place = |all: &mut [Vec<f64>], own: Vec<Vec<f64>>| {
+            for (all, own) in all.iter_mut().zip(own) {
+                outputs.iter().zip(own).for_each(|(output, value)| all[*output] = value);
+            }
+        };
+        place(&mut answers.ridge, ridge(&train, &groups, &test, seed)?);
+        place(&mut answers.random_forest, forest(&train, &test, seed, stopped)?);
+    }
+    let rows = answers.ridge.iter_mut().chain(&mut answers.random_forest);
+    match &schema.outputs {
+        Outputs::Classification { .. } => rows.for_each(|row| to_probabilities(row)),
+        Outputs::Regression { targets } => rows.for_each(|row| {
+            row.iter_mut().zip(targets).for_each(|(value, target)| *value = target.scale.in_unit(*value));
+        }),
+    }
+    Ok(answers)
+}
+
+/// Feature rows and outcomes as plain numbers.
+#[derive(Clone)]
+struct Table {
+    features: Vec<Vec<f64>>,
+    /// Targets on their scales, or one-hot classes.
+    outcomes: Vec<Vec<f64>>,
+}
+
+impl Table {
+    /// Some rows with some of their outcomes, all of which were measured.
+    fn new(recipe: &Recipe, data: &Dataset, schema: &Schema, rows: &[usize], outputs: &[usize]) -> Self {
+        let spec = FeatureSpec { image: None, ..recipe.features.clone() };
+        let features = |row: &usize| featurize(&data.samples[*row].with_defaults(schema), schema, &spec).row;
+        let outcome = |row: &usize| {
+            let own = |output: &usize| match &data.outcomes[*row] {
+                Outcome::Values(values) => recipe.targets[*output].scale.learned(values[*output].unwrap_or_default()),
+                Outcome::Class(class) => f64::from(u8::from(output == class)),
+            };
+            outputs.iter().map(own).collect()
+        };
+        Self { features: rows.iter().map(features).collect(), outcomes: rows.iter().map(outcome).collect() }
+    }
+
+    fn part(&self, rows: &[usize]) -> Self {
+        let pick = |all: &[Vec<f64>]| rows.iter().map(|row| all[*row].clone()).collect();
+        Self { features: pick(&self.features), outcomes: pick(&self.outcomes) }
+    }
+
+    fn outputs(&self) -> usize {
+        self.outcomes.first().map_or(0, Vec::len)
+    }
+}
+
+/// Ridge regression; the penalty of each output is chosen on inner folds of the training rows, which keep
+/// groups whole where there are enough of them.
+fn ridge(train: &Table, groups: &[String], test: &Table, seed: u64) -> Result<Vec<Vec<f64>>, FitError> {
+    let inner = draw_folds(groups, Protocol::Grouped, INNER_FOLDS, seed)
+        .or_else(|| draw_folds(groups, Protocol::Random, INNER_FOLDS, seed));
+    let mut squares = vec![vec![0.0; train.outputs()]; ALPHAS.len()];
+    for split in inner.unwrap_or_default() {
+        let (own, held) = (Ridge::prepare(&train.part(&split.train)), train.part(&split.test));
+        for (alpha, squares) in ALPHAS.iter().zip(&mut squares) {
+            let fitted = own.solve(*alpha)?;
+            for (features, outcomes) in held.features.iter().zip(&held.outcomes) {
+                let answer = own.answer(&fitted, features);
+                squares.iter_mut().zip(answer.iter().zip(outcomes)).for_each(|(sum, (a, b))| *sum += (a - b).powi(2));
+            }
+        }
+    }
+    let own = Ridge::prepare(train);
+    let solved: Vec<Vec<Vec<f64>>> = ALPHAS.iter().map(|alpha| own.solve(*alpha)).collect::<Result<_, _>>()?;
+    let best = |output: usize| {
+        let by_error = |a: &usize, b: &usize| squares[*a][output].total_cmp(&squares[*b][output]);
+        (0..ALPHAS.len()).min_by(by_error).unwrap_or(0)
+    };
+    let fitted: Vec<Vec<f64>> = (0..train.outputs()).map(|output| solved[best(output)][output].clone()).collect();
+    Ok(test.features.iter().map(|features| own.answer(&fitted, features)).collect())
+}
+
+/// The normal equations of ridge regression, on standardised columns and outcomes.
+struct Ridge {
+    columns: Scaler,
+    outcomes: StandardScaler,
+    /// XᵀX, and for each output Xᵀy.
+    gram: Vec<Vec<f64>>,
+    moments: Vec<Vec<f64>>,
+}
+
+impl Ridge {
+    fn prepare(train: &Table) -> Self {
+        let width = train.features.first().map_or(0, Vec::len);
+        let statistics = |width, rows: &[Vec<f64>]| ColumnStatistics::over(width, rows.iter().map(Vec::as_slice));
+        let columns = Scaler::standard(&statistics(width, &train.features), CLIP);
+        let outcomes = StandardScaler::fit(&statistics(train.outputs(), &train.outcomes));
+        let mut ridge = Self {
+            columns,
+            outcomes,
+            gram: vec![vec![0.0; width]; width],
+            moments: vec![vec![0.0; width]; train.outputs()],
+        };
+        for (features, outcomes) in train.features.iter().zip(&train.outcomes) {
+            let x = ridge.scaled(features);
+            for (row, x_row) in ridge.gram.iter_mut().zip(&x) {
+                row.iter_mut().zip(&x).for_each(|(sum, x)| *sum += x_row * x);
+            }
+            for (output, moments) in ridge.moments.iter_mut().enumerate() {
+                let y = ridge.outcomes.scale(output, outcomes[output]);
+                moments.iter_mut().zip(&x).for_each(|(sum, x)| *sum += x * y);
+            }
+        }
+        ridge
+    }
+
+    fn scaled(&self, features: &[f64]) -> Vec<f64> {
+        let mut scaled = Vec::with_capacity(features.len());
+        self.columns.extend(features, &mut scaled);
+        scaled.into_iter().map(f64::from).collect()
+    }
+
+    /// Weights of each output, from (XᵀX + αI) w = Xᵀy by Cholesky's decomposition.
+    fn solve(&self, alpha: f64) -> Result<Vec<Vec<f64>>, FitError> {
+        let width = self.gram.len();
+        let mut lower = self.gram.clone();
+        for row in 0..width {
+            for column in 0..=row {
+                let known: f64 = (0..column).map(|k| lower[row][k] * lower[column][k]).sum();
+                let rest = self.gram[row][column] - known;
+                lower[row][column] = match row == column {
+                    true if rest + alpha > 0.0 => (rest + alpha).sqrt(),
+                    true => return Err(FitError::Baseline("ridge regression is not solvable".to_owned())),
+                    false => rest / lower[column][column],
+                };
+            }
+        }
+        let solve = |moments: &Vec<f64>| {
+            let mut w = moments.clone();
+            for row in 0..width {
+                let known: f64 = (0..row).map(|k| lower[row][k] * w[k]).sum();
+                w[row] = (w[row] - known) / lower[row][row];
+            }
+            for row in (0..width).rev() {
+                let known: f64 = (row + 1..width).map(|k| lower[k][row] * w[k]).sum();
+                w[row] = (w[row] - known) / lower[row][row];
+            }
+            w
+        };
+        Ok(self.moments.iter().map(solve).collect())
+    }
+
+    fn answer(&self, weights: &[Vec<f64>], features: &[f64]) -> Vec<f64> {
+        let x = self.scaled(features);
+        let output =
+            |(output, w): (usize, &Vec<f64>)| self.outcomes.unscale(output, w.iter().zip(&x).map(|(w, x)| w * x).sum());
+        weights.iter().enumerate().map(output).collect()
+    }
+}
+
+/// A random forest for each output, each split of a tree seeing half of the columns: on the shipped models' data
+/// that beats a third and all of them.
+fn forest(
+    train: &Table,
+    test: &Table,
+    seed: u64,
+    stopped: &(dyn Fn() -> bool + Sync),
+) -> Result<Vec<Vec<f64>>, FitError> {
+    let failed = |error: Failed| FitError::Baseline(error.to_string());
+    // A constant column would only waste the draw of a split: the tree would end there.
+    let varies = |column: &usize| train.features.iter().any(|row| row[*column] != train.features[0][*column]);
+    let columns: Vec<usize> = (0..train.features.first().map_or(0, Vec::len)).filter(varies).collect();
+    let pick = |row: &Vec<f64>| columns.iter().map(|column| row[*column]).collect();
+    let matrix = |table: &Table| DenseMatrix::from_2d_vec(&table.features.iter().map(pick).collect()).map_err(failed);
+    if columns.is_empty() {
+        let mean =
+            |output: usize| train.outcomes.iter().map(|row| row[output]).sum::<f64>() / train.outcomes.len() as f64;
+        let means: Vec<f64> = (0..train.outputs()).map(mean).collect();
+        return Ok(vec![means; test.features.len()]);
+    }
+    let (own, asked) = (matrix(train)?, matrix(test)?);
+    let mut rng = rng(seed, "random forest");
+    let mut answers = vec![vec![0.0; train.outputs()]; test.features.len()];
+    for output in 0..train.outputs() {
+        let wanted: Vec<f64> = train.outcomes.iter().map(|row| row[output]).collect();
+        for _ in 0..TREES / TREES_AT_ONCE {
+            if stopped() {
+                return Err(FitError::Cancelled);
+            }
+            let parameters = RandomForestRegressorParameters::default()
+                .with_n_trees(TREES_AT_ONCE)
+                .with_m(columns.len().div_ceil(2))
+                .with_seed(rng.next_u64());
+            let grown = RandomForestRegressor::fit(&own, &wanted, parameters).map_err(failed)?;
+            let part: Vec<f64> = grown.predict(&asked).map_err(failed)?;
+            let share = TREES_AT_ONCE as f64 / TREES as f64;
+            answers.iter_mut().zip(part).for_each(|(row, value)| row[output] += value * share);
+        }
+    }
+    Ok(answers)
+}
+
+/// Brings scores of classes into (0, 1) with sum 1. A floor keeps the log loss of a confident error finite.
+fn to_probabilities(row: &mut [f64]) {
+    row.iter_mut().for_each(|value| *value = value.clamp(1e-3, 1.0));
+    let sum: f64 = row.iter().sum();
+    row.iter_mut().for_each(|value| *value /= sum);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::train::metrics::regression_scores;
+
+    /// y₀ is linear, y₁ is a step.
+    fn table(from: usize, rows: usize) -> Table {
+        let features = |row: usize| vec![(row * 37 % 101) as f64, (row * 53 % 97) as f64, 5.0];
+        let outcome = |x: &Vec<f64>| vec![3.0 * x[0] - 2.0 * x[1] + 40.0, f64::from(u8::from(x[0] > 50.0))];
+        let features: Vec<_> = (from..from + rows).map(features).collect();
+        Table { outcomes: features.iter().map(outcome).collect(), features }
+    }
+
+    fn groups(rows: usize) -> Vec<String> {
+        (0..rows).map(|row| (row / 3).to_string()).collect()
+    }
+
+    #[test]
+    fn ridge_finds_a_line_and_a_forest_a_step() {
+        let (train, test) = (table(0, 90), table(90, 60));
+        let linear = ridge(&train, &groups(90), &test, 7).unwrap();
+        let measured: Vec<Vec<Option<f64>>> =
+            test.outcomes.iter().map(|row| row.iter().copied().map(Some).collect()).collect();
+        let by_ridge = regression_scores(&["line", "step"], &measured, &linear);
+        let grown = forest(&train, &test, 7, &|| false).unwrap();
+        let by_forest = regression_scores(&["line", "step"], &measured, &grown);
+        assert!(by_ridge["line"]["r2"] > 0.999 && by_ridge["step"]["r2"] < 0.8, "{by_ridge:?}");
+        assert!(by_forest["line"]["r2"] > 0.85 && by_forest["step"]["r2"] > 0.85, "{by_forest:?}");
+        assert_eq!(grown, forest(&train, &test, 7, &|| false).unwrap());
+        assert!(matches!(forest(&train, &test, 7, &|| true), Err(FitError::Cancelled)));
+    }
+
+    #[test]
+    fn ridge_takes_more_columns_than_rows_and_a_constant_outcome() {
+        let features: Vec<Vec<f64>> =
+            (0..6).map(|row| (0..12).map(|column| (row * column % 7) as f64).collect()).collect();
+        let train = Table { outcomes: vec![vec![5.0]; 6], features };
+        let answers = ridge(&train, &groups(6), &train, 7).unwrap();
+        assert!(answers.iter().all(|row| (row[0] - 5.0).abs() < 1e-9));
+    }
+
+    #[test]
+    fn scores_of_classes_become_probabilities() {
+        let mut row = [1.3, -0.2, 0.4];
+        to_probabilities(&mut row);
+        assert!((row.iter().sum::<f64>() - 1.0).abs() < 1e-12 && row[1] > 0.0 && row[0] > row[2]);
+    }
+}

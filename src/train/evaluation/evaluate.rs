@@ -1,0 +1,237 @@
+//! Scores of a recipe over splits: train on each split's training rows, predict its test rows.
+//!
+//! Its own because measuring is not training: it uses [`super::fit()`] and the bundle that serves, nothing
+//! else, so that what is measured is what will answer.
+
+use crate::train::infer::{ask, predict_samples};
+use std::ops::ControlFlow;
+use std::sync::atomic::Ordering;
+
+use serde::Serialize;
+
+use crate::data::{Dataset, Outcome, Recipe, Split};
+use crate::domain::{Outputs, Sample, Target};
+use crate::model::{Bundle, BundleError, DEFAULT_CONFIDENCE};
+use crate::train::calibrate::expected_calibration_error;
+use crate::train::error::FitError;
+use crate::train::fit::fit;
+use crate::train::metrics::{Scores, classification_scores, regression_scores, spearman};
+use crate::train::parallel::run_all;
+use crate::train::progress::LossCurves;
+use crate::train::progress::Observer;
+use crate::train::trained::FitOptions;
+use crate::train::training_set::target_scaler;
+
+/// What one split gave.
+#[derive(Clone, Debug, Serialize)]
+pub struct SplitReport {
+    /// Scores on its test rows.
+    pub scores: Scores,
+    /// Its test rows, counted from 0.
+    pub rows: Vec<usize>,
+    /// What the model answered for them: targets in their units, or class probabilities.
+    pub predicted: Vec<Vec<f64>>,
+    /// What was measured on them: targets in their units (`None` where not measured), or the index of the class.
+    pub actual: Vec<Vec<Option<f64>>>,
+    /// Lower ends of the 90 % intervals, where the model is calibrated.
+    pub lower: Vec<Vec<f64>>,
+    /// Upper ends of the same intervals.
+    pub upper: Vec<Vec<f64>>,
+    /// Half widths of the 90 % intervals of each target, on its scale, where the model is calibrated.
+    pub half_widths: Vec<f64>,
+    /// Where answers depend on the batch: by output, the mean change of an answer when its row is asked alone.
+    pub batch_effect: Vec<f64>,
+    /// By family of the committee, what its members alone would have answered.
+    pub families: Vec<Vec<Vec<f64>>>,
+    /// How new each row was to the model, where it can tell.
+    pub novelty: Option<Vec<f64>>,
+    /// How far the parts of the model were apart on each row, where there are several.
+    pub disagreement: Option<Vec<f64>>,
+    /// Steps and losses of each network's training.
+    #[serde(skip)]
+    pub losses: Vec<Vec<(usize, f64)>>,
+}
+
+/// Trains and scores on every split, `options.threads` splits at a time. The observer sees every step of
+/// every split's members.
+///
+/// # Errors
+/// The first failure of a training.
+pub fn evaluate(
+    recipe: &Recipe,
+    data: &Dataset,
+    splits: &[Split],
+    options: &FitOptions,
+    observe: Observer,
+) -> Result<Vec<SplitReport>, FitError> {
+    run_all(splits.len(), options.threads, |index, stop| {
+        let observe = |progress| if stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { observe(progress) };
+        evaluate_split(recipe, data, &splits[index], options, index, &observe)
+    })
+}
+
+fn evaluate_split(
+    recipe: &Recipe,
+    data: &Dataset,
+    split: &Split,
+    options: &FitOptions,
+    index: usize,
+    observe: Observer,
+) -> Result<SplitReport, FitError> {
+    // Every split has seeds of its own, so that the spread covers the luck of the start too.
+    let options = FitOptions { seed: options.seed.wrapping_add(index as u64), threads: 1, ..options.clone() };
+    let losses = LossCurves::default();
+    let recorded = |progress| {
+        losses.record(progress);
+        observe(progress)
+    };
+    let trained = fit(recipe, data, &split.train, &options, &recorded)?;
+    let bundle = trained.load(&options.device)?;
+    let given = ask(&bundle, split.test.iter().map(|row| &data.samples[*row]), Bundle::ensemble_outputs)?;
+    let of_family =
+        |family: usize| given.iter().map(|output| bundle.in_units(output.families[family].clone())).collect();
+    let predicted: Vec<Vec<f64>> = given.iter().map(|output| bundle.in_units(output.mixed.clone())).collect();
+    let calibration = bundle.manifest().calibration.as_ref();
+    let half_widths =
+        (0..recipe.targets.len()).filter_map(|target| calibration?.half_width(target, DEFAULT_CONFIDENCE));
+    let half_widths: Vec<f64> = half_widths.collect();
+    let targets = match &bundle.manifest().schema.outputs {
+        Outputs::Regression { targets } => targets.clone(),
+        Outputs::Classification { .. } => Vec::new(),
+    };
+    let actual: Vec<Vec<Option<f64>>> = split.test.iter().map(|row| measured(&data.outcomes[*row])).collect();
+    let mut scores = score(recipe, data, &split.test, &predicted);
+    let outcomes: Vec<&Outcome> = split.test.iter().map(|row| &data.outcomes[*row]).collect();
+    score_trust(&targets, &mut scores, &outcomes, &predicted, &half_widths);
+    let novelty: Option<Vec<f64>> = given.iter().map(|output| output.novelty).collect();
+    let disagreement: Option<Vec<f64>> = given.iter().map(|output| output.disagreement).collect();
+    let errors = row_errors(&targets, &outcomes, &predicted);
+    let all = scores.entry("all".to_owned()).or_default();
+    all.extend(novelty.as_ref().map(|novelty| ("novelty_ranks_errors".to_owned(), spearman(novelty, &errors))));
+    let ranks = |own| ("disagreement_ranks_errors".to_owned(), spearman(own, &errors));
+    all.extend(disagreement.as_deref().map(ranks));
+    let end = |end: usize| {
+        let ends = |row: &Vec<f64>| {
+            let values = targets.iter().zip(row).zip(&half_widths);
+            values.map(|((target, value), half_width)| target.around(*value, *half_width)[end]).collect()
+        };
+        predicted.iter().filter(|_| !half_widths.is_empty()).map(ends).collect()
+    };
+    Ok(SplitReport {
+        scores,
+        rows: split.test.clone(),
+        lower: end(0),
+        upper: end(1),
+        batch_effect: batch_effect(&bundle, split.test.iter().map(|row| &data.samples[*row]), &predicted)?,
+        half_widths,
+        actual,
+        families: (0..bundle.manifest().families.len()).map(of_family).collect(),
+        novelty,
+        disagreement,
+        losses: losses.curves(),
+        predicted,
+    })
+}
+
+fn measured(outcome: &Outcome) -> Vec<Option<f64>> {
+    match outcome {
+        Outcome::Values(values) => values.clone(),
+        Outcome::Class(class) => vec![Some(*class as f64)],
+    }
+}
+
+/// Adds how far the answers can be trusted: coverage and width of the 90 % intervals, or the calibration error.
+fn score_trust(
+    targets: &[Target],
+    scores: &mut Scores,
+    outcomes: &[&Outcome],
+    predicted: &[Vec<f64>],
+    half_widths: &[f64],
+) {
+    if targets.is_empty() {
+        let class = |(outcome, predicted): (&&Outcome, &Vec<f64>)| match outcome {
+            Outcome::Class(class) => Some((*class, predicted.clone())),
+            Outcome::Values(_) => None,
+        };
+        let rows: Vec<(usize, Vec<f64>)> = outcomes.iter().zip(predicted).filter_map(class).collect();
+        scores.entry("all".to_owned()).or_default().insert("ece".to_owned(), expected_calibration_error(&rows));
+    }
+    for (index, (target, half)) in targets.iter().zip(half_widths).enumerate() {
+        let errors: Vec<f64> = outcomes.iter().zip(predicted).filter_map(|pair| error(target, index, pair)).collect();
+        if errors.is_empty() {
+            continue;
+        }
+        let covered = errors.iter().filter(|error| **error <= *half).count() as f64;
+        let entry = scores.entry(target.name.clone()).or_default();
+        entry.insert("coverage_90".to_owned(), covered / errors.len() as f64);
+        entry.insert("width_90".to_owned(), 2.0 * half);
+    }
+}
+
+/// The absolute error of an answer on its target's scale, where the target was measured.
+fn error(target: &Target, index: usize, (outcome, predicted): (&&Outcome, &Vec<f64>)) -> Option<f64> {
+    Some((target.scale.learned(outcome.value(index)?) - target.scale.learned(predicted[index])).abs())
+}
+
+/// How wrong each answer is, in one number: the absolute error over the target's spread, averaged over the targets that
+/// were measured; or one minus the probability of the class that was measured.
+fn row_errors(targets: &[Target], outcomes: &[&Outcome], predicted: &[Vec<f64>]) -> Vec<f64> {
+    let spread = target_scaler(targets, outcomes.iter().copied());
+    let row = |pair: (&&Outcome, &Vec<f64>)| {
+        if let (Outcome::Class(class), predicted) = pair {
+            return 1.0 - predicted[*class];
+        }
+        let errors = targets.iter().zip(&spread.deviation).enumerate();
+        let errors = errors.filter_map(|(index, (target, deviation))| Some(error(target, index, pair)? / deviation));
+        errors.clone().sum::<f64>() / errors.count().max(1) as f64
+    };
+    outcomes.iter().zip(predicted).map(row).collect()
+}
+
+/// By output, the mean change of an answer when its row is asked alone; empty where no answer depends on its batch.
+fn batch_effect<'a>(
+    bundle: &Bundle,
+    samples: impl Iterator<Item = &'a Sample>,
+    together: &[Vec<f64>],
+) -> Result<Vec<f64>, BundleError> {
+    if !bundle.manifest().batch_dependent() {
+        return Ok(Vec::new());
+    }
+    let mut changes = vec![0.0; together.first().map_or(0, Vec::len)];
+    for (sample, together) in samples.zip(together) {
+        for alone in predict_samples(bundle, std::iter::once(sample))? {
+            changes.iter_mut().zip(alone.iter().zip(together)).for_each(|(sum, (a, b))| *sum += (a - b).abs());
+        }
+    }
+    Ok(changes.into_iter().map(|sum| sum / together.len().max(1) as f64).collect())
+}
+
+/// Scores of answers for some rows, whoever gave them; of targets on their scales.
+pub(in crate::train) fn score(recipe: &Recipe, data: &Dataset, rows: &[usize], predicted: &[Vec<f64>]) -> Scores {
+    let Some(class) = &recipe.class else {
+        let names: Vec<&str> = recipe.targets.iter().map(|target| target.name.as_str()).collect();
+        let scales = || recipe.targets.iter().map(|target| target.scale).enumerate();
+        let actual = |row: &usize| {
+            let outcome = &data.outcomes[*row];
+            scales().map(|(index, scale)| outcome.value(index).map(|value| scale.learned(value))).collect()
+        };
+        let answer = |row: &Vec<f64>| scales().zip(row).map(|((_, scale), value)| scale.learned(*value)).collect();
+        let actual: Vec<Vec<Option<f64>>> = rows.iter().map(actual).collect();
+        return regression_scores(&names, &actual, &predicted.iter().map(answer).collect::<Vec<Vec<f64>>>());
+    };
+    let index = |row: &usize| match data.outcomes[*row] {
+        Outcome::Class(class) => class,
+        Outcome::Values(_) => 0,
+    };
+    let actual: Vec<usize> = rows.iter().map(index).collect();
+    let mut scores = classification_scores(&class.levels, &actual, predicted);
+    if let Some(most) = class.score_up_to_elements {
+        let few = |row: &usize| data.samples[*row].composition().amounts().len() <= most;
+        let kept: Vec<usize> = (0..rows.len()).filter(|index| few(&rows[*index])).collect();
+        let actual: Vec<usize> = kept.iter().map(|index| actual[*index]).collect();
+        let predicted: Vec<Vec<f64>> = kept.iter().map(|index| predicted[*index].clone()).collect();
+        let mut part = classification_scores(&class.levels, &actual, &predicted);
+        scores.insert(format!("all_up_to_{most}_elements"), part.remove("all").unwrap_or_default());
+    }
+    scores
+}

@@ -1,0 +1,95 @@
+//! Growing the committee's boosted trees with forust.
+//!
+//! Its own beside [`super::forest`] because here trees follow one another. Both rearrange what their library grew for
+//! walking in the same way.
+
+use forust_ml::objective::ObjectiveType;
+use forust_ml::sampler::SampleMethod;
+use forust_ml::tree::Tree;
+use forust_ml::{GradientBooster, Matrix};
+use rand::Rng;
+
+use crate::data::BoostingPartner;
+use crate::model::{ForestConfig, MemberTensors, Node, forest_tensors, rng};
+use crate::train::error::FitError;
+use crate::train::learners::tree_nodes::{Grown, columns, depth_first};
+use crate::train::training_set::Material;
+
+/// Log odds of a class that all rows or none belong to: 999 to 1.
+const LARGEST_LOG_ODDS: f64 = 6.9;
+
+/// Grows one series of trees for every output: of squared errors, or for a class of its log odds against the others.
+pub(in crate::train) fn boost(
+    plan: &BoostingPartner,
+    material: &Material,
+    outputs: &[usize],
+    seed: u64,
+) -> Result<(ForestConfig, MemberTensors), FitError> {
+    let config = ForestConfig {
+        // The first is a constant: where the corrections start from.
+        trees: plan.rounds + 1,
+        outputs: outputs.len(),
+        row_features: material.width(),
+        image: plan.image,
+        probabilities: material.classes(),
+        boosted: true,
+    };
+    let columns = columns(plan.image, material)?;
+    let values: Vec<f64> =
+        columns.iter().flat_map(|column| column.values.iter().map(|value| f64::from(*value))).collect();
+    let features = Matrix::new(&values, material.count, columns.len());
+    let places: Vec<usize> = columns.iter().map(|column| column.place).collect();
+    let wanted = material.wanted(outputs, 0.0);
+    let mut seeds = rng(seed, "boosting");
+    let mut trees = Vec::with_capacity(config.trees * outputs.len());
+    for output in 0..outputs.len() {
+        let own: Vec<f64> = wanted.iter().skip(output).step_by(outputs.len()).map(|value| f64::from(*value)).collect();
+        let seed = seeds.next_u64();
+        if own.iter().all(|value| *value == own[0]) {
+            // Nothing to correct, and a class that never or always occurs has infinite log odds.
+            let constant = if material.classes() { LARGEST_LOG_ODDS * (2.0 * own[0] - 1.0) } else { own[0] };
+            trees.push(vec![Node::Leaf(constant as f32)]);
+            trees.extend((0..plan.rounds).map(|_| vec![Node::Leaf(0.0)]));
+            continue;
+        }
+        let mut booster = booster(plan, material.classes(), seed);
+        booster
+            .fit_unweighted(&features, &own, None)
+            .map_err(|error| FitError::Baseline(format!("boosting: {error}")))?;
+        trees.push(vec![Node::Leaf(booster.base_score as f32)]);
+        trees.extend(booster.trees.iter().map(|tree| depth_first(&grown(tree), &places)));
+    }
+    let tensors = forest_tensors(&trees)?.map(|(name, tensor)| (name.to_owned(), tensor));
+    Ok((config, tensors.into()))
+}
+
+fn booster(plan: &BoostingPartner, classes: bool, seed: u64) -> GradientBooster {
+    GradientBooster::default()
+        .set_objective_type(if classes { ObjectiveType::LogLoss } else { ObjectiveType::SquaredLoss })
+        .set_iterations(plan.rounds)
+        .set_learning_rate(plan.learning_rate as f32)
+        .set_max_depth(plan.depth)
+        .set_max_leaves(usize::MAX)
+        .set_l2(plan.penalty as f32)
+        .set_min_leaf_weight(plan.min_weight as f32)
+        .set_sample_method(SampleMethod::Random)
+        .set_subsample(plan.rows as f32)
+        .set_colsample_bytree(plan.columns)
+        .set_initialize_base_score(true)
+        // Members train side by side already.
+        .set_parallel(false)
+        .set_seed(seed)
+}
+
+/// Features are never missing here, so the branch for those is left out.
+fn grown(tree: &Tree) -> Vec<Grown> {
+    let nodes = tree.nodes.iter().map(|node| Grown {
+        output: f64::from(node.weight_value),
+        split_feature: node.split_feature,
+        // To the left here is what lies below the split, without the split itself.
+        split_value: (!node.is_leaf).then(|| node.split_value.next_down()),
+        true_child: Some(node.left_child),
+        false_child: Some(node.right_child),
+    });
+    nodes.collect()
+}

@@ -1,0 +1,304 @@
+//! Training of kernel attention: length scales, parts and keys by the gradient of the bound, then the values.
+//!
+//! Its own because it is another kind of learning than the networks': all rows at once, in double precision, on the
+//! CPU. candle follows the kernel backwards, [`super::bound`] gives the gradient that it starts from. Priors keep
+//! scales where the data say nothing.
+
+use std::ops::ControlFlow;
+
+use candle_core::{DType, Device, Tensor, Var};
+use faer::{Mat, MatRef};
+
+use crate::data::KernelPartner;
+use crate::domain::Schema;
+use crate::featurize::PIXELS;
+use crate::model::{GpConfig, GpTensors, MemberTensors, combine, matern, rng};
+use crate::train::error::FitError;
+use crate::train::learners::elbo::{Bound, Posterior};
+use crate::train::learners::kmedoids::medoids;
+use crate::train::learners::linalg::{NotDefinite, principal_components};
+use crate::train::training_set::Material;
+
+/// Directions in which novelty is measured.
+const RANK: usize = 128;
+/// Added to the diagonal of the keys' kernel, in units of the prior's variance.
+const JITTER: f64 = 1e-5;
+const WARMUP: usize = 20;
+
+/// Learns a kernel attention for all outputs.
+pub(in crate::train) fn train_kernel(
+    plan: &KernelPartner,
+    material: &Material,
+    outputs: &[usize],
+    seed: u64,
+    observe: &dyn Fn(usize, f64) -> ControlFlow<()>,
+) -> Result<(GpConfig, MemberTensors), FitError> {
+    let mut config = GpConfig {
+        inducing_points: plan.keys,
+        outputs: outputs.len(),
+        blocks: blocks(&material.schema, material.width(), plan.components > 0),
+        components: plan.components.min(PIXELS),
+        rank: RANK,
+        probabilities: material.classes(),
+    };
+    let (x, projection) = inputs(&config, material)?;
+    let (wanted, means) = centred(material.wanted(outputs, 0.0), outputs.len());
+    let mut learner = Learner::new(&config, x, wanted, seed)?;
+    // Repeated rows give fewer keys than were asked for.
+    config.inducing_points = learner.keys.variable.dim(0)?;
+    config.rank = RANK.min(config.inducing_points);
+    for step in 0..plan.steps {
+        let loss = learner.step(plan, step).map_err(|error| at_step(error, step))?;
+        if observe(step + 1, loss / material.count as f64).is_break() {
+            return Err(FitError::Cancelled);
+        }
+    }
+    let tensors = learner.finish(&config, projection, &means).map_err(|error| at_step(error, plan.steps))?;
+    Ok((config, tensors))
+}
+
+/// Composition and conditions; where nothing but a composition is read, what is known of its elements and the
+/// elements themselves.
+fn blocks(schema: &Schema, width: usize, image: bool) -> [Vec<usize>; 2] {
+    let elements = schema.composition.elements.len();
+    let conditions: usize = schema.processing.iter().map(|parameter| parameter.width()).sum();
+    match (conditions, image) {
+        (0, true) => [(elements..width).collect(), (0..elements).collect()],
+        _ => [(0..width - conditions).collect(), (width - conditions..width).collect()],
+    }
+}
+
+/// The rows' inputs in the order of the blocks, (n, width), and the image's projection, (504, components).
+fn inputs(config: &GpConfig, material: &Material) -> Result<(Mat<f64>, Option<Mat<f64>>), FitError> {
+    let (count, width) = (material.count, material.width());
+    let mut x = Mat::zeros(count, config.width());
+    let columns = config.blocks[0].iter().enumerate().map(|(place, column)| (place, *column));
+    let second = config.blocks[1].iter().enumerate().map(|(place, column)| (config.first() + place, *column));
+    for (place, column) in columns.chain(second) {
+        (0..count).for_each(|row| x[(row, place)] = f64::from(material.row[row * width + column]));
+    }
+    let Some(pixels) = material.pixels.as_ref().filter(|_| config.components > 0) else { return Ok((x, None)) };
+    let pixels = Mat::from_fn(count, PIXELS, |row, pixel| f64::from(pixels[row * PIXELS + pixel]));
+    let projection = principal_components(pixels.as_ref(), config.components).map_err(|error| at_step(error, 0))?;
+    let start = config.blocks[0].len();
+    x.as_mut().subcols_mut(start, config.components).copy_from(&pixels * &projection);
+    Ok((x, Some(projection)))
+}
+
+/// Outcomes less their means: (n, t), and the means.
+fn centred(wanted: Vec<f32>, width: usize) -> (Mat<f64>, Vec<f64>) {
+    let count = wanted.len() / width;
+    let mean = |column: usize| wanted.iter().skip(column).step_by(width).map(|v| f64::from(*v)).sum::<f64>();
+    let means: Vec<f64> = (0..width).map(|column| mean(column) / count as f64).collect();
+    (Mat::from_fn(count, width, |row, column| f64::from(wanted[row * width + column]) - means[column]), means)
+}
+
+/// What is learned, and Adam's memory of it.
+struct Learner {
+    x: Tensor,
+    targets: Mat<f64>,
+    first: usize,
+    width: usize,
+    scales: Learned,
+    parts: Learned,
+    linear: Learned,
+    noise: Learned,
+    keys: Learned,
+}
+
+struct Learned {
+    variable: Var,
+    moments: (Tensor, Tensor),
+}
+
+/// The kernel's matrices of one step, as tensors that remember how they were made.
+struct Kernels {
+    keys: Tensor,
+    cross: Tensor,
+    linear: Tensor,
+    prior: Tensor,
+}
+
+/// What a step can fail of.
+enum StepError {
+    Tensor(candle_core::Error),
+    NotDefinite,
+}
+
+impl From<candle_core::Error> for StepError {
+    fn from(error: candle_core::Error) -> Self {
+        Self::Tensor(error)
+    }
+}
+
+impl From<NotDefinite> for StepError {
+    fn from(NotDefinite: NotDefinite) -> Self {
+        Self::NotDefinite
+    }
+}
+
+fn at_step(error: impl Into<StepError>, step: usize) -> FitError {
+    match error.into() {
+        StepError::Tensor(error) => FitError::Tensor(error),
+        StepError::NotDefinite => FitError::Diverged(step),
+    }
+}
+
+impl Learner {
+    fn new(config: &GpConfig, x: Mat<f64>, targets: Mat<f64>, seed: u64) -> Result<Self, FitError> {
+        let (count, width) = (x.nrows(), x.ncols());
+        let rows: Vec<f64> =
+            (0..count).flat_map(|row| (0..width).map(move |column| (row, column))).map(|at| x[at]).collect();
+        let narrow: Vec<f32> = rows.iter().map(|value| *value as f32).collect();
+        let chosen = medoids(&narrow, width, config.inducing_points, &mut rng(seed, "keys"));
+        let start: Vec<f64> =
+            chosen.iter().flat_map(|row| rows[row * width..(row + 1) * width].iter().copied()).collect();
+        let device = Device::Cpu;
+        let learned = |tensor: Tensor| {
+            let moments = (tensor.zeros_like()?, tensor.zeros_like()?);
+            Ok::<_, candle_core::Error>(Learned { variable: Var::from_tensor(&tensor)?, moments })
+        };
+        Ok(Self {
+            x: Tensor::from_vec(rows, (count, width), &device)?,
+            targets,
+            first: config.first(),
+            width,
+            scales: learned(Tensor::full(1.2f64, width, &device)?)?,
+            parts: learned(Tensor::full(-0.5f64, 3, &device)?)?,
+            linear: learned(Tensor::full(-1.0f64, 1, &device)?)?,
+            noise: learned(Tensor::full(-3.0f64, 1, &device)?)?,
+            keys: learned(Tensor::from_vec(start, (chosen.len(), width), &device)?)?,
+        })
+    }
+
+    fn kernels(&self) -> candle_core::Result<Kernels> {
+        let inverse = self.scales.variable.as_tensor().neg()?.exp()?;
+        let keys = self.keys.variable.as_tensor().broadcast_mul(&inverse)?;
+        let x = self.x.broadcast_mul(&inverse)?;
+        let transposed = keys.t()?.contiguous()?;
+        let rest = self.width - self.first;
+        let parts = self.parts.variable.as_tensor();
+        let of = |a: &Tensor| {
+            let first = matern(&a.narrow(1, 0, self.first)?.contiguous()?, &transposed.narrow(0, 0, self.first)?)?;
+            let second = (rest > 0).then(|| {
+                matern(&a.narrow(1, self.first, rest)?.contiguous()?, &transposed.narrow(0, self.first, rest)?)
+            });
+            combine(&first, second.transpose()?.as_ref(), parts)
+        };
+        let used = if rest > 0 { 3 } else { 1 };
+        let prior = parts.narrow(0, 0, used)?.exp()?.sum_all()?;
+        let count = keys.dim(0)?;
+        let jitter = Tensor::eye(count, DType::F64, &Device::Cpu)?.broadcast_mul(&(&prior * JITTER)?)?;
+        let half = (self.linear.variable.as_tensor() * 0.5)?.exp()?;
+        let slopes = self.x.broadcast_mul(&(&half / (self.width as f64).sqrt())?)?;
+        let offset = half.broadcast_as((self.x.dim(0)?, 1))?;
+        let linear = Tensor::cat(&[&slopes, &offset.contiguous()?], 1)?;
+        Ok(Kernels { keys: (of(&keys)? + jitter)?, cross: of(&x)?, linear, prior })
+    }
+
+    /// One step of Adam on the bound and the priors; gives the loss.
+    fn step(&mut self, plan: &KernelPartner, step: usize) -> Result<f64, StepError> {
+        let kernels = self.kernels()?;
+        let noise = self.noise.variable.as_tensor().exp()?;
+        let found = kernels.with(&self.targets, scalar(&noise)?, |bound| bound.gradients())??;
+        // A sum whose gradient is the bound's.
+        let weighted = |tensor: &Tensor, gradient: &Mat<f64>| (tensor * to_tensor(gradient)?)?.sum_all();
+        let surrogate = (weighted(&kernels.keys, &found.keys)? + weighted(&kernels.cross, &found.cross)?)?;
+        let surrogate = ((surrogate + weighted(&kernels.linear, &found.linear)?)? + (kernels.prior * found.prior)?)?;
+        let surrogate = ((surrogate + (noise.sum_all()? * found.noise)?)? + self.priors()?)?;
+        let gradients = surrogate.backward()?;
+        let rate = learning_rate(plan, step);
+        for learned in [&mut self.scales, &mut self.parts, &mut self.linear, &mut self.noise, &mut self.keys] {
+            if let Some(gradient) = gradients.get(learned.variable.as_tensor()) {
+                learned.step(&gradient.detach(), rate, step)?;
+            }
+        }
+        if found.loss.is_finite() { Ok(found.loss) } else { Err(StepError::NotDefinite) }
+    }
+
+    /// Log-normal priors of scales, parts and noise.
+    fn priors(&self) -> candle_core::Result<Tensor> {
+        let about = |learned: &Learned, centre: f64, width: f64| {
+            (learned.variable.as_tensor() - centre)?.sqr()?.sum_all()? / width
+        };
+        let parts = (about(&self.scales, 1.2, 4.5)? + about(&self.parts, 0.0, 18.0)?)?;
+        (parts + about(&self.linear, 0.0, 18.0)?)? + about(&self.noise, -3.0, 8.0)?
+    }
+
+    fn finish(
+        &self,
+        config: &GpConfig,
+        projection: Option<Mat<f64>>,
+        means: &[f64],
+    ) -> Result<MemberTensors, StepError> {
+        let kernels = self.kernels()?;
+        let noise = scalar(&self.noise.variable.as_tensor().exp()?)?;
+        let Posterior { values, slopes, directions } =
+            kernels.with(&self.targets, noise, |bound| bound.posterior(config.rank))??;
+        let prior = scalar(&kernels.prior)?;
+        let half = (0.5 * scalar(self.linear.variable.as_tensor())?).exp();
+        let width = self.width;
+        let outputs = config.outputs;
+        let offset = |output: usize| means[output] + half * slopes[(width, output)];
+        let inverse = self.scales.variable.as_tensor().neg()?.exp()?;
+        let parts = self.parts.variable.as_tensor().detach();
+        let tensors = GpTensors {
+            projection: projection.map(|projection| to_tensor(&projection)).transpose()?,
+            inducing_points: self.keys.variable.as_tensor().broadcast_mul(&inverse)?.t()?.contiguous()?,
+            inverse_scales: inverse,
+            parts,
+            weights: to_tensor(&values)?,
+            slopes: to_tensor(&Mat::from_fn(width, outputs, |i, j| slopes[(i, j)] * half / (width as f64).sqrt()))?,
+            offsets: Tensor::new((0..outputs).map(offset).collect::<Vec<f64>>(), &Device::Cpu)?,
+            directions: to_tensor(&(directions * (1.0 / prior.sqrt())))?,
+        };
+        let narrow = |(name, tensor): (&str, Tensor)| Ok((name.to_owned(), tensor.detach().to_dtype(DType::F32)?));
+        tensors.named().into_iter().map(narrow).collect()
+    }
+}
+
+impl Kernels {
+    /// Hands the matrices to the linear algebra.
+    fn with<T>(&self, targets: &Mat<f64>, noise: f64, work: impl FnOnce(Bound) -> T) -> candle_core::Result<T> {
+        let values = |tensor: &Tensor| tensor.flatten_all()?.to_vec1::<f64>();
+        let (keys, cross, linear) = (values(&self.keys)?, values(&self.cross)?, values(&self.linear)?);
+        let (count, width, m) = (targets.nrows(), self.linear.dim(1)?, self.keys.dim(0)?);
+        Ok(work(Bound {
+            keys: MatRef::from_row_major_slice(&keys, m, m),
+            cross: MatRef::from_row_major_slice(&cross, count, m),
+            linear: MatRef::from_row_major_slice(&linear, count, width),
+            targets: targets.as_ref(),
+            prior: scalar(&self.prior)?,
+            noise,
+        }))
+    }
+}
+
+impl Learned {
+    fn step(&mut self, gradient: &Tensor, rate: f64, step: usize) -> candle_core::Result<()> {
+        const BETAS: (f64, f64) = (0.9, 0.99);
+        let blend = |old: &Tensor, new: Tensor, keep: f64| (old * keep)? + (new * (1.0 - keep))?;
+        self.moments.0 = blend(&self.moments.0, gradient.clone(), BETAS.0)?;
+        self.moments.1 = blend(&self.moments.1, gradient.sqr()?, BETAS.1)?;
+        let age = step as i32 + 1;
+        let size = ((&self.moments.1 / (1.0 - BETAS.1.powi(age)))?.sqrt()? + 1e-8)?;
+        let update = ((&self.moments.0 / (1.0 - BETAS.0.powi(age)))? / size)?;
+        self.variable.set(&(self.variable.as_detached_tensor() - (update * rate)?)?)
+    }
+}
+
+/// Linear warm-up to the peak, then a cosine to 0.
+fn learning_rate(plan: &KernelPartner, step: usize) -> f64 {
+    let warm = ((step + 1) as f64 / WARMUP as f64).min(1.0);
+    warm * plan.learning_rate * 0.5 * (1.0 + (std::f64::consts::PI * step as f64 / plan.steps as f64).cos())
+}
+
+fn scalar(tensor: &Tensor) -> candle_core::Result<f64> {
+    tensor.sum_all()?.to_scalar()
+}
+
+fn to_tensor(matrix: &Mat<f64>) -> candle_core::Result<Tensor> {
+    let (rows, columns) = (matrix.nrows(), matrix.ncols());
+    let at = (0..rows).flat_map(|row| (0..columns).map(move |column| (row, column)));
+    Tensor::from_vec(at.map(|at| matrix[at]).collect::<Vec<f64>>(), (rows, columns), &Device::Cpu)
+}

@@ -1,0 +1,14 @@
+//! What learns: networks and who teaches them, Gaussian processes, trees.
+
+pub(super) mod boosting;
+pub(super) mod elbo;
+pub(super) mod forest;
+pub(super) mod gp;
+pub(super) mod kmedoids;
+pub(super) mod lesson;
+pub(super) mod linalg;
+pub(super) mod mixer;
+pub(super) mod network;
+pub(super) mod optimizer;
+pub(super) mod teacher;
+pub(super) mod tree_nodes;

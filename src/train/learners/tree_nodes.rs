@@ -1,0 +1,109 @@
+//! What forests and boosted trees share: the columns that they read, and their trees rearranged for walking.
+
+use std::collections::BTreeSet;
+
+use serde::Deserialize;
+
+use crate::featurize::PIXELS;
+use crate::model::{MOST_FEATURES, Node};
+use crate::train::error::FitError;
+use crate::train::training_set::Material;
+
+/// A node as the library writes it: values up to the split's go to the true child.
+#[derive(Deserialize)]
+pub(in crate::train) struct Grown {
+    pub(in crate::train) output: f64,
+    pub(in crate::train) split_feature: usize,
+    pub(in crate::train) split_value: Option<f64>,
+    pub(in crate::train) true_child: Option<usize>,
+    pub(in crate::train) false_child: Option<usize>,
+}
+
+/// A column of the forest's features, and its place among all of them.
+pub(in crate::train) struct Column {
+    pub(in crate::train) place: usize,
+    pub(in crate::train) values: Vec<f32>,
+}
+
+/// The columns of the scaled row, then of the pixels where the forest reads them, without those that don't vary or are
+/// the same as an earlier one (of percentages the sum is a hundred times the average): they cost time and tell nothing.
+pub(in crate::train) fn columns(image: bool, material: &Material) -> Result<Vec<Column>, FitError> {
+    let pixels = material.pixels.as_ref().filter(|_| image).map(|pixels| (pixels.as_slice(), PIXELS));
+    let parts = [(material.row.as_slice(), material.width())].into_iter().chain(pixels);
+    let all = parts.flat_map(|(values, width)| {
+        (0..width).map(move |at| values.iter().skip(at).step_by(width).copied().collect::<Vec<f32>>())
+    });
+    let mut seen: BTreeSet<Vec<i64>> = BTreeSet::new();
+    let mut kept = Vec::new();
+    for (place, values) in all.enumerate() {
+        // To a ten-thousandth of a deviation: rounding must not tell two copies apart.
+        let rounded: Vec<i64> = values.iter().map(|value| (f64::from(*value) * 1e4).round() as i64).collect();
+        if values.iter().any(|value| *value != values[0]) && seen.insert(rounded) {
+            kept.push(Column { place, values });
+        }
+    }
+    if kept.is_empty() {
+        kept.push(Column { place: 0, values: vec![0.0; material.count] });
+    }
+    match kept.iter().all(|column| column.place < MOST_FEATURES) {
+        true => Ok(kept),
+        false => Err(FitError::Baseline(format!("a forest reads at most {MOST_FEATURES} features"))),
+    }
+}
+
+/// A tree in depth-first order: the child of `feature ≤ threshold` follows its parent.
+pub(in crate::train) fn depth_first(nodes: &[Grown], places: &[usize]) -> Vec<Node> {
+    let mut ordered = Vec::with_capacity(nodes.len());
+    // What is still to be visited, and the parent whose other child it is.
+    let mut waiting = vec![(0, None)];
+    while let Some((index, parent)) = waiting.pop() {
+        let here = ordered.len();
+        if let Some(Node::Split { skip, .. }) = parent.and_then(|parent: usize| ordered.get_mut(parent)) {
+            *skip = here - parent.unwrap_or(here);
+        }
+        let Some(node) = nodes.get(index) else { continue };
+        match (node.split_value, node.true_child, node.false_child) {
+            (Some(threshold), Some(low), Some(high)) => {
+                // Rounded down, so that no training value changes its side.
+                let rounded = threshold as f32;
+                let threshold = if f64::from(rounded) > threshold { rounded.next_down() } else { rounded };
+                ordered.push(Node::Split { feature: places[node.split_feature], threshold, skip: 0 });
+                waiting.push((high, Some(here)));
+                waiting.push((low, None));
+            }
+            _ => ordered.push(Node::Leaf(node.output as f32)),
+        }
+    }
+    ordered
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tree_is_rearranged_for_walking() {
+        let split = |feature, low, high| Grown {
+            output: 0.0,
+            split_feature: feature,
+            split_value: Some(0.1),
+            true_child: Some(low),
+            false_child: Some(high),
+        };
+        let leaf = |output| Grown { output, split_feature: 0, split_value: None, true_child: None, false_child: None };
+        // As the library may have it: breadth first.
+        let nodes = [split(3, 1, 2), split(4, 3, 4), leaf(7.0), leaf(5.0), leaf(6.0)];
+        let ordered = depth_first(&nodes, &[0, 1, 2, 3, 9]);
+        let threshold = 0.1f32.next_down();
+        assert_eq!(
+            ordered,
+            [
+                Node::Split { feature: 3, threshold, skip: 4 },
+                Node::Split { feature: 9, threshold, skip: 2 },
+                Node::Leaf(5.0),
+                Node::Leaf(6.0),
+                Node::Leaf(7.0),
+            ]
+        );
+    }
+}

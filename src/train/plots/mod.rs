@@ -1,0 +1,5 @@
+//! Pictures of trainings and evaluations, as SVG.
+
+pub(super) mod canvas;
+pub(super) mod report;
+pub(super) mod splits;

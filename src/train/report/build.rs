@@ -1,0 +1,124 @@
+//! `report.json`: whether a freshly trained version deserves to replace the one in use.
+//!
+//! Its own because it is a file format that servers and people read, and because every figure in it is
+//! out of fold: of rows that the answering model had not been trained on.
+
+use crate::data::{
+    Actual, Comparison, Dataset, Outcome, Predictions, Protocol, ProtocolReport, REPORT_FORMAT, Recipe, Report,
+    ReportData, VersionName,
+};
+
+use crate::model::Manifest;
+use crate::train::evaluation::crossval::CrossValidation;
+use crate::train::metrics::summarise;
+use crate::train::report::compare::compare;
+use crate::train::report::incumbent::Active;
+use crate::train::report::warnings::{data_warnings, score_warnings};
+
+/// The version in use, as far as there is one that can be asked.
+pub enum InUse {
+    /// No version was named.
+    Nothing,
+    /// One that cannot be compared; which (where it could be loaded) and why.
+    Unfit(Option<VersionName>, String),
+    /// One that answered.
+    Asked(Active),
+}
+
+impl Report {
+    /// Judges a trained candidate by the cross-validations of its recipe. `validations` holds at least one.
+    pub fn new(
+        manifest: &Manifest,
+        recipe: &Recipe,
+        data: &Dataset,
+        validations: &[CrossValidation],
+        in_use: &InUse,
+        seed: u64,
+    ) -> Self {
+        let active = if let InUse::Asked(active) = in_use { Some(active) } else { None };
+        let protocol = |validation: &CrossValidation| ProtocolReport {
+            protocol: validation.protocol,
+            candidate: summarise(&validation.candidate.scores),
+            ridge: summarise(&validation.ridge.scores),
+            random_forest: summarise(&validation.random_forest.scores),
+            active: active.and_then(|active| Some(summarise(&active.fold_scores(recipe, data, validation)?))),
+        };
+        let protocols: Vec<ProtocolReport> = validations.iter().map(protocol).collect();
+        let folds = validations.first().map_or(0, |validation| validation.splits.len());
+        let mut warnings = data.summary.warnings.clone();
+        warnings.extend(data_warnings(recipe, data, folds));
+        warnings.extend(score_warnings(recipe, &protocols));
+        let comparison = comparison(recipe, data, validations, in_use);
+        if let InUse::Unfit(_, why) = in_use {
+            warnings.push(format!("the version in use can't be compared: {why}"));
+        }
+        if comparison.worse {
+            let figure = |score: Option<f64>| score.map_or_else(String::new, |score| format!("{score:.3}"));
+            let (own, other) = (figure(comparison.candidate_score), figure(comparison.active_score));
+            warnings.push(format!("worse than the version in use: {} {own} against {other}", comparison.metric));
+        }
+        let answers = |protocol| {
+            let found = validations.iter().find(|validation| validation.protocol == protocol);
+            found.map(|found| {
+                found.candidate.predicted.iter().map(|row| row.iter().copied().map(brief).collect()).collect()
+            })
+        };
+        Self {
+            format: REPORT_FORMAT,
+            model: VersionName::of(manifest),
+            data: ReportData {
+                file: manifest.data.file.clone(),
+                sha256: manifest.data.sha256.clone(),
+                rows: manifest.data.rows,
+                groups: manifest.data.groups,
+            },
+            folds,
+            seed,
+            protocols,
+            comparison,
+            warnings,
+            notes: data.summary.notes.clone(),
+            predictions: Predictions {
+                outputs: recipe.output_names(),
+                actual: actual(recipe, data),
+                random: answers(Protocol::Random),
+                grouped: answers(Protocol::Grouped),
+            },
+        }
+    }
+}
+
+fn comparison(recipe: &Recipe, data: &Dataset, validations: &[CrossValidation], in_use: &InUse) -> Comparison {
+    let find = |protocol| validations.iter().find(|validation| validation.protocol == protocol);
+    let validation = find(Protocol::Grouped).or(find(Protocol::Random));
+    let protocol = validation.map_or(Protocol::Random, |validation| validation.protocol);
+    match (in_use, validation) {
+        (InUse::Asked(active), Some(validation)) => compare(recipe, data, validation, active),
+        (InUse::Asked(active), None) => {
+            Comparison::without(recipe, protocol, Some(active.version.clone()), "nothing was measured".to_owned())
+        }
+        (InUse::Unfit(version, why), _) => Comparison::without(recipe, protocol, version.clone(), why.clone()),
+        (InUse::Nothing, _) => Comparison::without(recipe, protocol, None, "no version is in use".to_owned()),
+    }
+}
+
+fn actual(recipe: &Recipe, data: &Dataset) -> Actual {
+    let outcomes = data.outcomes.iter();
+    match recipe.class {
+        Some(_) => Actual::Classes(
+            outcomes
+                .filter_map(|outcome| if let Outcome::Class(class) = outcome { Some(*class) } else { None })
+                .collect(),
+        ),
+        None => Actual::Values(
+            outcomes
+                .filter_map(|outcome| if let Outcome::Values(values) = outcome { Some(values.clone()) } else { None })
+                .collect(),
+        ),
+    }
+}
+
+/// Six significant digits.
+fn brief(value: f64) -> f64 {
+    format!("{value:.5e}").parse().unwrap_or(value)
+}

@@ -1,0 +1,183 @@
+//! The version in use and a candidate on the same rows.
+//!
+//! Its own because a fair comparison is the hard part of replacing a model: the version in use looks best on
+//! rows that it has been trained on. Wherever that can be known, such rows don't count.
+
+use crate::data::{Basis, Comparison, Dataset, Protocol, Recipe, VersionName};
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::model::Spread;
+use crate::train::evaluation::crossval::CrossValidation;
+use crate::train::evaluation::evaluate::score;
+use crate::train::metrics::{Scores, summarise};
+use crate::train::report::incumbent::{Active, LEAST_ROWS};
+
+/// Compares the candidate's out-of-fold answers with those of the version in use.
+pub fn compare(recipe: &Recipe, data: &Dataset, validation: &CrossValidation, active: &Active) -> Comparison {
+    let readable: Vec<usize> = (0..data.samples.len()).filter(|row| active.predicted[*row].is_some()).collect();
+    let mut comparison = Comparison::without(recipe, validation.protocol, Some(active.version.clone()), String::new());
+    let unseen =
+        active.seen.as_ref().map(|seen| readable.iter().copied().filter(|row| !seen[*row]).collect::<Vec<_>>());
+    let rows = match &unseen {
+        _ if active.same_file => None,
+        Some(unseen) => Some(unseen).filter(|unseen| unseen.len() >= LEAST_ROWS),
+        None => Some(&readable),
+    };
+    let Some(rows) = rows else {
+        comparison.by_recorded_scores(validation, active, unseen.map_or(0, |unseen| unseen.len()));
+        return comparison;
+    };
+    let scores = |answer: &dyn Fn(usize) -> Vec<f64>| {
+        score(recipe, data, rows, &rows.iter().map(|row| answer(*row)).collect::<Vec<_>>())
+    };
+    let candidate = scores(&|row| validation.candidate.predicted[row].clone());
+    let other = scores(&|row| active.predicted[row].clone().unwrap_or_default());
+    let part = recipe.output_metric();
+    let output = |name: String| {
+        let figures = (*candidate.get(&name)?.get(part)?, *other.get(&name)?.get(part)?);
+        Some((name, figures))
+    };
+    comparison.by_output = recipe.output_names().into_iter().filter_map(output).collect();
+    comparison.rows = rows.len();
+    let whole = |scores: &Scores| scores.get("all").and_then(|all| all.get(recipe.metric())).copied();
+    comparison.judge(whole(&candidate), whole(&other));
+    let total = data.samples.len();
+    match &active.seen {
+        Some(seen) => {
+            comparison.basis = Basis::UnseenRows;
+            comparison.note = format!("{} of {total} rows are new to the version in use", rows.len());
+            let known: BTreeSet<&str> =
+                (0..total).filter(|row| seen[*row]).map(|row| data.groups[row].as_str()).collect();
+            let related = rows.iter().filter(|row| known.contains(data.groups[**row].as_str())).count();
+            if related > 0 && validation.protocol == Protocol::Grouped {
+                comparison.note += &format!(
+                    "; {related} of them belong to groups ({}) that it knows by other rows, the candidate does not: \
+                     that favours the version in use",
+                    recipe.group
+                );
+            }
+        }
+        None => {
+            comparison.basis = Basis::SameRows;
+            comparison.note = format!(
+                "on {} of {total} rows; which of them the version in use was trained on is not known: it may have seen \
+                 some, which favours it",
+                rows.len()
+            );
+        }
+    }
+    comparison
+}
+
+impl Comparison {
+    /// No comparison, and why.
+    pub fn without(recipe: &Recipe, protocol: Protocol, active: Option<VersionName>, note: String) -> Self {
+        Self {
+            active,
+            basis: Basis::None,
+            protocol,
+            rows: 0,
+            metric: recipe.metric().to_owned(),
+            candidate_score: None,
+            active_score: None,
+            by_output: BTreeMap::new(),
+            worse: false,
+            note,
+        }
+    }
+
+    fn judge(&mut self, candidate: Option<f64>, active: Option<f64>) {
+        (self.candidate_score, self.active_score) = (candidate, active);
+        self.worse = matches!((candidate, active), (Some(candidate), Some(active)) if candidate < active);
+    }
+
+    fn by_recorded_scores(&mut self, validation: &CrossValidation, active: &Active, unseen: usize) {
+        let figure = |scores: &BTreeMap<String, BTreeMap<String, Spread>>| {
+            scores.get("all").and_then(|all| all.get(&self.metric)).map(|spread| spread.mean)
+        };
+        let candidate = figure(&summarise(&validation.candidate.scores));
+        let recorded = active.evaluation.iter().find(|evaluation| evaluation.protocol == self.protocol.name());
+        let why = match active.same_file {
+            true => "the version in use was trained on this very file".to_owned(),
+            false => format!("only {unseen} rows are new to the version in use"),
+        };
+        match recorded.and_then(|evaluation| figure(&evaluation.scores)) {
+            Some(figure) => {
+                self.basis = Basis::RecordedScores;
+                self.judge(candidate, Some(figure));
+                self.note = format!("{why}: its recorded {} score stands for it, on other folds", self.protocol.name());
+            }
+            None => self.note = format!("{why}, and it has no recorded {} score", self.protocol.name()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::fixture::{lab, rows};
+    use crate::model::Evaluation;
+    use crate::train::fixture::{off_by, validation};
+
+    /// A version in use that is off by `error`, was trained on the first `seen` rows and recorded an R².
+    fn active(data: &Dataset, error: impl Fn(usize) -> f64, seen: Option<usize>, recorded: Option<f64>) -> Active {
+        let evaluation = |mean| Evaluation {
+            protocol: "grouped".to_owned(),
+            splits: 3,
+            scores: [("all".to_owned(), [("r2".to_owned(), Spread { mean, std: 0.0 })].into())].into(),
+        };
+        Active {
+            version: VersionName { name: "lab".to_owned(), version: "v1".to_owned() },
+            predicted: off_by(data, error).into_iter().map(Some).collect(),
+            seen: seen.map(|seen| (0..data.samples.len()).map(|row| row < seen).collect()),
+            same_file: false,
+            evaluation: recorded.map(evaluation).into_iter().collect(),
+        }
+    }
+
+    #[test]
+    fn rows_that_trained_the_version_in_use_do_not_count() {
+        let (recipe, data) = lab(&rows(60, 2));
+        let validation = validation(&recipe, &data, Protocol::Grouped, |_| 5.0);
+        // Perfect on what it was trained on, worse than the candidate on what is new.
+        let knowing = |row: usize| if row < 40 { 0.0 } else { 9.0 };
+        let comparison = compare(&recipe, &data, &validation, &active(&data, knowing, Some(40), None));
+        assert_eq!((comparison.basis, comparison.rows, comparison.worse), (Basis::UnseenRows, 20, false));
+        assert!(comparison.candidate_score > comparison.active_score && comparison.note.starts_with("20 of 60 rows"));
+        assert_eq!(comparison.by_output.len(), 2);
+        let better = compare(&recipe, &data, &validation, &active(&data, |_| 4.0, Some(40), None));
+        assert!(better.worse && better.active_score > better.candidate_score);
+        // Row 41 belongs to the heat of row 40, which it knows.
+        let related = compare(&recipe, &data, &validation, &active(&data, knowing, Some(41), None));
+        assert!(related.note.contains("1 of them belong to groups (heat)"), "{}", related.note);
+    }
+
+    #[test]
+    fn without_digests_all_rows_count_and_the_note_says_so() {
+        let (recipe, data) = lab(&rows(60, 2));
+        let validation = validation(&recipe, &data, Protocol::Random, |_| 5.0);
+        let comparison = compare(&recipe, &data, &validation, &active(&data, |_| 1.0, None, Some(0.1)));
+        assert_eq!((comparison.basis, comparison.rows, comparison.worse), (Basis::SameRows, 60, true));
+        assert!(comparison.note.contains("not known"));
+        let mut part = active(&data, |_| 1.0, None, None);
+        part.predicted[3] = None;
+        assert_eq!(compare(&recipe, &data, &validation, &part).rows, 59);
+    }
+
+    #[test]
+    fn recorded_scores_stand_in_where_too_few_rows_are_new() {
+        let (recipe, data) = lab(&rows(60, 2));
+        let validation = validation(&recipe, &data, Protocol::Grouped, |_| 5.0);
+        let judge = |active: &Active| compare(&recipe, &data, &validation, active);
+        let worse = judge(&active(&data, |_| 0.0, Some(51), Some(0.999)));
+        assert_eq!((worse.basis, worse.rows, worse.worse), (Basis::RecordedScores, 0, true));
+        assert!(worse.note.contains("only 9 rows are new"), "{}", worse.note);
+        let better = judge(&active(&data, |_| 0.0, Some(60), Some(0.1)));
+        assert_eq!((better.basis, better.worse, better.active_score), (Basis::RecordedScores, false, Some(0.1)));
+        let same_file = Active { same_file: true, ..active(&data, |_| 0.0, None, Some(0.1)) };
+        assert_eq!(judge(&same_file).basis, Basis::RecordedScores);
+        let none = judge(&active(&data, |_| 0.0, Some(60), None));
+        assert_eq!((none.basis, none.worse, none.candidate_score), (Basis::None, false, None));
+        assert!(none.note.contains("no recorded grouped score"));
+    }
+}

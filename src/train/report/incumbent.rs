@@ -1,0 +1,152 @@
+//! The version in use, asked for the rows of a data set.
+//!
+//! Its own because an older version may take other inputs than the rows state: they are read again with its
+//! own schema, exactly as a request to it would be.
+
+use crate::data::{Dataset, Outcome, Recipe, VersionName, row_digest};
+use std::collections::BTreeSet;
+
+use crate::domain::{
+    Element, Outputs, Parameter, ParameterKind, ProcessValue, RawComposition, RawSample, RawValue, Sample, Schema,
+    Target,
+};
+use crate::model::{Bundle, Evaluation};
+use crate::train::evaluation::crossval::CrossValidation;
+use crate::train::evaluation::evaluate::score;
+use crate::train::infer::predict_samples;
+use crate::train::metrics::Scores;
+
+/// Fewer rows than this say nothing about which of two is better.
+pub const LEAST_ROWS: usize = 10;
+
+/// The version in use, asked for the rows of a data set.
+#[derive(Clone, Debug)]
+pub struct Active {
+    /// Which it is.
+    pub version: VersionName,
+    /// By row: its answer in the order of the recipe's outputs; `None` where it cannot read the row.
+    pub predicted: Vec<Option<Vec<f64>>>,
+    /// By row: whether it was trained on it; `None` where that is not known.
+    pub seen: Option<Vec<bool>>,
+    /// Whether it was trained on the very file.
+    pub same_file: bool,
+    /// The scores that it recorded.
+    pub evaluation: Vec<Evaluation>,
+}
+
+impl Active {
+    /// Asks a bundle for all rows of a data set.
+    ///
+    /// # Errors
+    /// In words, why it cannot be compared: other outputs, inputs that the rows lack, or a failed pass.
+    pub fn ask(bundle: &Bundle, data: &Dataset) -> Result<Self, String> {
+        let manifest = bundle.manifest();
+        let own = &data.base;
+        let order = output_order(&own.outputs, &manifest.schema.outputs)?;
+        let mut refused = None;
+        let mut read = |sample: &Sample| {
+            let sample = Sample::parse(&raw(sample, own, &manifest.schema), &manifest.schema, "");
+            sample.map_err(|violations| refused = violations.first().map(|violation| violation.in_words())).ok()
+        };
+        let samples: Vec<Option<Sample>> = data.samples.iter().map(&mut read).collect();
+        if samples.iter().flatten().count() < LEAST_ROWS {
+            return Err(format!("it cannot read the rows ({})", refused.unwrap_or_default()));
+        }
+        let answers = predict_samples(bundle, samples.iter().flatten()).map_err(|error| error.to_string())?;
+        let mut answers = answers.into_iter().map(|answer| order.iter().map(|output| answer[*output]).collect());
+        let digest = |(sample, outcome): (&Option<Sample>, &Outcome)| {
+            let sample = sample.as_ref()?;
+            Some(row_digest(sample, &reordered(outcome, &order), &manifest.schema))
+        };
+        let known: BTreeSet<&str> = manifest.data.row_digests.iter().map(String::as_str).collect();
+        // Where it assumes what our columns don't state, its digests hold values that are not ours.
+        let stated = |(theirs, ours): (&Option<Sample>, &Sample)| {
+            let blank = |name: &str| ours.assumed().iter().any(|(assumed, _)| assumed == name);
+            theirs.iter().flat_map(Sample::assumed).all(|(name, _)| blank(name))
+        };
+        let comparable = !known.is_empty() && samples.iter().zip(&data.samples).all(stated);
+        let digests = samples.iter().zip(&data.outcomes).map(digest);
+        let seen = digests.map(|digest| digest.is_some_and(|digest| known.contains(digest.as_str()))).collect();
+        Ok(Self {
+            version: VersionName::of(manifest),
+            predicted: samples.iter().map(|sample| sample.as_ref().and_then(|_| answers.next())).collect(),
+            seen: Some(seen).filter(|_| comparable),
+            same_file: manifest.data.sha256 == data.sha256,
+            evaluation: manifest.evaluation.clone(),
+        })
+    }
+
+    /// Whether it answers every row, and none of them is known to have trained it.
+    fn is_new_to_all(&self) -> bool {
+        let seen = self.seen.as_ref().is_some_and(|seen| seen.contains(&true));
+        !seen && !self.same_file && self.predicted.iter().all(Option::is_some)
+    }
+
+    /// Its scores on the test rows of each fold, where it may be scored on them all.
+    pub(in crate::train) fn fold_scores(
+        &self,
+        recipe: &Recipe,
+        data: &Dataset,
+        validation: &CrossValidation,
+    ) -> Option<Vec<Scores>> {
+        let answers = |rows: &[usize]| rows.iter().filter_map(|row| self.predicted[*row].clone()).collect::<Vec<_>>();
+        let scores = validation.splits.iter().map(|split| score(recipe, data, &split.test, &answers(&split.test)));
+        self.is_new_to_all().then(|| scores.collect())
+    }
+}
+
+/// Where each wanted output stands among another model's.
+fn output_order(wanted: &Outputs, given: &Outputs) -> Result<Vec<usize>, String> {
+    let order: Option<Vec<usize>> = match (wanted, given) {
+        (Outputs::Regression { targets: wanted }, Outputs::Regression { targets: given }) => {
+            let same = |a: &Target, b: &Target| a.name == b.name && a.unit == b.unit;
+            wanted.iter().map(|target| given.iter().position(|other| same(other, target))).collect()
+        }
+        (Outputs::Classification { classes: wanted }, Outputs::Classification { classes: given }) => {
+            wanted.iter().map(|class| given.iter().position(|other| other == class)).collect()
+        }
+        _ => None,
+    };
+    order.filter(|order| order.len() == given.width()).ok_or_else(|| "it has other outputs".to_owned())
+}
+
+/// An outcome in the order of another model's outputs.
+fn reordered(outcome: &Outcome, order: &[usize]) -> Outcome {
+    match outcome {
+        Outcome::Class(class) => Outcome::Class(order[*class]),
+        Outcome::Values(values) => {
+            let mut moved = vec![None; values.len()];
+            order.iter().zip(values).for_each(|(place, value)| moved[*place] = *value);
+            Outcome::Values(moved)
+        }
+    }
+}
+
+/// A sample as its user would write it for another schema; parameters that the other lacks, or takes a default of its
+/// own for, are left out.
+fn raw<'a>(sample: &Sample, own: &'a Schema, other: &Schema) -> RawSample<'a> {
+    let composition = sample.composition();
+    // Scaling to 100 may leave a hair more than the 100 that a single amount may be.
+    let amount = |(element, amount): &(Element, f64)| (element.symbol().into(), amount.min(100.0));
+    let value = |(parameter, value): (&'a Parameter, &ProcessValue)| {
+        let known =
+            other.processing.iter().find(|known| known.name == parameter.name && known.unit == parameter.unit)?;
+        if !known.required() && sample.assumed().iter().any(|(name, _)| *name == parameter.name) {
+            return None;
+        }
+        let value = match (&parameter.kind, value) {
+            (ParameterKind::Categorical { levels, .. }, ProcessValue::Level(level)) => {
+                RawValue::Text(levels.get(*level)?.clone())
+            }
+            (_, ProcessValue::Number(number)) => RawValue::Number(*number),
+            _ => return None,
+        };
+        Some((parameter.name.as_str().into(), value))
+    };
+    RawSample {
+        composition: Some(RawComposition::Amounts(composition.amounts().iter().map(amount).collect())),
+        basis: Some(composition.basis()),
+        balance: None,
+        processing: own.processing.iter().zip(sample.processing()).filter_map(value).collect(),
+    }
+}

@@ -1,0 +1,118 @@
+//! Trained members become a bundle.
+//!
+//! Its own because it is the one place that writes a manifest.
+
+use crate::model::Bundle;
+use std::collections::BTreeSet;
+
+use candle_core::{Device, Tensor};
+
+use crate::data::{Dataset, Recipe};
+use crate::featurize::featurizer_version;
+use crate::model::{
+    DataRecord, MANIFEST_FORMAT, Manifest, MemberSpec, MemberTensors, PLACES, Reference, encode_weights, sha256_hex,
+};
+use crate::train::error::FitError;
+use crate::train::training_set::Material;
+
+/// What the caller decides besides the recipe.
+#[derive(Clone, Debug)]
+pub struct FitOptions {
+    /// Seed of everything random.
+    pub seed: u64,
+    /// Members trained side by side (on a CPU).
+    pub threads: usize,
+    /// Where the tensors live.
+    pub device: Device,
+    /// Name of the data file, for the record.
+    pub data_file: String,
+    /// RFC 3339 time for the record.
+    pub created: Option<String>,
+}
+
+/// A member and its tensors.
+pub(in crate::train) type TrainedMember = (MemberSpec, MemberTensors);
+
+/// A trained bundle, in memory.
+#[derive(Clone, Debug)]
+pub struct Trained {
+    /// Its manifest.
+    pub manifest: Manifest,
+    /// The bytes of its weights.
+    pub weights: Vec<u8>,
+}
+
+impl Trained {
+    /// The bundle as a server would load it.
+    ///
+    /// # Errors
+    /// A failure of the device.
+    pub fn load(&self, device: &Device) -> Result<Bundle, FitError> {
+        let manifest = serde_json::to_vec(&self.manifest).map_err(candle_core::Error::wrap)?;
+        Ok(Bundle::load(&manifest, &self.weights, device)?)
+    }
+}
+
+/// A bundle of trained members, not calibrated and without the name of a version.
+pub(in crate::train) fn assemble(
+    recipe: &Recipe,
+    (data, rows): (&Dataset, &[usize]),
+    material: &Material,
+    members: Vec<TrainedMember>,
+    options: &FitOptions,
+) -> Result<Trained, FitError> {
+    let (members, mut tensors): (Vec<MemberSpec>, Vec<MemberTensors>) = members.into_iter().unzip();
+    let references = name_references(&mut tensors, data, rows)?;
+    let weights = encode_weights(&tensors)?;
+    let weights_sha256 = sha256_hex(&weights);
+    let manifest = Manifest {
+        format: MANIFEST_FORMAT,
+        name: recipe.name.clone(),
+        version: String::new(),
+        title: recipe.title.clone(),
+        route: recipe.route.clone(),
+        default: recipe.default,
+        created: options.created.clone(),
+        featurizer: featurizer_version(),
+        features: recipe.features.clone(),
+        scaling: material.scaling.clone(),
+        families: recipe.shares(),
+        members,
+        references,
+        gate: None,
+        calibration: None,
+        training: serde_json::json!({
+            "networks": recipe.training, "committee": recipe.committee, "teacher": recipe.teacher,
+            "calibration": recipe.calibration,
+        }),
+        data: DataRecord {
+            file: options.data_file.clone(),
+            sha256: data.sha256.clone(),
+            rows: rows.len(),
+            groups: data.count_groups(rows),
+            citation: recipe.citation.clone(),
+            row_digests: data.digests(&material.schema, rows),
+        },
+        evaluation: Vec::new(),
+        weights_sha256,
+        schema: material.schema.clone(),
+    };
+    Ok(Trained { manifest, weights })
+}
+
+/// The rows that members lean on, by name; their places among the rows become places in this list.
+fn name_references(members: &mut [MemberTensors], data: &Dataset, rows: &[usize]) -> Result<Vec<Reference>, FitError> {
+    let mut used = BTreeSet::new();
+    for tensors in members.iter() {
+        used.extend(tensors.get(PLACES).map(Tensor::to_vec1::<u32>).transpose()?.unwrap_or_default());
+    }
+    let used: Vec<u32> = used.into_iter().collect();
+    for tensors in members.iter_mut() {
+        let Some(places) = tensors.get_mut(PLACES) else { continue };
+        let renamed =
+            places.to_vec1::<u32>()?.iter().map(|place| used.partition_point(|own| own < place) as u32).collect();
+        *places = Tensor::from_vec(renamed, places.dims1()?, &Device::Cpu)?;
+    }
+    let named = used.iter().filter_map(|place| rows.get(*place as usize));
+    Ok(named.map(|row| Reference { group: data.groups[*row].clone(), line: data.lines[*row] }).collect())
+}

@@ -1,0 +1,179 @@
+//! Training rows as scaled numbers, ready for any member.
+//!
+//! Its own because scalers are fitted here, on these rows only, and every member reads the same numbers.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use candle_core::{Device, Tensor};
+
+use crate::data::{Dataset, Outcome, Recipe, ScalingKind};
+use crate::domain::{Outputs, Schema, Target};
+use crate::featurize::{ColumnStatistics, Features, PIXELS, Scaler, StandardScaler, featurize, row_width};
+use crate::model::Scaling;
+
+/// The rows that a committee learns from.
+#[derive(Clone)]
+pub(in crate::train) struct Material {
+    pub(in crate::train) schema: Schema,
+    pub(in crate::train) scaling: Scaling,
+    pub(in crate::train) count: usize,
+    /// Scaled, row by row.
+    pub(in crate::train) row: Vec<f32>,
+    pub(in crate::train) pixels: Option<Vec<f32>>,
+    pub(in crate::train) outcomes: Outcomes,
+    /// The place of each among the rows that the committee learns from.
+    pub(in crate::train) places: Vec<u32>,
+    /// A number for the group of each.
+    pub(in crate::train) groups: Vec<u32>,
+}
+
+#[derive(Clone)]
+pub(in crate::train) enum Outcomes {
+    /// Standardised on the targets' scales, row by row; NaN where one was not measured.
+    Values {
+        values: Vec<f32>,
+        width: usize,
+    },
+    Classes {
+        classes: Vec<usize>,
+        count: usize,
+    },
+}
+
+impl Material {
+    pub(in crate::train) fn prepare(recipe: &Recipe, data: &Dataset, rows: &[usize]) -> Self {
+        let schema = data.schema(recipe, rows);
+        let featurized: Vec<Features> = rows
+            .iter()
+            .map(|row| featurize(&data.samples[*row].with_defaults(&schema), &schema, &recipe.features))
+            .collect();
+        let width = row_width(&schema, &recipe.features);
+        let row_scaler = scaler(recipe.scaling.row, width, featurized.iter().map(|features| features.row.as_slice()));
+        let images = || featurized.iter().filter_map(|features| features.pixels.as_ref()).map(|p| p.as_slice());
+        let pixel_scaler = recipe.features.image.map(|_| scaler(recipe.scaling.image, PIXELS, images()));
+        let mut row = Vec::with_capacity(rows.len() * width);
+        featurized.iter().for_each(|features| row_scaler.extend(&features.row, &mut row));
+        let pixels = pixel_scaler.as_ref().map(|scaler| {
+            let mut pixels = Vec::with_capacity(rows.len() * PIXELS);
+            images().for_each(|image| scaler.extend(image, &mut pixels));
+            pixels
+        });
+        let (outcomes, targets) = outcomes(data, rows, &schema.outputs);
+        let scaling = Scaling { row: row_scaler, pixels: pixel_scaler, targets };
+        let mut numbers = BTreeMap::new();
+        let groups = rows.iter().map(|row| {
+            let next = numbers.len() as u32;
+            *numbers.entry(data.groups[*row].as_str()).or_insert(next)
+        });
+        let (groups, places) = (groups.collect(), (0..rows.len() as u32).collect());
+        Self { schema, scaling, count: rows.len(), row, pixels, outcomes, places, groups }
+    }
+
+    /// N, the width of the feature row.
+    pub(in crate::train) fn width(&self) -> usize {
+        self.scaling.row.width()
+    }
+
+    /// (rows, N)
+    pub(in crate::train) fn row_tensor(&self, device: &Device) -> candle_core::Result<Tensor> {
+        Tensor::from_slice(&self.row, (self.count, self.width()), device)
+    }
+
+    /// (rows, 504)
+    pub(in crate::train) fn pixel_tensor(&self, device: &Device) -> candle_core::Result<Option<Tensor>> {
+        self.pixels.as_ref().map(|pixels| Tensor::from_slice(pixels, (self.count, PIXELS), device)).transpose()
+    }
+
+    /// Standardised targets of some outputs (NaN where not measured), or smoothed class probabilities, row by row.
+    pub(in crate::train) fn wanted(&self, outputs: &[usize], smoothing: f64) -> Vec<f32> {
+        match &self.outcomes {
+            Outcomes::Values { values, width } => {
+                values.chunks(*width).flat_map(|row| outputs.iter().map(|output| row[*output])).collect()
+            }
+            Outcomes::Classes { classes, count } => {
+                let share = smoothing / *count as f64;
+                let probability = |class: usize, own: usize| if class == own { 1.0 - smoothing + share } else { share };
+                classes.iter().flat_map(|own| (0..*count).map(|class| probability(class, *own) as f32)).collect()
+            }
+        }
+    }
+
+    /// The rows on which at least one of some outputs was measured; all rows where it was on none.
+    pub(in crate::train) fn of_outputs(&self, outputs: &[usize]) -> Cow<'_, Self> {
+        let Outcomes::Values { values, width } = &self.outcomes else { return Cow::Borrowed(self) };
+        let has_any = |row: &[f32]| outputs.iter().any(|output| !row[*output].is_nan());
+        let kept: Vec<usize> = (0..self.count).filter(|row| has_any(&values[row * width..(row + 1) * width])).collect();
+        if kept.len() == self.count || kept.is_empty() {
+            return Cow::Borrowed(self);
+        }
+        let pick = |all: &[f32], width: usize| -> Vec<f32> {
+            kept.iter().flat_map(|row| all[row * width..(row + 1) * width].iter().copied()).collect()
+        };
+        Cow::Owned(Self {
+            count: kept.len(),
+            row: pick(&self.row, self.width()),
+            pixels: self.pixels.as_ref().map(|pixels| pick(pixels, PIXELS)),
+            outcomes: Outcomes::Values { values: pick(values, *width), width: *width },
+            schema: self.schema.clone(),
+            scaling: self.scaling.clone(),
+            places: kept.iter().map(|row| self.places[*row]).collect(),
+            groups: kept.iter().map(|row| self.groups[*row]).collect(),
+        })
+    }
+
+    /// Whether the outcomes are classes.
+    pub(in crate::train) fn classes(&self) -> bool {
+        matches!(self.outcomes, Outcomes::Classes { .. })
+    }
+}
+
+fn scaler<'a>(kind: ScalingKind, width: usize, rows: impl IntoIterator<Item = &'a [f64]>) -> Scaler {
+    let statistics = ColumnStatistics::over(width, rows);
+    match kind {
+        ScalingKind::Standard { clip } => Scaler::standard(&statistics, clip),
+        ScalingKind::MinMax => Scaler::min_max(&statistics, 1.0, false),
+        ScalingKind::Grey => Scaler::min_max(&statistics, 255.0, true),
+    }
+}
+
+fn outcomes(data: &Dataset, rows: &[usize], outputs: &Outputs) -> (Outcomes, Option<StandardScaler>) {
+    match outputs {
+        Outputs::Classification { classes: names } => {
+            let class = |row: &usize| match &data.outcomes[*row] {
+                Outcome::Class(class) => *class,
+                Outcome::Values(_) => 0,
+            };
+            (Outcomes::Classes { classes: rows.iter().map(class).collect(), count: names.len() }, None)
+        }
+        Outputs::Regression { targets } => {
+            let scaler = target_scaler(targets, rows.iter().map(|row| &data.outcomes[*row]));
+            let scaled = |row: &usize| {
+                let outcome = &data.outcomes[*row];
+                let scaled = |(index, target): (usize, &Target)| {
+                    let value = outcome.value(index).map(|value| scaler.scale(index, target.scale.learned(value)));
+                    value.map_or(f32::NAN, |value| value as f32)
+                };
+                targets.iter().enumerate().map(scaled).collect::<Vec<_>>()
+            };
+            let values = rows.iter().flat_map(scaled).collect();
+            (Outcomes::Values { values, width: targets.len() }, Some(scaler))
+        }
+    }
+}
+
+/// Mean and deviation of each target, on its scale, over the rows on which it was measured.
+pub(in crate::train) fn target_scaler<'a>(
+    targets: &[Target],
+    outcomes: impl Iterator<Item = &'a Outcome> + Clone,
+) -> StandardScaler {
+    let mut scaler = StandardScaler { mean: Vec::new(), deviation: Vec::new() };
+    for (index, target) in targets.iter().enumerate() {
+        let measured = outcomes.clone().filter_map(|outcome| outcome.value(index));
+        let learned: Vec<f64> = measured.map(|value| target.scale.learned(value)).collect();
+        let own = StandardScaler::fit(&ColumnStatistics::over(1, learned.iter().map(std::slice::from_ref)));
+        scaler.mean.extend(own.mean);
+        scaler.deviation.extend(own.deviation);
+    }
+    scaler
+}
