@@ -5,7 +5,7 @@ use std::io::Write;
 use anyhow::Result;
 use clap::Args;
 
-use super::train::DataFlags;
+use super::fit_flags::DataFlags;
 
 #[derive(Args)]
 pub(super) struct Arguments {

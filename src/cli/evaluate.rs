@@ -9,8 +9,8 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
+use super::fit_flags::FitFlags;
 use super::progress::{Reporter, cancel_flag};
-use super::train::FitFlags;
 use super::{read, write_whole};
 use crate::data::{Dataset, Protocol, Recipe, Split, draw_splits, read_splits};
 use crate::model::Evaluation;

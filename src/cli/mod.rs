@@ -8,6 +8,7 @@ mod check;
 mod child;
 mod evaluate;
 mod featurize;
+mod fit_flags;
 mod healthcheck;
 mod models;
 mod openapi;

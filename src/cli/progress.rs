@@ -12,7 +12,7 @@ use anyhow::{Context, Result};
 use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::data::DataSummary;
+use crate::data::{DataSummary, TrainingEvent, TrainingProgress};
 
 /// How progress is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -65,7 +65,7 @@ impl Reporter {
     /// Something to mind, whatever the format.
     pub(super) fn warn(&self, text: &str) {
         match self.format {
-            ProgressFormat::Json => print_line(&serde_json::json!({"event": "warning", "text": text})),
+            ProgressFormat::Json => print_event(&TrainingEvent::Warning { text: text.to_owned() }),
             _ => eprintln!("mcvn: warning: {text}"),
         }
     }
@@ -74,7 +74,7 @@ impl Reporter {
     pub(super) fn summary(&self, summary: &DataSummary) {
         for note in &summary.notes {
             match self.format {
-                ProgressFormat::Json => print_line(&serde_json::json!({"event": "note", "text": note})),
+                ProgressFormat::Json => print_event(&TrainingEvent::Note { text: note.clone() }),
                 _ => eprintln!("mcvn: note: {note}"),
             }
         }
@@ -97,9 +97,13 @@ impl Reporter {
         let eta = elapsed / done as f64 * (self.total.saturating_sub(done)) as f64;
         match self.format {
             ProgressFormat::Json => {
-                print_line(&serde_json::json!({
-                    "event": "progress", "phase": phase, "step": done, "steps": self.total, "loss": loss,
-                    "elapsed_seconds": elapsed, "eta_seconds": eta,
+                print_event(&TrainingEvent::Progress(TrainingProgress {
+                    phase: phase.to_owned(),
+                    step: done as u64,
+                    steps: self.total as u64,
+                    loss: Some(loss),
+                    elapsed_seconds: elapsed,
+                    eta_seconds: eta,
                 }));
             }
             _ => eprintln!("{phase}: {done}/{} steps, loss {loss:.4}, {eta:.0} s left", self.total),
@@ -128,8 +132,10 @@ impl Reporter {
 }
 
 /// One JSON object a line on standard output. Whoever reads it may have gone; the training has not.
-pub(super) fn print_line(event: &serde_json::Value) {
-    let _ = writeln!(std::io::stdout(), "{event}");
+pub(super) fn print_event(event: &TrainingEvent) {
+    if let Ok(line) = serde_json::to_string(event) {
+        let _ = writeln!(std::io::stdout(), "{line}");
+    }
 }
 
 /// A flag that Ctrl-C (or a polite kill) raises, so that work can end without leaving half of anything.

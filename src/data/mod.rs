@@ -6,6 +6,7 @@ mod bounds;
 mod dataset;
 mod digest;
 mod draft;
+mod events;
 #[cfg(test)]
 pub(crate) mod fixture;
 mod folds;
@@ -21,6 +22,7 @@ mod summary;
 pub use dataset::Dataset;
 pub use digest::row_digest;
 pub use draft::draft_recipe;
+pub use events::{TrainingEvent, TrainingProgress};
 pub use folds::{Protocol, draw_folds, draw_splits};
 pub use label::Outcome;
 pub use learners::{

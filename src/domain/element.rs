@@ -8,8 +8,6 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::element_names::NAMES;
-
 macro_rules! elements {
     ($($symbol:ident),* $(,)?) => {
         /// A chemical element with a row in the property table, in order of atomic number.
@@ -71,12 +69,6 @@ impl Element {
 }
 
 impl Element {
-    /// The element of an English or Chinese name, such as `carbon`.
-    pub fn by_name(text: &str) -> Option<Self> {
-        let small = text.to_lowercase();
-        NAMES.iter().find(|(name, _)| *name == small).map(|(_, element)| *element)
-    }
-
     /// The element whose symbol a text is but for capital and small letters.
     pub fn in_letters(text: &str) -> Option<Self> {
         if !(1..=2).contains(&text.len()) || !text.bytes().all(|byte| byte.is_ascii_alphabetic()) {

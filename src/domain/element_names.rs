@@ -7,7 +7,7 @@ use super::Element;
 /// Names of elements that alloys are analysed for, in small letters: English, German and French ones, and the characters
 /// that Chinese tables use.
 #[rustfmt::skip]
-pub(super) const NAMES: [(&str, Element); 92] = [
+const NAMES: [(&str, Element); 92] = [
     ("boron", Element::B), ("carbon", Element::C), ("nitrogen", Element::N), ("oxygen", Element::O),
     ("hydrogen", Element::H), ("lithium", Element::Li), ("beryllium", Element::Be), ("magnesium", Element::Mg),
     ("aluminium", Element::Al), ("aluminum", Element::Al), ("silicon", Element::Si), ("phosphorus", Element::P),
@@ -31,3 +31,11 @@ pub(super) const NAMES: [(&str, Element); 92] = [
     ("铁", Element::Fe), ("钴", Element::Co), ("钨", Element::W), ("锆", Element::Zr), ("锡", Element::Sn),
     ("锌", Element::Zn), ("镁", Element::Mg),
 ];
+
+impl Element {
+    /// The element of an English or Chinese name, such as `carbon`.
+    pub fn by_name(text: &str) -> Option<Self> {
+        let small = text.to_lowercase();
+        NAMES.iter().find(|(name, _)| *name == small).map(|(_, element)| *element)
+    }
+}

@@ -7,11 +7,11 @@
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use serde::Deserialize;
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
-use super::record::{Job, JobProgress};
+use super::record::Job;
+use crate::data::TrainingEvent;
 
 /// Priority of a training: it takes what serving leaves.
 const NICENESS: &str = "19";
@@ -25,25 +25,6 @@ pub(super) struct Training<'a> {
     pub(super) threads: usize,
     /// The version in use, to compare with.
     pub(super) active: Option<PathBuf>,
-}
-
-/// One line of the child.
-#[derive(Debug, Deserialize)]
-#[serde(tag = "event", rename_all = "snake_case")]
-pub(super) enum Event {
-    Progress(JobProgress),
-    Warning {
-        text: String,
-    },
-    Note {
-        text: String,
-    },
-    Done {
-        version: String,
-    },
-    /// A later version's line that this one does not know.
-    #[serde(other)]
-    Other,
 }
 
 /// A training under way; dropped, it is killed.
@@ -85,7 +66,7 @@ impl Training<'_> {
 
 impl Running {
     /// The next line that can be understood; `None` when the child has closed its output.
-    pub(super) async fn event(&mut self) -> std::io::Result<Option<Event>> {
+    pub(super) async fn event(&mut self) -> std::io::Result<Option<TrainingEvent>> {
         while let Some(line) = self.lines.next_line().await? {
             if let Ok(event) = serde_json::from_str(&line) {
                 return Ok(Some(event));

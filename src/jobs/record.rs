@@ -6,6 +6,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+pub use crate::data::TrainingProgress as JobProgress;
+
 /// Where a job stands. A job goes from `queued` to `running` and from there to one of the others, or from
 /// `queued` to `cancelled`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
@@ -77,25 +79,6 @@ pub struct JobData {
     pub rows: usize,
     /// Groups (heats, alloys, chemical systems) among them.
     pub groups: usize,
-}
-
-/// How far a running job is.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
-pub struct JobProgress {
-    /// What it does: random folds, grouped folds, training.
-    #[serde(default)]
-    pub phase: String,
-    /// Steps done, over the whole job.
-    pub step: u64,
-    /// Steps there are.
-    pub steps: u64,
-    /// Loss of the last step.
-    #[serde(default)]
-    pub loss: Option<f64>,
-    /// Seconds since the training began.
-    pub elapsed_seconds: f64,
-    /// Seconds that are left, as far as can be told.
-    pub eta_seconds: f64,
 }
 
 /// One point of the loss curve.

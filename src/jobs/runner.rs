@@ -7,9 +7,10 @@ use std::sync::Arc;
 
 use tracing::{info, warn};
 
-use super::child::{Event, Training};
+use super::child::Training;
 use super::record::{Job, JobState};
 use super::{BUNDLE_FOLDER, Jobs};
+use crate::data::TrainingEvent;
 use crate::model::DeviceChoice;
 use crate::registry;
 
@@ -24,7 +25,7 @@ enum End {
 
 /// What happens next to a running job.
 enum Next {
-    Line(Option<Event>),
+    Line(Option<TrainingEvent>),
     End(End),
 }
 
@@ -109,11 +110,11 @@ async fn train(jobs: &Jobs, job: &Job, device: &str) -> std::io::Result<End> {
             _ = stopping.wait_for(|stopping| *stopping) => Next::End(End::Interrupted),
         };
         match next {
-            Next::Line(Some(Event::Progress(progress))) => jobs.update(job.id, |job| job.advance(progress)),
-            Next::Line(Some(Event::Warning { text })) => jobs.update(job.id, |job| job.warnings.push(text)),
-            Next::Line(Some(Event::Note { text })) => jobs.update(job.id, |job| job.notes.push(text)),
-            Next::Line(Some(Event::Done { version: done })) => version = Some(done),
-            Next::Line(Some(Event::Other)) => {}
+            Next::Line(Some(TrainingEvent::Progress(progress))) => jobs.update(job.id, |job| job.advance(progress)),
+            Next::Line(Some(TrainingEvent::Warning { text })) => jobs.update(job.id, |job| job.warnings.push(text)),
+            Next::Line(Some(TrainingEvent::Note { text })) => jobs.update(job.id, |job| job.notes.push(text)),
+            Next::Line(Some(TrainingEvent::Done { version: done, .. })) => version = Some(done),
+            Next::Line(Some(TrainingEvent::Other)) => {}
             Next::Line(None) => break,
             Next::End(end) => {
                 // Nothing of it is lost but time: it writes nowhere but into its own folder.

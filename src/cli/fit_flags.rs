@@ -1,0 +1,88 @@
+//! What a person says of the data, and of how to train on it: shared by all commands that train or measure.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use clap::Args;
+
+use super::progress::ProgressFormat;
+use super::table_flags::{SetFlags, TableFlags};
+use super::{UnreadableInput, device, file_name, read};
+use crate::data::{Dataset, Recipe};
+use crate::model::DeviceChoice;
+use crate::train::FitOptions;
+
+/// A table, and the recipe to read it with.
+#[derive(Args)]
+pub(super) struct DataFlags {
+    /// The recipe: which columns are what, and how to train.
+    #[arg(long)]
+    recipe: PathBuf,
+    /// The data: a table (CSV in any encoding, or a workbook) with the columns that the recipe names.
+    #[arg(long)]
+    data: PathBuf,
+    #[command(flatten)]
+    table: TableFlags,
+}
+
+/// What training and measuring have in common.
+#[derive(Args)]
+pub(super) struct FitFlags {
+    #[command(flatten)]
+    source: DataFlags,
+    /// Seed of everything random: the same seed gives the same bytes. Splits count on from it.
+    #[arg(long, default_value_t = 7)]
+    seed: u64,
+    /// Where to train: auto, cpu or cuda:N.
+    #[arg(long, default_value = "cpu", value_parser = device)]
+    device: DeviceChoice,
+    /// Members or splits trained side by side on a CPU (all cores by default).
+    #[arg(long)]
+    threads: Option<usize>,
+    /// How progress is shown.
+    #[arg(long, value_enum, default_value = "auto")]
+    pub(super) progress: ProgressFormat,
+}
+
+impl DataFlags {
+    /// The recipe, and the data read with it.
+    pub(super) fn read(&self) -> Result<(Recipe, Dataset)> {
+        let place = || self.recipe.display().to_string();
+        let text = String::from_utf8(read(&self.recipe)?).with_context(place)?;
+        let recipe = Recipe::parse(&text).with_context(place)?;
+        let mapping = self.table.mapping(&SetFlags::default());
+        let data = Dataset::read_as(&read(&self.data)?, &recipe, &self.table.options(), &mapping)
+            .map_err(|error| UnreadableInput(error.to_string()))
+            .with_context(|| self.data.display().to_string())?;
+        Ok((recipe, data))
+    }
+
+    /// Name of the data file, without its folder.
+    fn file(&self) -> String {
+        file_name(&self.data)
+    }
+}
+
+impl FitFlags {
+    /// Seed of everything random.
+    pub(super) fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// The recipe, and the data read with it.
+    pub(super) fn read(&self) -> Result<(Recipe, Dataset)> {
+        self.source.read()
+    }
+
+    /// The options of a training on the data.
+    pub(super) fn options(&self, created: Option<String>) -> Result<FitOptions> {
+        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+        Ok(FitOptions {
+            seed: self.seed,
+            threads: self.threads.unwrap_or_else(cores).max(1),
+            device: self.device.open()?.device,
+            data_file: self.source.file(),
+            created,
+        })
+    }
+}

@@ -1,0 +1,84 @@
+//! The lines that a training prints for programs, one JSON object each: what the command line writes and jobs read.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// One line.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum TrainingEvent {
+    /// How far it is: about one a second.
+    Progress(TrainingProgress),
+    /// Something to mind.
+    Warning {
+        /// In words.
+        text: String,
+    },
+    /// What was taken for granted when the data was read.
+    Note {
+        /// In words.
+        text: String,
+    },
+    /// A bundle has been written.
+    Done {
+        /// The model.
+        #[serde(default)]
+        name: String,
+        /// Its new version.
+        version: String,
+    },
+    /// A later version's line that this one does not know.
+    #[serde(other)]
+    Other,
+}
+
+/// How far a running job is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = JobProgress)]
+pub struct TrainingProgress {
+    /// What it does: random folds, grouped folds, training.
+    #[serde(default)]
+    pub phase: String,
+    /// Steps done, over the whole job.
+    pub step: u64,
+    /// Steps there are.
+    pub steps: u64,
+    /// Loss of the last step.
+    #[serde(default)]
+    pub loss: Option<f64>,
+    /// Seconds since the training began.
+    pub elapsed_seconds: f64,
+    /// Seconds that are left, as far as can be told.
+    pub eta_seconds: f64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_as_programs_know_them() {
+        let progress = TrainingProgress {
+            phase: "training".to_owned(),
+            step: 3,
+            steps: 8,
+            loss: Some(0.5),
+            elapsed_seconds: 1.5,
+            eta_seconds: 2.5,
+        };
+        let done = TrainingEvent::Done { name: "steel".to_owned(), version: "abc".to_owned() };
+        for (event, line) in [
+            (
+                TrainingEvent::Progress(progress),
+                r#"{"event":"progress","phase":"training","step":3,"steps":8,"loss":0.5,"elapsed_seconds":1.5,"eta_seconds":2.5}"#,
+            ),
+            (TrainingEvent::Warning { text: "few rows".to_owned() }, r#"{"event":"warning","text":"few rows"}"#),
+            (TrainingEvent::Note { text: "x".to_owned() }, r#"{"event":"note","text":"x"}"#),
+            (done, r#"{"event":"done","name":"steel","version":"abc"}"#),
+        ] {
+            assert_eq!(serde_json::to_string(&event).unwrap(), line);
+            assert_eq!(serde_json::from_str::<TrainingEvent>(line).unwrap(), event);
+        }
+        assert_eq!(serde_json::from_str::<TrainingEvent>(r#"{"event":"new","x":1}"#).unwrap(), TrainingEvent::Other);
+    }
+}
