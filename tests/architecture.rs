@@ -54,7 +54,7 @@ const INSIDE: [(&str, &[&[&str]]); 3] = [
         "model",
         &[
             &["spec"],
-            &["error", "rng", "device"],
+            &["error", "rng", "device", "probabilities"],
             &["digest", "weights", "nn"],
             &["members"],
             &["ensemble", "validate"],

@@ -10,6 +10,7 @@ mod ensemble;
 mod error;
 mod members;
 mod nn;
+mod probabilities;
 mod probe;
 mod rng;
 mod spec;
@@ -32,6 +33,7 @@ pub use nn::init::{Dropout, SeededParameters};
 pub use nn::layers::encoding_buffers;
 pub use nn::mcvn::{Mcvn, Pass};
 pub use nn::residual::{HIDDEN, Measured, References, Voice};
+pub use probabilities::to_probabilities;
 pub use probe::{probe_features, probe_samples};
 pub use rng::{rng, shuffled};
 pub use spec::calibration::{

@@ -12,6 +12,7 @@ use crate::model::{
 };
 use crate::train::error::FitError;
 use crate::train::infer::ask;
+use crate::train::metrics::{expected_calibration_error, log_loss};
 use crate::train::trained::Trained;
 
 /// What a committee that was trained without some rows said of them.
@@ -92,10 +93,10 @@ pub(in crate::train) fn calibrate(
         let calibrated: Vec<(usize, Vec<f64>)> = classes.iter().map(after).collect();
         calibration.temperature = Some(temperature);
         calibration.probabilities = Some(BeforeAfter {
-            log_loss_before: log_loss(&classes),
-            log_loss_after: log_loss(&calibrated),
-            ece_before: expected_calibration_error(&classes),
-            ece_after: expected_calibration_error(&calibrated),
+            log_loss_before: log_loss(pairs(&classes)),
+            log_loss_after: log_loss(pairs(&calibrated)),
+            ece_before: expected_calibration_error(pairs(&classes)),
+            ece_after: expected_calibration_error(pairs(&calibrated)),
         });
     }
     (gate, calibration)
@@ -110,26 +111,14 @@ fn best_temperature(rows: &[(usize, Vec<f64>)]) -> f64 {
             apply_temperature(&mut answer, temperature);
             (*class, answer)
         };
-        log_loss(&rows.iter().map(cooled).collect::<Vec<_>>())
+        log_loss(pairs(&rows.iter().map(cooled).collect::<Vec<_>>()))
     };
     let best = (50..=300).step_by(10).min_by(|a, b| loss(*a).total_cmp(&loss(*b))).unwrap_or(100);
     let best = (best - 9..=best + 9).min_by(|a, b| loss(*a).total_cmp(&loss(*b))).unwrap_or(100);
     f64::from(best) / 100.0
 }
 
-/// Mean −ln of the probability of what was measured.
-fn log_loss(rows: &[(usize, Vec<f64>)]) -> f64 {
-    rows.iter().map(|(class, answer)| -answer[*class].max(1e-15).ln()).sum::<f64>() / rows.len().max(1) as f64
-}
-
-/// The gap between the greatest probability and how often its class was right, averaged over ten bins.
-pub(in crate::train) fn expected_calibration_error(rows: &[(usize, Vec<f64>)]) -> f64 {
-    let mut bins = [(0.0, 0.0); 10];
-    for (class, answer) in rows {
-        let chosen = crate::domain::most_probable(answer);
-        let bin = ((answer[chosen] * 10.0) as usize).min(9);
-        bins[bin].0 += answer[chosen];
-        bins[bin].1 += f64::from(u8::from(chosen == *class));
-    }
-    bins.iter().map(|(promised, kept)| (promised - kept).abs()).sum::<f64>() / rows.len().max(1) as f64
+/// Rows as the scores read them.
+fn pairs(rows: &[(usize, Vec<f64>)]) -> impl Iterator<Item = (usize, &[f64])> {
+    rows.iter().map(|(class, answer)| (*class, answer.as_slice()))
 }

@@ -55,12 +55,53 @@ pub fn classification_scores(classes: &[String], actual: &[usize], probabilities
         scores.insert(name.clone(), entry.map(|(metric, value)| (metric.to_owned(), value)).into());
     }
     let rows = actual.len().max(1) as f64;
-    let log_loss = actual.iter().zip(probabilities).map(|(class, row)| -row[*class].max(1e-15).ln()).sum::<f64>();
+    let log_loss = log_loss(actual.iter().zip(probabilities).map(|(class, row)| (*class, row.as_slice())));
     let macro_f1 = scores.values().map(|entry| entry["f1"]).sum::<f64>() / classes.len().max(1) as f64;
     let accuracy = count(&|actual, chosen| actual == chosen) / rows;
-    let all = [("macro_f1", macro_f1), ("accuracy", accuracy), ("log_loss", log_loss / rows)];
+    let all = [("macro_f1", macro_f1), ("accuracy", accuracy), ("log_loss", log_loss)];
     scores.insert("all".to_owned(), all.map(|(metric, value)| (metric.to_owned(), value)).into());
     scores
+}
+
+/// Mean −ln of the probability of what was measured: rows with their class and the answer's probabilities.
+pub(in crate::train) fn log_loss<'a>(rows: impl Iterator<Item = (usize, &'a [f64])>) -> f64 {
+    let (mut sum, mut count) = (0.0, 0usize);
+    for (class, answer) in rows {
+        sum += -answer[class].max(1e-15).ln();
+        count += 1;
+    }
+    sum / count.max(1) as f64
+}
+
+/// Answers whose greatest probability lies in one tenth of 0 to 1.
+#[derive(Clone, Copy, Debug, Default)]
+pub(in crate::train) struct Bin {
+    /// How many.
+    pub(in crate::train) count: f64,
+    /// The sum of their greatest probabilities.
+    pub(in crate::train) promised: f64,
+    /// How many of their classes were right.
+    pub(in crate::train) kept: f64,
+}
+
+/// Answers in ten bins by their greatest probability.
+pub(in crate::train) fn reliability_bins<'a>(rows: impl Iterator<Item = (usize, &'a [f64])>) -> [Bin; 10] {
+    let mut bins = [Bin::default(); 10];
+    for (class, answer) in rows {
+        let chosen = most_probable(answer);
+        let bin = &mut bins[((answer[chosen] * 10.0) as usize).min(9)];
+        bin.count += 1.0;
+        bin.promised += answer[chosen];
+        bin.kept += f64::from(u8::from(chosen == class));
+    }
+    bins
+}
+
+/// The gap between the greatest probability and how often its class was right, averaged over ten bins.
+pub(in crate::train) fn expected_calibration_error<'a>(rows: impl Iterator<Item = (usize, &'a [f64])>) -> f64 {
+    let bins = reliability_bins(rows);
+    let count: f64 = bins.iter().map(|bin| bin.count).sum();
+    bins.iter().map(|bin| (bin.promised - bin.kept).abs()).sum::<f64>() / count.max(1.0)
 }
 
 /// Mean and sample standard deviation of every score over the splits that have it.

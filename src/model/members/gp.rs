@@ -18,7 +18,11 @@ use crate::featurize::PIXELS;
 use crate::model::error::BundleError;
 use crate::model::members::member::{Inputs, Member, MemberOutput};
 use crate::model::nn::cpu_ops;
+use crate::model::probabilities::to_probabilities;
 use crate::model::spec::members::GpConfig;
+
+/// No class has less than this before its row is made to sum to 1.
+const FLOOR: f32 = 0.005;
 
 /// Matérn 3/2 of all pairs: a: (A, d) and b: (d, B), divided by their length scales → (A, B).
 ///
@@ -188,20 +192,12 @@ impl Member for SparseGp {
         let (outputs, known) = self.forward(inputs)?;
         let mut values = outputs.flatten_all()?.to_vec1::<f32>()?;
         if self.config.probabilities {
-            values.chunks_mut(self.config.outputs).for_each(to_probabilities);
+            values.chunks_mut(self.config.outputs).for_each(|row| to_probabilities(row, FLOOR));
         }
         let known = known.to_vec1::<f32>()?;
         let novelty = known.into_iter().map(|known| (1.0 - known).clamp(0.0, 1.0)).collect();
         Ok(MemberOutput { values, novelty: Some(novelty), voices: Vec::new() })
     }
-}
-
-/// Regressed indicators of the classes become probabilities: cut to what a probability can be, and made to sum
-/// to 1.
-fn to_probabilities(row: &mut [f32]) {
-    row.iter_mut().for_each(|value| *value = value.clamp(0.005, 1.0));
-    let sum: f32 = row.iter().sum();
-    row.iter_mut().for_each(|value| *value /= sum);
 }
 
 #[cfg(test)]

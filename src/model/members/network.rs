@@ -14,6 +14,7 @@ use crate::model::nn::attention::{KeysValues, ReferenceKv};
 use crate::model::nn::direct::Direct;
 use crate::model::nn::mcvn::{Mcvn, Pass};
 use crate::model::nn::residual::References;
+use crate::model::probabilities::softmax;
 use crate::model::spec::network::AttentionMode;
 use crate::model::spec::network::McvnConfig;
 
@@ -109,13 +110,6 @@ impl Member for Network {
 /// From a distance (0 to infinity) to a novelty (0 to 1): far is new.
 fn novelty(distance: f32) -> f32 {
     distance / (1.0 + distance)
-}
-
-fn softmax(logits: &mut [f32]) {
-    let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    logits.iter_mut().for_each(|logit| *logit = (*logit - largest).exp());
-    let sum: f32 = logits.iter().sum();
-    logits.iter_mut().for_each(|value| *value /= sum);
 }
 
 fn get((prefix, tensors): (&str, &HashMap<String, Tensor>), name: &str) -> Result<Tensor, BundleError> {

@@ -12,6 +12,7 @@ use candle_core::{Device, Tensor};
 use crate::featurize::PIXELS;
 use crate::model::error::BundleError;
 use crate::model::members::member::{Inputs, Member, MemberOutput};
+use crate::model::probabilities::to_probabilities;
 use crate::model::spec::members::ForestConfig;
 
 /// One node of a tree.
@@ -212,10 +213,7 @@ impl Member for Forest {
             (true, false) => {}
         }
         if self.config.probabilities {
-            for row in values.chunks_mut(outputs) {
-                let sum: f32 = row.iter().sum();
-                row.iter_mut().for_each(|value| *value /= sum.max(1e-6));
-            }
+            values.chunks_mut(outputs).for_each(|row| to_probabilities(row, 0.0));
         }
         Ok(MemberOutput { values, novelty: None, voices: Vec::new() })
     }

@@ -4,6 +4,8 @@
 //! same splits tells. Both read the model's feature row (amounts, process parameters, one-hot levels), never
 //! the image. A class is answered as regression on its one-hot columns, brought to probabilities.
 
+use faer::linalg::solvers::Solve;
+use faer::{Mat, Side};
 use rand::Rng;
 use smartcore::ensemble::random_forest_regressor::{RandomForestRegressor, RandomForestRegressorParameters};
 use smartcore::error::Failed;
@@ -12,7 +14,7 @@ use smartcore::linalg::basic::matrix::DenseMatrix;
 use crate::data::{Dataset, Outcome, Protocol, Recipe, Split, draw_folds};
 use crate::domain::{Outputs, Schema};
 use crate::featurize::{ColumnStatistics, FeatureSpec, Scaler, StandardScaler, featurize};
-use crate::model::rng;
+use crate::model::{rng, to_probabilities};
 use crate::train::error::FitError;
 
 /// Penalties that ridge chooses from, on standardised columns and targets.
@@ -25,6 +27,9 @@ const TREES: usize = 100;
 const TREES_AT_ONCE: usize = 10;
 /// Feature columns are clipped to ± this many standard deviations of the training rows, as a net's are.
 const CLIP: f64 = 6.0;
+
+/// No class has less than this before its row is made to sum to 1.
+const FLOOR: f64 = 1e-3;
 
 /// What the two answer for the test rows of one split: targets in their units, or class probabilities.
 pub(in crate::train) struct BaselineAnswers {
@@ -67,7 +72,7 @@ pub(in crate::train) fn baselines(
     }
     let rows = answers.ridge.iter_mut().chain(&mut answers.random_forest);
     match &schema.outputs {
-        Outputs::Classification { .. } => rows.for_each(|row| to_probabilities(row)),
+        Outputs::Classification { .. } => rows.for_each(|row| to_probabilities(row, FLOOR)),
         Outputs::Regression { targets } => rows.for_each(|row| {
             row.iter_mut().zip(targets).for_each(|(value, target)| *value = target.scale.in_unit(*value));
         }),
@@ -174,34 +179,15 @@ impl Ridge {
         scaled.into_iter().map(f64::from).collect()
     }
 
-    /// Weights of each output, from (XᵀX + αI) w = Xᵀy by Cholesky's decomposition.
+    /// Weights of each output, from (XᵀX + αI) w = Xᵀy.
     fn solve(&self, alpha: f64) -> Result<Vec<Vec<f64>>, FitError> {
-        let width = self.gram.len();
-        let mut lower = self.gram.clone();
-        for row in 0..width {
-            for column in 0..=row {
-                let known: f64 = (0..column).map(|k| lower[row][k] * lower[column][k]).sum();
-                let rest = self.gram[row][column] - known;
-                lower[row][column] = match row == column {
-                    true if rest + alpha > 0.0 => (rest + alpha).sqrt(),
-                    true => return Err(FitError::Baseline("ridge regression is not solvable".to_owned())),
-                    false => rest / lower[column][column],
-                };
-            }
-        }
-        let solve = |moments: &Vec<f64>| {
-            let mut w = moments.clone();
-            for row in 0..width {
-                let known: f64 = (0..row).map(|k| lower[row][k] * w[k]).sum();
-                w[row] = (w[row] - known) / lower[row][row];
-            }
-            for row in (0..width).rev() {
-                let known: f64 = (row + 1..width).map(|k| lower[k][row] * w[k]).sum();
-                w[row] = (w[row] - known) / lower[row][row];
-            }
-            w
-        };
-        Ok(self.moments.iter().map(solve).collect())
+        let (width, outputs) = (self.gram.len(), self.moments.len());
+        let penalised = Mat::from_fn(width, width, |i, j| self.gram[i][j] + if i == j { alpha } else { 0.0 });
+        let root = penalised
+            .llt(Side::Lower)
+            .map_err(|_| FitError::Baseline("ridge regression is not solvable".to_owned()))?;
+        let weights = root.solve(Mat::from_fn(width, outputs, |i, output| self.moments[output][i]));
+        Ok((0..outputs).map(|output| (0..width).map(|i| weights[(i, output)]).collect()).collect())
     }
 
     fn answer(&self, weights: &[Vec<f64>], features: &[f64]) -> Vec<f64> {
@@ -254,13 +240,6 @@ fn forest(
     Ok(answers)
 }
 
-/// Brings scores of classes into (0, 1) with sum 1. A floor keeps the log loss of a confident error finite.
-fn to_probabilities(row: &mut [f64]) {
-    row.iter_mut().for_each(|value| *value = value.clamp(1e-3, 1.0));
-    let sum: f64 = row.iter().sum();
-    row.iter_mut().for_each(|value| *value /= sum);
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -300,12 +279,5 @@ mod tests {
         let train = Table { outcomes: vec![vec![5.0]; 6], features };
         let answers = ridge(&train, &groups(6), &train, 7).unwrap();
         assert!(answers.iter().all(|row| (row[0] - 5.0).abs() < 1e-9));
-    }
-
-    #[test]
-    fn scores_of_classes_become_probabilities() {
-        let mut row = [1.3, -0.2, 0.4];
-        to_probabilities(&mut row);
-        assert!((row.iter().sum::<f64>() - 1.0).abs() < 1e-12 && row[1] > 0.0 && row[0] > row[2]);
     }
 }

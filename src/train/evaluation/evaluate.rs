@@ -4,6 +4,7 @@
 //! else, so that what is measured is what will answer.
 
 use crate::train::infer::{ask, predict_samples};
+use crate::train::metrics::expected_calibration_error;
 use std::ops::ControlFlow;
 use std::sync::atomic::Ordering;
 
@@ -12,7 +13,6 @@ use serde::Serialize;
 use crate::data::{Dataset, Outcome, Recipe, Split};
 use crate::domain::{Outputs, Sample, Target};
 use crate::model::{Bundle, BundleError, DEFAULT_CONFIDENCE};
-use crate::train::calibrate::expected_calibration_error;
 use crate::train::error::FitError;
 use crate::train::fit::fit;
 use crate::train::metrics::{Scores, classification_scores, regression_scores, spearman};
@@ -149,12 +149,11 @@ fn score_trust(
     half_widths: &[f64],
 ) {
     if targets.is_empty() {
-        let class = |(outcome, predicted): (&&Outcome, &Vec<f64>)| match outcome {
-            Outcome::Class(class) => Some((*class, predicted.clone())),
+        let rows = outcomes.iter().zip(predicted).filter_map(|(outcome, predicted)| match outcome {
+            Outcome::Class(class) => Some((*class, predicted.as_slice())),
             Outcome::Values(_) => None,
-        };
-        let rows: Vec<(usize, Vec<f64>)> = outcomes.iter().zip(predicted).filter_map(class).collect();
-        scores.entry("all".to_owned()).or_default().insert("ece".to_owned(), expected_calibration_error(&rows));
+        });
+        scores.entry("all".to_owned()).or_default().insert("ece".to_owned(), expected_calibration_error(rows));
     }
     for (index, (target, half)) in targets.iter().zip(half_widths).enumerate() {
         let errors: Vec<f64> = outcomes.iter().zip(predicted).filter_map(|pair| error(target, index, pair)).collect();

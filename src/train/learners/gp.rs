@@ -14,6 +14,7 @@ use crate::domain::Schema;
 use crate::featurize::PIXELS;
 use crate::model::{GpConfig, GpTensors, MemberTensors, combine, matern, rng};
 use crate::train::error::FitError;
+use crate::train::learners::adam::{Cosine, Moments, Schedule};
 use crate::train::learners::elbo::{Bound, Posterior};
 use crate::train::learners::kmedoids::medoids;
 use crate::train::learners::linalg::{NotDefinite, principal_components};
@@ -23,7 +24,10 @@ use crate::train::training_set::Material;
 const RANK: usize = 128;
 /// Added to the diagonal of the keys' kernel, in units of the prior's variance.
 const JITTER: f64 = 1e-5;
+/// Steps of warm-up.
 const WARMUP: usize = 20;
+/// How much of Adam's moments is kept: all rows are seen at every step, so that the second need not be long.
+const BETAS: (f64, f64) = (0.9, 0.99);
 
 /// Learns a kernel attention for all outputs.
 pub(in crate::train) fn train_kernel(
@@ -47,8 +51,9 @@ pub(in crate::train) fn train_kernel(
     // Repeated rows give fewer keys than were asked for.
     config.inducing_points = learner.keys.variable.dim(0)?;
     config.rank = RANK.min(config.inducing_points);
+    let schedule = Schedule { peak: plan.learning_rate, warmup: WARMUP, steps: plan.steps, cosine: Cosine::AtOnce };
     for step in 0..plan.steps {
-        let loss = learner.step(plan, step).map_err(|error| at_step(error, step))?;
+        let loss = learner.step(&schedule, step).map_err(|error| at_step(error, step))?;
         if observe(step + 1, loss / material.count as f64).is_break() {
             return Err(FitError::Cancelled);
         }
@@ -108,7 +113,7 @@ struct Learner {
 
 struct Learned {
     variable: Var,
-    moments: (Tensor, Tensor),
+    moments: Moments,
 }
 
 /// The kernel's matrices of one step, as tensors that remember how they were made.
@@ -154,20 +159,16 @@ impl Learner {
         let start: Vec<f64> =
             chosen.iter().flat_map(|row| rows[row * width..(row + 1) * width].iter().copied()).collect();
         let device = Device::Cpu;
-        let learned = |tensor: Tensor| {
-            let moments = (tensor.zeros_like()?, tensor.zeros_like()?);
-            Ok::<_, candle_core::Error>(Learned { variable: Var::from_tensor(&tensor)?, moments })
-        };
         Ok(Self {
             x: Tensor::from_vec(rows, (count, width), &device)?,
             targets,
             first: config.first(),
             width,
-            scales: learned(Tensor::full(1.2f64, width, &device)?)?,
-            parts: learned(Tensor::full(-0.5f64, 3, &device)?)?,
-            linear: learned(Tensor::full(-1.0f64, 1, &device)?)?,
-            noise: learned(Tensor::full(-3.0f64, 1, &device)?)?,
-            keys: learned(Tensor::from_vec(start, (chosen.len(), width), &device)?)?,
+            scales: Learned::of(Tensor::full(1.2f64, width, &device)?)?,
+            parts: Learned::of(Tensor::full(-0.5f64, 3, &device)?)?,
+            linear: Learned::of(Tensor::full(-1.0f64, 1, &device)?)?,
+            noise: Learned::of(Tensor::full(-3.0f64, 1, &device)?)?,
+            keys: Learned::of(Tensor::from_vec(start, (chosen.len(), width), &device)?)?,
         })
     }
 
@@ -197,7 +198,7 @@ impl Learner {
     }
 
     /// One step of Adam on the bound and the priors; gives the loss.
-    fn step(&mut self, plan: &KernelPartner, step: usize) -> Result<f64, StepError> {
+    fn step(&mut self, schedule: &Schedule, step: usize) -> Result<f64, StepError> {
         let kernels = self.kernels()?;
         let noise = self.noise.variable.as_tensor().exp()?;
         let found = kernels.with(&self.targets, scalar(&noise)?, |bound| bound.gradients())??;
@@ -207,7 +208,7 @@ impl Learner {
         let surrogate = ((surrogate + weighted(&kernels.linear, &found.linear)?)? + (kernels.prior * found.prior)?)?;
         let surrogate = ((surrogate + (noise.sum_all()? * found.noise)?)? + self.priors()?)?;
         let gradients = surrogate.backward()?;
-        let rate = learning_rate(plan, step);
+        let rate = schedule.rate(step);
         for learned in [&mut self.scales, &mut self.parts, &mut self.linear, &mut self.noise, &mut self.keys] {
             if let Some(gradient) = gradients.get(learned.variable.as_tensor()) {
                 learned.step(&gradient.detach(), rate, step)?;
@@ -275,22 +276,14 @@ impl Kernels {
 }
 
 impl Learned {
+    fn of(tensor: Tensor) -> candle_core::Result<Self> {
+        Ok(Self { moments: Moments::of(&tensor)?, variable: Var::from_tensor(&tensor)? })
+    }
+
     fn step(&mut self, gradient: &Tensor, rate: f64, step: usize) -> candle_core::Result<()> {
-        const BETAS: (f64, f64) = (0.9, 0.99);
-        let blend = |old: &Tensor, new: Tensor, keep: f64| (old * keep)? + (new * (1.0 - keep))?;
-        self.moments.0 = blend(&self.moments.0, gradient.clone(), BETAS.0)?;
-        self.moments.1 = blend(&self.moments.1, gradient.sqr()?, BETAS.1)?;
-        let age = step as i32 + 1;
-        let size = ((&self.moments.1 / (1.0 - BETAS.1.powi(age)))?.sqrt()? + 1e-8)?;
-        let update = ((&self.moments.0 / (1.0 - BETAS.0.powi(age)))? / size)?;
+        let update = self.moments.update(gradient, BETAS, step + 1)?;
         self.variable.set(&(self.variable.as_detached_tensor() - (update * rate)?)?)
     }
-}
-
-/// Linear warm-up to the peak, then a cosine to 0.
-fn learning_rate(plan: &KernelPartner, step: usize) -> f64 {
-    let warm = ((step + 1) as f64 / WARMUP as f64).min(1.0);
-    warm * plan.learning_rate * 0.5 * (1.0 + (std::f64::consts::PI * step as f64 / plan.steps as f64).cos())
 }
 
 fn scalar(tensor: &Tensor) -> candle_core::Result<f64> {

@@ -1,5 +1,6 @@
 //! What learns: networks and who teaches them, Gaussian processes, trees.
 
+pub(super) mod adam;
 pub(super) mod boosting;
 pub(super) mod elbo;
 pub(super) mod forest;

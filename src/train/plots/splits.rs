@@ -6,8 +6,8 @@
 use plotters::prelude::*;
 
 use crate::data::{Dataset, Outcome, Recipe, TargetRecipe};
-use crate::domain::most_probable;
 use crate::train::evaluation::evaluate::SplitReport;
+use crate::train::metrics::{Bin, reliability_bins};
 use crate::train::plots::canvas::{
     Canvas, GROUPED, PlotError, RANDOM, confusion, draw, drawn, file_part, label, loss, padded,
 };
@@ -115,12 +115,7 @@ fn errors(canvas: &Canvas, points: &[Point], label: &str) -> Result<(), PlotErro
 
 /// How often the chosen class was right, by what was promised, in ten bins.
 fn reliability(canvas: &Canvas, answers: &[(usize, &Vec<f64>)]) -> Result<(), PlotError> {
-    let mut bins = [(0.0, 0.0, 0.0); 10];
-    for (class, answer) in answers {
-        let chosen = most_probable(answer);
-        let bin = &mut bins[((answer[chosen] * 10.0) as usize).min(9)];
-        *bin = (bin.0 + 1.0, bin.1 + answer[chosen], bin.2 + f64::from(u8::from(chosen == *class)));
-    }
+    let bins = reliability_bins(answers.iter().map(|(class, answer)| (*class, answer.as_slice())));
     let mut chart = ChartBuilder::on(canvas)
         .margin(16)
         .x_label_area_size(44)
@@ -133,11 +128,11 @@ fn reliability(canvas: &Canvas, answers: &[(usize, &Vec<f64>)]) -> Result<(), Pl
         .y_desc("share that was right")
         .draw()?;
     chart.draw_series([PathElement::new([(0.0, 0.0), (1.0, 1.0)], BLACK.stroke_width(1))])?;
-    let filled = bins.iter().filter(|(count, ..)| *count > 0.0);
-    let place = |(count, promised, kept): &(f64, f64, f64)| (promised / count, kept / count);
-    let largest = bins.iter().map(|(count, ..)| *count).fold(1.0, f64::max);
-    let circle = |bin: &(f64, f64, f64)| {
-        let size = 3.0 + 9.0 * (bin.0 / largest).sqrt();
+    let filled = bins.iter().filter(|bin| bin.count > 0.0);
+    let place = |bin: &Bin| (bin.promised / bin.count, bin.kept / bin.count);
+    let largest = bins.iter().map(|bin| bin.count).fold(1.0, f64::max);
+    let circle = |bin: &Bin| {
+        let size = 3.0 + 9.0 * (bin.count / largest).sqrt();
         Circle::new(place(bin), size as i32, GROUPED.mix(0.7).filled())
     };
     chart.draw_series(filled.map(circle))?;
