@@ -11,7 +11,9 @@ use clap::Args;
 use super::progress::Reporter;
 use crate::data::{Dataset, Protocol, Recipe, Report, VersionName, draw_folds};
 use crate::registry::{LoadError, load_bundle};
-use crate::train::{Active, CrossValidation, FitOptions, InUse, LossCurves, Observer, Trained, cross_validate, plots};
+use crate::train::{
+    CrossValidation, FitOptions, InUse, Incumbent, LossCurves, Observer, Trained, cross_validate, plots,
+};
 
 #[derive(Args)]
 pub(super) struct ReportFlags {
@@ -87,7 +89,7 @@ impl ReportFlags {
             Err(error) => bail!("--compare: {error}"),
         };
         let version = VersionName::of(bundle.manifest());
-        Ok(match Active::ask(&bundle, data) {
+        Ok(match Incumbent::ask(&bundle, data) {
             Ok(active) => InUse::Asked(active),
             Err(why) => InUse::Unfit(Some(version), why),
         })

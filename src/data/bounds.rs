@@ -6,7 +6,7 @@
 
 use std::ops::RangeInclusive;
 
-use crate::data::learners::{BoostingPartner, ForestPartner, KernelPartner, Partner, TeacherRecipe, Training};
+use crate::data::learners::{BoostingRecipe, ForestRecipe, GpRecipe, MemberRecipe, TeacherRecipe, Training};
 use crate::featurize::PIXELS;
 use crate::model::Architecture;
 
@@ -66,25 +66,25 @@ impl Bounds {
         self.number(&format!("{at}.dropout"), *dropout, 0.0..=1.0);
     }
 
-    pub(in crate::data) fn committee(&mut self, at: &str, committee: &[Partner]) {
+    pub(in crate::data) fn committee(&mut self, at: &str, committee: &[MemberRecipe]) {
         self.size(at, committee.len(), MOST_THINGS);
-        for partner in committee {
-            let share = partner.share();
+        for member in committee {
+            let share = member.share();
             self.number(&format!("{at}.share.near"), share.near, 0.0..=1e6);
             self.number(&format!("{at}.share.far"), share.far, 0.0..=1e6);
-            match partner {
-                Partner::Network(own) => {
+            match member {
+                MemberRecipe::Network(own) => {
                     self.network(&format!("{at}.network"), &own.network);
                     self.training(&format!("{at}.training"), &own.training);
                 }
-                Partner::Kernel(KernelPartner { keys, steps, learning_rate, components, .. }) => {
+                MemberRecipe::Gp(GpRecipe { keys, steps, learning_rate, components, .. }) => {
                     self.size(&format!("{at}.keys"), *keys, 4096);
                     self.size(&format!("{at}.steps"), *steps, 100_000);
                     self.size(&format!("{at}.components"), *components, PIXELS);
                     self.number(&format!("{at}.learning_rate"), *learning_rate, 0.0..=10.0);
                 }
-                Partner::Forest(ForestPartner { trees, .. }) => self.size(&format!("{at}.trees"), *trees, 2000),
-                Partner::Boosting(BoostingPartner { rounds, min_weight, penalty, .. }) => {
+                MemberRecipe::Forest(ForestRecipe { trees, .. }) => self.size(&format!("{at}.trees"), *trees, 2000),
+                MemberRecipe::Boosting(BoostingRecipe { rounds, min_weight, penalty, .. }) => {
                     self.size(&format!("{at}.rounds"), *rounds, 5000);
                     self.number(&format!("{at}.min_weight"), *min_weight, 0.0..=1e9);
                     self.number(&format!("{at}.penalty"), *penalty, 0.0..=1e9);

@@ -6,13 +6,13 @@
 use std::collections::BTreeSet;
 
 use crate::data::digest::row_digest;
-use crate::data::label::Outcome;
+use crate::data::label::Label;
 use crate::data::recipe::Recipe;
 use crate::data::source::DefaultRecipe;
 use crate::data::summary::DataSummary;
 use crate::domain::{Composition, ElementRange, Outputs, ParameterKind, ProcessValue, Sample, Schema};
 
-/// A data set: samples with outcomes and groups.
+/// A data set: samples with labels and groups.
 #[derive(Clone, Debug)]
 pub struct Dataset {
     /// SHA-256 of the file.
@@ -20,7 +20,7 @@ pub struct Dataset {
     /// The samples, in the order of the file.
     pub samples: Vec<Sample>,
     /// What was measured on each.
-    pub outcomes: Vec<Outcome>,
+    pub labels: Vec<Label>,
     /// The group of each (heat, alloy, chemical system).
     pub groups: Vec<String>,
     /// The line of each in the file.
@@ -39,7 +39,7 @@ impl Dataset {
 
     /// Fingerprints of these rows; the schema is that of the recipe that they were read with.
     pub fn digests(&self, schema: &Schema, rows: &[usize]) -> Vec<String> {
-        rows.iter().map(|row| row_digest(&self.samples[*row], &self.outcomes[*row], schema)).collect()
+        rows.iter().map(|row| row_digest(&self.samples[*row], &self.labels[*row], schema)).collect()
     }
 
     /// How many sets of targets there are that were measured on the same rows; 1 for classes.
@@ -54,7 +54,7 @@ impl Dataset {
         if let Outputs::Classification { .. } = &self.base.outputs {
             return vec![outputs.collect()];
         }
-        let measured = |output: usize| rows.iter().map(move |row| self.outcomes[*row].value(output).is_some());
+        let measured = |output: usize| rows.iter().map(move |row| self.labels[*row].value(output).is_some());
         let mut sets: Vec<Vec<usize>> = Vec::new();
         for output in outputs.filter(|output| measured(*output).filter(|is| *is).count() >= least) {
             match sets.iter_mut().find(|set| measured(set[0]).eq(measured(output))) {

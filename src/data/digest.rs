@@ -5,7 +5,7 @@
 
 use std::fmt::Write;
 
-use crate::data::label::Outcome;
+use crate::data::label::Label;
 use crate::domain::{Composition, Outputs, ParameterKind, ProcessValue, Sample, Schema};
 use crate::model::sha256_hex;
 
@@ -15,8 +15,8 @@ const DIGITS: usize = 16;
 /// The fingerprint of one row, in hexadecimal. It depends on what is stated, not on the order of columns, nor on what was
 /// assumed where nothing is stated.
 /// The schema must be the one that the sample was parsed with; ranges, medians and defaults don't matter.
-pub fn row_digest(sample: &Sample, outcome: &Outcome, schema: &Schema) -> String {
-    sha256_hex(canonical(sample, outcome, schema).as_bytes()).chars().take(DIGITS).collect()
+pub fn row_digest(sample: &Sample, label: &Label, schema: &Schema) -> String {
+    sha256_hex(canonical(sample, label, schema).as_bytes()).chars().take(DIGITS).collect()
 }
 
 /// The amounts of a composition, the same text for the same amounts.
@@ -29,7 +29,7 @@ pub(in crate::data) fn composition_text(composition: &Composition) -> String {
     text
 }
 
-fn canonical(sample: &Sample, outcome: &Outcome, schema: &Schema) -> String {
+fn canonical(sample: &Sample, label: &Label, schema: &Schema) -> String {
     let mut text = composition_text(sample.composition());
     let assumed = |name: &str| sample.assumed().iter().any(|(assumed, _)| assumed == name);
     let value = |(parameter, value): (&crate::domain::Parameter, &ProcessValue)| match (&parameter.kind, value) {
@@ -42,8 +42,8 @@ fn canonical(sample: &Sample, outcome: &Outcome, schema: &Schema) -> String {
         (_, ProcessValue::Level(level)) => format!("{}={level}", parameter.name),
     };
     append(&mut text, schema.processing.iter().zip(sample.processing()).map(value).collect());
-    let outcomes = match (outcome, &schema.outputs) {
-        (Outcome::Values(values), Outputs::Regression { targets }) => targets
+    let labels = match (label, &schema.outputs) {
+        (Label::Values(values), Outputs::Regression { targets }) => targets
             .iter()
             .zip(values)
             .map(|(target, value)| match value {
@@ -51,12 +51,12 @@ fn canonical(sample: &Sample, outcome: &Outcome, schema: &Schema) -> String {
                 None => format!("{}=", target.name),
             })
             .collect(),
-        (Outcome::Class(class), Outputs::Classification { classes }) => {
+        (Label::Class(class), Outputs::Classification { classes }) => {
             classes.get(*class).cloned().into_iter().collect()
         }
         _ => Vec::new(),
     };
-    append(&mut text, outcomes);
+    append(&mut text, labels);
     text
 }
 

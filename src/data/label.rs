@@ -2,14 +2,14 @@
 
 /// What was measured on one sample.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Outcome {
+pub enum Label {
     /// The targets in their units; `None` where one was not measured. At least one was.
     Values(Vec<Option<f64>>),
     /// Index of the class.
     Class(usize),
 }
 
-impl Outcome {
+impl Label {
     /// The value of a target, where it was measured.
     pub fn value(&self, target: usize) -> Option<f64> {
         match self {

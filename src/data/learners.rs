@@ -66,23 +66,24 @@ impl Training {
 /// A family of the committee beside the networks of `[network]`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
-pub enum Partner {
+pub enum MemberRecipe {
     /// Networks of another shape.
-    Network(Box<NetworkPartner>),
+    Network(Box<NetworkMemberRecipe>),
     /// Kernel attention over learned keys.
-    Kernel(KernelPartner),
+    #[serde(rename = "kernel")]
+    Gp(GpRecipe),
     /// Extremely randomised trees, or a random forest.
-    Forest(ForestPartner),
+    Forest(ForestRecipe),
     /// Boosted trees.
-    Boosting(BoostingPartner),
+    Boosting(BoostingRecipe),
 }
 
-impl Partner {
+impl MemberRecipe {
     /// Its weight in the committee's answer.
     pub fn share(&self) -> Share {
         match self {
             Self::Network(own) => own.share,
-            Self::Kernel(own) => own.share,
+            Self::Gp(own) => own.share,
             Self::Forest(own) => own.share,
             Self::Boosting(own) => own.share,
         }
@@ -92,7 +93,7 @@ impl Partner {
     pub(in crate::data) fn sees_image(&self) -> bool {
         match self {
             Self::Network(own) => own.network.image.is_some(),
-            Self::Kernel(own) => own.components > 0,
+            Self::Gp(own) => own.components > 0,
             Self::Forest(own) => own.image,
             Self::Boosting(own) => own.image,
         }
@@ -101,14 +102,14 @@ impl Partner {
     pub(in crate::data) fn contradiction(&self) -> Option<&'static str> {
         match self {
             Self::Network(own) => own.training.contradiction(&own.network),
-            Self::Kernel(own) if own.keys < 2 || own.steps == 0 || !own.learning_rate.is_normal() => {
+            Self::Gp(own) if own.keys < 2 || own.steps == 0 || !own.learning_rate.is_normal() => {
                 Some("committee: a kernel needs at least 2 keys, a step and a learning_rate")
             }
             Self::Forest(own) if own.trees == 0 || own.min_leaf == 0 || own.tried == Some(0) => {
                 Some("committee: a forest needs at least a tree, a row in a leaf and a feature to try")
             }
             Self::Boosting(own) => own.contradiction(),
-            Self::Kernel(_) | Self::Forest(_) => None,
+            Self::Gp(_) | Self::Forest(_) => None,
         }
     }
 
@@ -117,7 +118,7 @@ impl Partner {
     pub(in crate::data) fn steps(&self, members: Option<usize>, target_sets: usize) -> usize {
         match self {
             Self::Network(own) => own.training.steps * members.unwrap_or(own.training.members),
-            Self::Kernel(own) => own.steps * target_sets,
+            Self::Gp(own) => own.steps * target_sets,
             Self::Forest(_) | Self::Boosting(_) => target_sets,
         }
     }
@@ -126,7 +127,7 @@ impl Partner {
 /// Networks of another shape than `[network]`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct NetworkPartner {
+pub struct NetworkMemberRecipe {
     /// Weight in the answer.
     #[serde(default)]
     pub share: Share,
@@ -139,7 +140,7 @@ pub struct NetworkPartner {
 /// Kernel attention over learned keys.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct KernelPartner {
+pub struct GpRecipe {
     /// Weight in the answer.
     #[serde(default)]
     pub share: Share,
@@ -168,7 +169,7 @@ pub enum Splits {
 /// A forest.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct ForestPartner {
+pub struct ForestRecipe {
     /// Weight in the answer.
     #[serde(default)]
     pub share: Share,
@@ -190,7 +191,7 @@ pub struct ForestPartner {
 /// Boosted trees (Friedman 2001): each corrects what the trees before it left.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct BoostingPartner {
+pub struct BoostingRecipe {
     /// Weight in the answer.
     #[serde(default)]
     pub share: Share,
@@ -213,7 +214,7 @@ pub struct BoostingPartner {
     pub image: bool,
 }
 
-impl BoostingPartner {
+impl BoostingRecipe {
     fn contradiction(&self) -> Option<&'static str> {
         let part = |value: f64| value > 0.0 && value <= 1.0;
         if self.rounds == 0 || !(1..=16).contains(&self.depth) {
@@ -245,12 +246,12 @@ pub struct TeacherRecipe {
     /// Their part in the loss, from 0 (only what was measured) to below 1.
     pub weight: f64,
     /// Who teaches.
-    pub committee: Vec<Partner>,
+    pub committee: Vec<MemberRecipe>,
 }
 
 impl TeacherRecipe {
     pub(in crate::data) fn contradiction(&self) -> Option<&'static str> {
-        let network = self.committee.iter().any(|partner| matches!(partner, Partner::Network(_)));
+        let network = self.committee.iter().any(|member| matches!(member, MemberRecipe::Network(_)));
         if self.committee.is_empty() || network {
             Some("teacher: its committee needs at least one member, and none of them a network")
         } else if self.samples == 0 || self.batch == 0 {
@@ -260,18 +261,18 @@ impl TeacherRecipe {
         } else if !self.shares().iter().all(|share| share.near > 0.0 && share.near == share.far) {
             Some("teacher: shares must be above 0, and the same near and far")
         } else {
-            self.committee.iter().find_map(Partner::contradiction)
+            self.committee.iter().find_map(MemberRecipe::contradiction)
         }
     }
 
     /// The weights of its families.
     pub fn shares(&self) -> Vec<Share> {
-        self.committee.iter().map(Partner::share).collect()
+        self.committee.iter().map(MemberRecipe::share).collect()
     }
 
     /// Steps of fitting it once.
     pub(in crate::data) fn steps(&self, target_sets: usize) -> usize {
-        self.committee.iter().map(|partner| partner.steps(None, target_sets)).sum()
+        self.committee.iter().map(|member| member.steps(None, target_sets)).sum()
     }
 }
 

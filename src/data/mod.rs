@@ -24,15 +24,16 @@ pub use digest::row_digest;
 pub use draft::draft_recipe;
 pub use events::{TrainingEvent, TrainingProgress};
 pub use folds::{Protocol, draw_folds, draw_splits};
-pub use label::Outcome;
+pub use label::Label;
 pub use learners::{
-    BoostingPartner, CalibrationRecipe, ForestPartner, KernelPartner, NetworkPartner, Partner, Splits, TeacherRecipe,
-    Training,
+    BoostingRecipe, CalibrationRecipe, ForestRecipe, GpRecipe, MemberRecipe, NetworkMemberRecipe, Splits,
+    TeacherRecipe, Training,
 };
 pub use reading::complaints::{BadCell, BadCells, DataError};
 pub use recipe::{NetworkRecipe, Preset, PresetName, Recipe, RecipeError, ScalingKind, ScalingRecipe};
 pub use report::{
-    Actual, Basis, Comparison, FoldScores, Predictions, ProtocolReport, REPORT_FORMAT, Report, ReportData, VersionName,
+    Actual, Comparison, ComparisonBasis, FoldScores, Predictions, ProtocolReport, REPORT_FORMAT, Report, ReportData,
+    VersionName,
 };
 pub use source::{
     Censored, ClassRecipe, CompositionRecipe, DefaultRecipe, Elements, FromData, Group, Levels, ParameterRecipe,

@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::data::bounds::{Bounds, MOST_THINGS};
-use crate::data::learners::{CalibrationRecipe, Partner, TeacherRecipe, Training};
+use crate::data::learners::{CalibrationRecipe, MemberRecipe, TeacherRecipe, Training};
 use crate::data::source::{ClassRecipe, CompositionRecipe, Elements, Group, ParameterRecipe, RowFilter, TargetRecipe};
 use crate::domain::{CompositionSchema, ElementRange, Outputs, Schema, Target};
 use crate::featurize::FeatureSpec;
@@ -75,7 +75,7 @@ pub struct Recipe {
     pub share: Share,
     /// Who else sits in the committee.
     #[serde(default)]
-    pub committee: Vec<Partner>,
+    pub committee: Vec<MemberRecipe>,
     /// Who teaches the networks beside what was measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub teacher: Option<TeacherRecipe>,
@@ -173,12 +173,12 @@ impl Recipe {
         let processing = self.processing.iter().map(ParameterRecipe::column);
         let group = self.group.columns().iter().map(String::as_str);
         let filter = self.filter.iter().map(|filter| filter.column.as_str());
-        let all = composition.chain(processing).chain(self.outcome_columns()).chain(group).chain(filter);
+        let all = composition.chain(processing).chain(self.label_columns()).chain(group).chain(filter);
         all.map(str::to_owned).collect()
     }
 
     /// The columns of targets, or of the class.
-    pub(in crate::data) fn outcome_columns(&self) -> impl Iterator<Item = &str> {
+    pub(in crate::data) fn label_columns(&self) -> impl Iterator<Item = &str> {
         let targets = self.targets.iter().map(TargetRecipe::column);
         targets.chain(self.class.iter().map(|class| class.column.as_str()))
     }
@@ -208,7 +208,7 @@ impl Recipe {
         let once = |members: Option<usize>| {
             let networks = self.training.steps * members.unwrap_or(self.training.members) * parts;
             let teacher = self.teacher.as_ref().map_or(0, |teacher| teacher.steps(target_sets));
-            let partners = self.committee.iter().map(|partner| partner.steps(members, target_sets));
+            let partners = self.committee.iter().map(|member| member.steps(members, target_sets));
             networks + partners.sum::<usize>() + teacher
         };
         once(None) + self.calibration.folds * once(self.calibration_networks())
@@ -222,7 +222,7 @@ impl Recipe {
 
     /// The weights of the families, the networks' first.
     pub fn shares(&self) -> Vec<Share> {
-        std::iter::once(self.share).chain(self.committee.iter().map(Partner::share)).collect()
+        std::iter::once(self.share).chain(self.committee.iter().map(MemberRecipe::share)).collect()
     }
 
     /// Whether another recipe differs at most in words: scores of one then hold for the other.
@@ -242,8 +242,8 @@ impl Recipe {
         let training = &self.training;
         let image = self.features.image.is_some();
         let taught = self.teacher.iter().flat_map(|teacher| &teacher.committee);
-        let anyone_sees =
-            self.network.architecture().image.is_some() || self.committee.iter().chain(taught).any(Partner::sees_image);
+        let anyone_sees = self.network.architecture().image.is_some()
+            || self.committee.iter().chain(taught).any(MemberRecipe::sees_image);
         let shares = self.shares();
         let some = |pick: fn(&Share) -> f64| shares.iter().map(pick).sum::<f64>() > 0.0;
         let never_negative = shares.iter().all(|share| share.near >= 0.0 && share.far >= 0.0);
@@ -268,7 +268,7 @@ impl Recipe {
             Some("group: name at least one column")
         } else if let Some(what) = training.contradiction(&self.network.architecture()) {
             Some(what)
-        } else if let Some(what) = self.committee.iter().find_map(Partner::contradiction) {
+        } else if let Some(what) = self.committee.iter().find_map(MemberRecipe::contradiction) {
             Some(what)
         } else if let Some(what) = self.teacher.as_ref().and_then(TeacherRecipe::contradiction) {
             Some(what)

@@ -98,7 +98,7 @@ pub enum Actual {
 /// What a comparison rests on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Basis {
+pub enum ComparisonBasis {
     /// Rows that neither had been trained on when it answered.
     UnseenRows,
     /// All rows that both can read; the version in use may have been trained on some of them.
@@ -115,7 +115,7 @@ pub struct Comparison {
     /// The version in use; `null` where there is none, or it could not be loaded.
     pub active: Option<VersionName>,
     /// What the figures rest on.
-    pub basis: Basis,
+    pub basis: ComparisonBasis,
     /// The folds that the candidate's answers come from.
     pub protocol: Protocol,
     /// Rows that both were scored on; 0 for the bases `recorded_scores` and `none`.

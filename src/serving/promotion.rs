@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::{Live, Serving, self_test};
-use crate::data::{Basis, Comparison, Report};
+use crate::data::{Comparison, ComparisonBasis, Report};
 use crate::domain::{Parameter, ParameterKind, Schema};
 use crate::model::Manifest;
 use crate::registry::{self, Catalogue, CatalogueError, LoadError, RegistryError, Writer, load_bundle};
@@ -174,7 +174,7 @@ fn objection(comparison: &Comparison, in_use: &str) -> Option<String> {
             Some(format!("its report compares it with {}, but {in_use} is in use", compared.version))
         }
         None => Some(format!("its report does not compare it with {in_use}: {note}")),
-        Some(_) if *basis == Basis::None => Some(format!("it could not be compared with {in_use}: {note}")),
+        Some(_) if *basis == ComparisonBasis::None => Some(format!("it could not be compared with {in_use}: {note}")),
         Some(_) if comparison.worse => {
             let figure = |score: Option<f64>| score.map_or_else(|| "?".to_owned(), |score| format!("{score:.3}"));
             let (own, other) = (figure(comparison.candidate_score), figure(comparison.active_score));

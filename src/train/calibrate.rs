@@ -6,7 +6,7 @@
 
 use candle_core::Device;
 
-use crate::data::{Dataset, Outcome, Protocol, Split, TargetRecipe};
+use crate::data::{Dataset, Label, Protocol, Split, TargetRecipe};
 use crate::model::{
     BeforeAfter, Bundle, Calibration, Gate, Share, apply_temperature, half_widths, mix_families, percentiles,
 };
@@ -73,13 +73,13 @@ pub(in crate::train) fn calibrate(
     let mut errors: Vec<Vec<f64>> = vec![Vec::new(); targets.len()];
     let mut classes: Vec<(usize, Vec<f64>)> = Vec::new();
     for (row, answer) in answers {
-        match &data.outcomes[row] {
-            Outcome::Values(values) => {
+        match &data.labels[row] {
+            Label::Values(values) => {
                 for (((errors, target), answer), value) in errors.iter_mut().zip(targets).zip(answer).zip(values) {
                     errors.extend(value.map(|value| (answer - target.scale.learned(value)).abs()));
                 }
             }
-            Outcome::Class(class) => classes.push((*class, answer)),
+            Label::Class(class) => classes.push((*class, answer)),
         }
     }
     calibration.half_widths = errors.into_iter().map(half_widths).collect();

@@ -20,9 +20,9 @@ pub enum FitError {
     /// The tensor library failed.
     #[error("tensors: {0}")]
     Tensor(#[from] candle_core::Error),
-    /// A method that the recipe is compared with failed.
-    #[error("baseline: {0}")]
-    Baseline(String),
+    /// A library that grows trees, or a method that the recipe is compared with, failed.
+    #[error("learner: {0}")]
+    Learner(String),
     /// The bundle could not be encoded.
     #[error(transparent)]
     Bundle(#[from] BundleError),

@@ -21,7 +21,7 @@ use crate::train::learners::teacher::Taught;
 use crate::train::parallel::run_all;
 use crate::train::plan::{LEAST_MEASURED, Task, others, plan, train_member};
 use crate::train::trained::assemble;
-use crate::train::training_set::Material;
+use crate::train::training_set::TrainingSet;
 
 /// Trains on some rows of a data set.
 ///
@@ -36,12 +36,12 @@ pub fn fit(
 ) -> Result<Trained, FitError> {
     let (protocol, folds) = calibration_folds(recipe, data, rows, options.seed);
     let parts: Vec<&[usize]> = std::iter::once(rows).chain(folds.iter().map(|fold| fold.train.as_slice())).collect();
-    let materials: Vec<Material> = parts.iter().map(|rows| Material::prepare(recipe, data, rows)).collect();
-    if !materials.iter().all(|material| is_finite(&material.scaling)) {
+    let training_sets: Vec<TrainingSet> = parts.iter().map(|rows| TrainingSet::prepare(recipe, data, rows)).collect();
+    if !training_sets.iter().all(|set| is_finite(&set.scaling)) {
         return Err(FitError::TooLarge);
     }
     let sets: Vec<_> = parts.iter().map(|rows| data.output_sets(rows, LEAST_MEASURED)).collect();
-    let plans = |part: usize| plan(recipe, &materials[part], &sets[part], part, options.seed);
+    let plans = |part: usize| plan(recipe, &training_sets[part], &sets[part], part, options.seed);
     let tasks: Vec<Task> = (0..parts.len()).flat_map(plans).collect();
     let kept = tasks.iter().filter(|task| task.part == 0).count();
     // One GPU is kept busy by one thread; a second would only queue behind it.
@@ -52,7 +52,7 @@ pub fn fit(
             let progress = Progress { member: None, members: kept, step, steps, loss };
             if stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { observe(progress) }
         };
-        teach(recipe, (data, parts[part]), &materials[part], &sets[part], part, options, &observe)
+        teach(recipe, (data, parts[part]), &training_sets[part], &sets[part], part, options, &observe)
     })?;
     let taught = |part: usize| taught.get(part).and_then(Option::as_ref).zip(recipe.teacher.as_ref());
     let trained = run_all(tasks.len(), threads, |index, stop| {
@@ -62,13 +62,13 @@ pub fn fit(
             if stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { observe(progress) }
         };
         let part = tasks[index].part;
-        train_member(&tasks[index], (&materials[part], taught(part)), &options.device, &observe)
+        train_member(&tasks[index], (&training_sets[part], taught(part)), &options.device, &observe)
     })?;
     let mut members: Vec<Vec<_>> = parts.iter().map(|_| Vec::new()).collect();
     tasks.iter().zip(trained).for_each(|(task, member)| members[task.part].push(member));
-    let mut bundles = parts.iter().zip(&materials).zip(members);
+    let mut bundles = parts.iter().zip(&training_sets).zip(members);
     let mut assembled =
-        bundles.by_ref().map(|((rows, material), members)| assemble(recipe, (data, rows), material, members, options));
+        bundles.by_ref().map(|((rows, set), members)| assemble(recipe, (data, rows), set, members, options));
     let mut whole = assembled.next().unwrap_or_else(|| Err(FitError::Cancelled))?;
     let held_out = assembled.zip(&folds).map(|(trained, fold)| HeldOut::ask(&trained?, data, fold, &options.device));
     let held_out = held_out.collect::<Result<Vec<_>, FitError>>()?;
@@ -101,7 +101,7 @@ fn calibration_folds(recipe: &Recipe, data: &Dataset, rows: &[usize], seed: u64)
         Some((protocol, folds.into_iter().map(split).collect()))
     };
     // Where a target was measured in one fold alone, what the others learned says nothing of it.
-    let measured = |fold: &Split, target| fold.train.iter().any(|row| data.outcomes[*row].value(target).is_some());
+    let measured = |fold: &Split, target| fold.train.iter().any(|row| data.labels[*row].value(target).is_some());
     let teaches = |(_, folds): &(Protocol, Vec<Split>)| {
         folds.iter().all(|fold| (0..recipe.targets.len()).all(|target| measured(fold, target)))
     };
@@ -116,25 +116,25 @@ const TEACHERS: u64 = 50;
 fn teach(
     recipe: &Recipe,
     (data, rows): (&Dataset, &[usize]),
-    material: &Material,
+    set: &TrainingSet,
     sets: &[Vec<usize>],
     part: usize,
     options: &FitOptions,
     observe: &dyn Fn(usize, usize, f64) -> ControlFlow<()>,
 ) -> Result<Option<Taught>, FitError> {
-    let covered = sets.iter().map(Vec::len).sum::<usize>() == material.schema.outputs.width();
+    let covered = sets.iter().map(Vec::len).sum::<usize>() == set.schema.outputs.width();
     let Some(teacher) = recipe.teacher.as_ref().filter(|_| covered) else { return Ok(None) };
     let seed = options.seed.wrapping_mul(1000).wrapping_add(part as u64 * 100 + TEACHERS);
     // As if for all rows: what it says in a fold is learned from, so its trees must be as many.
     let tasks = teacher.committee.iter().enumerate().flat_map(|(family, own)| others(own, family, sets, 0));
     let member = |(index, mut task): (usize, Task)| {
         task.seed = seed.wrapping_add(index as u64);
-        train_member(&task, (material, None), &Device::Cpu, observe)
+        train_member(&task, (set, None), &Device::Cpu, observe)
     };
     let members = tasks.enumerate().map(member).collect::<Result<Vec<_>, _>>()?;
-    let mut committee = assemble(recipe, (data, &[]), material, members, options)?;
+    let mut committee = assemble(recipe, (data, &[]), set, members, options)?;
     committee.manifest.families = teacher.shares();
     let committee = committee.load(&Device::Cpu)?;
     let synthetic = (teacher.samples, teacher.by_element);
-    Taught::ask(&committee, (data, rows), material, &recipe.features, synthetic, seed).map(Some)
+    Taught::ask(&committee, (data, rows), set, &recipe.features, synthetic, seed).map(Some)
 }

@@ -2,17 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use crate::data::{Dataset, Outcome, Protocol, Recipe, draw_folds};
+use crate::data::{Dataset, Label, Protocol, Recipe, draw_folds};
 use crate::train::evaluation::crossval::{Contender, CrossValidation};
 use crate::train::evaluation::evaluate::score;
 
 /// What was measured, off by `error` of the row.
 pub(in crate::train) fn off_by(data: &Dataset, error: impl Fn(usize) -> f64) -> Vec<Vec<f64>> {
-    let answer = |(row, outcome): (usize, &Outcome)| match outcome {
-        Outcome::Values(values) => values.iter().map(|value| value.unwrap_or(0.0) + error(row)).collect(),
-        Outcome::Class(class) => vec![*class as f64],
+    let answer = |(row, label): (usize, &Label)| match label {
+        Label::Values(values) => values.iter().map(|value| value.unwrap_or(0.0) + error(row)).collect(),
+        Label::Class(class) => vec![*class as f64],
     };
-    data.outcomes.iter().enumerate().map(answer).collect()
+    data.labels.iter().enumerate().map(answer).collect()
 }
 
 /// A cross-validation in which the candidate was off by `error`, and the baselines by twice as much.

@@ -32,6 +32,6 @@ pub use plots::splits::split_plots;
 pub use progress::{LossCurves, Observer, Progress};
 pub use report::build::InUse;
 pub use report::compare::compare;
-pub use report::incumbent::{Active, LEAST_ROWS};
+pub use report::incumbent::{Incumbent, LEAST_ROWS};
 pub use report::model_card::model_card;
 pub use trained::{FitOptions, Trained};

@@ -7,7 +7,7 @@ use std::ops::ControlFlow;
 
 use candle_core::Device;
 
-use crate::data::{BoostingPartner, ForestPartner, KernelPartner, Partner, Recipe, TeacherRecipe, Training};
+use crate::data::{BoostingRecipe, ForestRecipe, GpRecipe, MemberRecipe, Recipe, TeacherRecipe, Training};
 use crate::model::{Architecture, AttentionMode, McvnConfig, MemberKind, MemberSpec};
 use crate::train::error::FitError;
 use crate::train::learners::boosting::boost;
@@ -15,7 +15,7 @@ use crate::train::learners::forest::grow_forest;
 use crate::train::learners::gp::train_kernel;
 use crate::train::learners::network::train_network;
 use crate::train::learners::teacher::Taught;
-use crate::train::training_set::Material;
+use crate::train::training_set::TrainingSet;
 
 /// Trees of a forest that is grown for calibration only.
 const CALIBRATION_TREES: usize = 12;
@@ -31,9 +31,9 @@ pub(in crate::train) struct Task<'a> {
 
 pub(in crate::train) enum Method<'a> {
     Network(McvnConfig, &'a Training),
-    Kernel(&'a KernelPartner),
-    Forest(&'a ForestPartner),
-    Boosting(&'a BoostingPartner),
+    Kernel(&'a GpRecipe),
+    Forest(&'a ForestRecipe),
+    Boosting(&'a BoostingRecipe),
 }
 
 /// Fewer rows on which outputs were measured teach no kernel and no tree anything: their family does not give them then.
@@ -43,12 +43,12 @@ pub(in crate::train) const LEAST_MEASURED: usize = 2;
 /// that were measured on the same rows. For calibration one network of each family is enough.
 pub(in crate::train) fn plan<'a>(
     recipe: &'a Recipe,
-    material: &Material,
+    set: &TrainingSet,
     sets: &[Vec<usize>],
     part: usize,
     seed: u64,
 ) -> Vec<Task<'a>> {
-    let all: Vec<usize> = (0..material.schema.outputs.width()).collect();
+    let all: Vec<usize> = (0..set.schema.outputs.width()).collect();
     let networks = |family: usize, architecture: &Architecture, training: &'a Training| {
         let parts: Vec<Vec<usize>> = match training.one_net_per_target {
             true => all.iter().map(|output| vec![*output]).collect(),
@@ -57,7 +57,7 @@ pub(in crate::train) fn plan<'a>(
         let least = recipe.calibration_networks().filter(|_| part > 0);
         let members = least.unwrap_or(training.members);
         let network = |outputs: Vec<usize>| {
-            let (row_features, mut architecture) = (material.width(), architecture.clone());
+            let (row_features, mut architecture) = (set.width(), architecture.clone());
             if training.references == Some(0) && architecture.attention == AttentionMode::Residual {
                 architecture.attention = AttentionMode::None;
             }
@@ -67,11 +67,11 @@ pub(in crate::train) fn plan<'a>(
         (0..members).flat_map(|_| parts.clone()).map(network).collect::<Vec<_>>()
     };
     let mut tasks = networks(0, &recipe.network.architecture(), &recipe.training);
-    for (index, partner) in recipe.committee.iter().enumerate() {
+    for (index, member) in recipe.committee.iter().enumerate() {
         let family = index + 1;
-        match partner {
-            Partner::Network(own) => tasks.extend(networks(family, &own.network, &own.training)),
-            _ => tasks.extend(others(partner, family, sets, part)),
+        match member {
+            MemberRecipe::Network(own) => tasks.extend(networks(family, &own.network, &own.training)),
+            _ => tasks.extend(others(member, family, sets, part)),
         }
     }
     for (index, task) in tasks.iter_mut().enumerate() {
@@ -82,17 +82,17 @@ pub(in crate::train) fn plan<'a>(
 
 /// The members of a family that is no network: one for every set of outputs that were measured on the same rows.
 pub(in crate::train) fn others<'a>(
-    partner: &'a Partner,
+    member: &'a MemberRecipe,
     family: usize,
     sets: &[Vec<usize>],
     part: usize,
 ) -> Vec<Task<'a>> {
     let task = |outputs: &Vec<usize>| {
-        let method = match partner {
-            Partner::Network(_) => return None,
-            Partner::Kernel(own) => Method::Kernel(own),
-            Partner::Forest(own) => Method::Forest(own),
-            Partner::Boosting(own) => Method::Boosting(own),
+        let method = match member {
+            MemberRecipe::Network(_) => return None,
+            MemberRecipe::Gp(own) => Method::Kernel(own),
+            MemberRecipe::Forest(own) => Method::Forest(own),
+            MemberRecipe::Boosting(own) => Method::Boosting(own),
         };
         Some(Task { part, family, outputs: outputs.clone(), seed: 0, method })
     };
@@ -102,35 +102,34 @@ pub(in crate::train) fn others<'a>(
 /// Trains one member; what it learns from may be taught, too.
 pub(in crate::train) fn train_member(
     task: &Task,
-    (material, taught): (&Material, Option<(&Taught, &TeacherRecipe)>),
+    (set, taught): (&TrainingSet, Option<(&Taught, &TeacherRecipe)>),
     device: &Device,
     observe: &dyn Fn(usize, usize, f64) -> ControlFlow<()>,
 ) -> Result<TrainedMember, FitError> {
-    let learned = material.of_outputs(&task.outputs);
-    let material = &*learned;
+    let learned = set.of_outputs(&task.outputs);
+    let set = &*learned;
     let (model, tensors) = match &task.method {
         Method::Network(config, training) => {
             config.check()?;
             let observe = |step, loss| observe(step, training.steps, loss);
-            let tensors =
-                train_network(training, (material, taught), config, &task.outputs, task.seed, device, &observe)?;
+            let tensors = train_network(training, (set, taught), config, &task.outputs, task.seed, device, &observe)?;
             (MemberKind::Network(config.clone()), tensors)
         }
         Method::Kernel(own) => {
             let observe = |step, loss| observe(step, own.steps, loss);
-            let (config, tensors) = train_kernel(own, material, &task.outputs, task.seed, &observe)?;
+            let (config, tensors) = train_kernel(own, set, &task.outputs, task.seed, &observe)?;
             (MemberKind::Gp(config), tensors)
         }
         Method::Forest(own) => {
             let trees = if task.part == 0 { own.trees } else { own.trees.min(CALIBRATION_TREES) };
-            let (config, tensors) = grow_forest(own, trees, material, &task.outputs, task.seed)?;
+            let (config, tensors) = grow_forest(own, trees, set, &task.outputs, task.seed)?;
             if observe(1, 1, 0.0).is_break() {
                 return Err(FitError::Cancelled);
             }
             (MemberKind::Forest(config), tensors)
         }
         Method::Boosting(own) => {
-            let (config, tensors) = boost(own, material, &task.outputs, task.seed)?;
+            let (config, tensors) = boost(own, set, &task.outputs, task.seed)?;
             if observe(1, 1, 0.0).is_break() {
                 return Err(FitError::Cancelled);
             }

@@ -13,7 +13,7 @@ use crate::model::{
     DataRecord, MANIFEST_FORMAT, Manifest, MemberSpec, MemberTensors, PLACES, Reference, encode_weights, sha256_hex,
 };
 use crate::train::error::FitError;
-use crate::train::training_set::Material;
+use crate::train::training_set::TrainingSet;
 
 /// What the caller decides besides the recipe.
 #[derive(Clone, Debug)]
@@ -57,7 +57,7 @@ impl Trained {
 pub(in crate::train) fn assemble(
     recipe: &Recipe,
     (data, rows): (&Dataset, &[usize]),
-    material: &Material,
+    set: &TrainingSet,
     members: Vec<TrainedMember>,
     options: &FitOptions,
 ) -> Result<Trained, FitError> {
@@ -75,7 +75,7 @@ pub(in crate::train) fn assemble(
         created: options.created.clone(),
         featurizer: featurizer_version(),
         features: recipe.features.clone(),
-        scaling: material.scaling.clone(),
+        scaling: set.scaling.clone(),
         families: recipe.shares(),
         members,
         references,
@@ -91,11 +91,11 @@ pub(in crate::train) fn assemble(
             rows: rows.len(),
             groups: data.count_groups(rows),
             citation: recipe.citation.clone(),
-            row_digests: data.digests(&material.schema, rows),
+            row_digests: data.digests(&set.schema, rows),
         },
         evaluation: Vec::new(),
         weights_sha256,
-        schema: material.schema.clone(),
+        schema: set.schema.clone(),
     };
     Ok(Trained { manifest, weights })
 }

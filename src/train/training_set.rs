@@ -7,21 +7,21 @@ use std::collections::BTreeMap;
 
 use candle_core::{Device, Tensor};
 
-use crate::data::{Dataset, Outcome, Recipe, ScalingKind};
+use crate::data::{Dataset, Label, Recipe, ScalingKind};
 use crate::domain::{Outputs, Schema, Target};
 use crate::featurize::{ColumnStatistics, Features, PIXELS, Scaler, StandardScaler, featurize, row_width};
 use crate::model::Scaling;
 
 /// The rows that a committee learns from.
 #[derive(Clone)]
-pub(in crate::train) struct Material {
+pub(in crate::train) struct TrainingSet {
     pub(in crate::train) schema: Schema,
     pub(in crate::train) scaling: Scaling,
     pub(in crate::train) count: usize,
     /// Scaled, row by row.
     pub(in crate::train) row: Vec<f32>,
     pub(in crate::train) pixels: Option<Vec<f32>>,
-    pub(in crate::train) outcomes: Outcomes,
+    pub(in crate::train) labels: Targets,
     /// The place of each among the rows that the committee learns from.
     pub(in crate::train) places: Vec<u32>,
     /// A number for the group of each.
@@ -29,7 +29,7 @@ pub(in crate::train) struct Material {
 }
 
 #[derive(Clone)]
-pub(in crate::train) enum Outcomes {
+pub(in crate::train) enum Targets {
     /// Standardised on the targets' scales, row by row; NaN where one was not measured.
     Values {
         values: Vec<f32>,
@@ -41,7 +41,7 @@ pub(in crate::train) enum Outcomes {
     },
 }
 
-impl Material {
+impl TrainingSet {
     pub(in crate::train) fn prepare(recipe: &Recipe, data: &Dataset, rows: &[usize]) -> Self {
         let schema = data.schema(recipe, rows);
         let featurized: Vec<Features> = rows
@@ -59,7 +59,7 @@ impl Material {
             images().for_each(|image| scaler.extend(image, &mut pixels));
             pixels
         });
-        let (outcomes, targets) = outcomes(data, rows, &schema.outputs);
+        let (labels, targets) = labels(data, rows, &schema.outputs);
         let scaling = Scaling { row: row_scaler, pixels: pixel_scaler, targets };
         let mut numbers = BTreeMap::new();
         let groups = rows.iter().map(|row| {
@@ -67,7 +67,7 @@ impl Material {
             *numbers.entry(data.groups[*row].as_str()).or_insert(next)
         });
         let (groups, places) = (groups.collect(), (0..rows.len() as u32).collect());
-        Self { schema, scaling, count: rows.len(), row, pixels, outcomes, places, groups }
+        Self { schema, scaling, count: rows.len(), row, pixels, labels, places, groups }
     }
 
     /// N, the width of the feature row.
@@ -86,12 +86,12 @@ impl Material {
     }
 
     /// Standardised targets of some outputs (NaN where not measured), or smoothed class probabilities, row by row.
-    pub(in crate::train) fn wanted(&self, outputs: &[usize], smoothing: f64) -> Vec<f32> {
-        match &self.outcomes {
-            Outcomes::Values { values, width } => {
+    pub(in crate::train) fn targets(&self, outputs: &[usize], smoothing: f64) -> Vec<f32> {
+        match &self.labels {
+            Targets::Values { values, width } => {
                 values.chunks(*width).flat_map(|row| outputs.iter().map(|output| row[*output])).collect()
             }
-            Outcomes::Classes { classes, count } => {
+            Targets::Classes { classes, count } => {
                 let share = smoothing / *count as f64;
                 let probability = |class: usize, own: usize| if class == own { 1.0 - smoothing + share } else { share };
                 classes.iter().flat_map(|own| (0..*count).map(|class| probability(class, *own) as f32)).collect()
@@ -101,7 +101,7 @@ impl Material {
 
     /// The rows on which at least one of some outputs was measured; all rows where it was on none.
     pub(in crate::train) fn of_outputs(&self, outputs: &[usize]) -> Cow<'_, Self> {
-        let Outcomes::Values { values, width } = &self.outcomes else { return Cow::Borrowed(self) };
+        let Targets::Values { values, width } = &self.labels else { return Cow::Borrowed(self) };
         let has_any = |row: &[f32]| outputs.iter().any(|output| !row[*output].is_nan());
         let kept: Vec<usize> = (0..self.count).filter(|row| has_any(&values[row * width..(row + 1) * width])).collect();
         if kept.len() == self.count || kept.is_empty() {
@@ -114,7 +114,7 @@ impl Material {
             count: kept.len(),
             row: pick(&self.row, self.width()),
             pixels: self.pixels.as_ref().map(|pixels| pick(pixels, PIXELS)),
-            outcomes: Outcomes::Values { values: pick(values, *width), width: *width },
+            labels: Targets::Values { values: pick(values, *width), width: *width },
             schema: self.schema.clone(),
             scaling: self.scaling.clone(),
             places: kept.iter().map(|row| self.places[*row]).collect(),
@@ -122,9 +122,9 @@ impl Material {
         })
     }
 
-    /// Whether the outcomes are classes.
+    /// Whether the labels are classes.
     pub(in crate::train) fn classes(&self) -> bool {
-        matches!(self.outcomes, Outcomes::Classes { .. })
+        matches!(self.labels, Targets::Classes { .. })
     }
 }
 
@@ -137,27 +137,27 @@ fn scaler<'a>(kind: ScalingKind, width: usize, rows: impl IntoIterator<Item = &'
     }
 }
 
-fn outcomes(data: &Dataset, rows: &[usize], outputs: &Outputs) -> (Outcomes, Option<StandardScaler>) {
+fn labels(data: &Dataset, rows: &[usize], outputs: &Outputs) -> (Targets, Option<StandardScaler>) {
     match outputs {
         Outputs::Classification { classes: names } => {
-            let class = |row: &usize| match &data.outcomes[*row] {
-                Outcome::Class(class) => *class,
-                Outcome::Values(_) => 0,
+            let class = |row: &usize| match &data.labels[*row] {
+                Label::Class(class) => *class,
+                Label::Values(_) => 0,
             };
-            (Outcomes::Classes { classes: rows.iter().map(class).collect(), count: names.len() }, None)
+            (Targets::Classes { classes: rows.iter().map(class).collect(), count: names.len() }, None)
         }
         Outputs::Regression { targets } => {
-            let scaler = target_scaler(targets, rows.iter().map(|row| &data.outcomes[*row]));
+            let scaler = target_scaler(targets, rows.iter().map(|row| &data.labels[*row]));
             let scaled = |row: &usize| {
-                let outcome = &data.outcomes[*row];
+                let label = &data.labels[*row];
                 let scaled = |(index, target): (usize, &Target)| {
-                    let value = outcome.value(index).map(|value| scaler.scale(index, target.scale.learned(value)));
+                    let value = label.value(index).map(|value| scaler.scale(index, target.scale.learned(value)));
                     value.map_or(f32::NAN, |value| value as f32)
                 };
                 targets.iter().enumerate().map(scaled).collect::<Vec<_>>()
             };
             let values = rows.iter().flat_map(scaled).collect();
-            (Outcomes::Values { values, width: targets.len() }, Some(scaler))
+            (Targets::Values { values, width: targets.len() }, Some(scaler))
         }
     }
 }
@@ -165,11 +165,11 @@ fn outcomes(data: &Dataset, rows: &[usize], outputs: &Outputs) -> (Outcomes, Opt
 /// Mean and deviation of each target, on its scale, over the rows on which it was measured.
 pub(in crate::train) fn target_scaler<'a>(
     targets: &[Target],
-    outcomes: impl Iterator<Item = &'a Outcome> + Clone,
+    labels: impl Iterator<Item = &'a Label> + Clone,
 ) -> StandardScaler {
     let mut scaler = StandardScaler { mean: Vec::new(), deviation: Vec::new() };
     for (index, target) in targets.iter().enumerate() {
-        let measured = outcomes.clone().filter_map(|outcome| outcome.value(index));
+        let measured = labels.clone().filter_map(|label| label.value(index));
         let learned: Vec<f64> = measured.map(|value| target.scale.learned(value)).collect();
         let own = StandardScaler::fit(&ColumnStatistics::over(1, learned.iter().map(std::slice::from_ref)));
         scaler.mean.extend(own.mean);

@@ -136,7 +136,7 @@ fn check(case: &Case) -> Result<(), String> {
     same("groups", expect.groups, data.count_groups(&rows))?;
     let target = |name: &String| recipe.targets.iter().position(|target| target.name == *name).unwrap();
     for (name, count) in &expect.measured {
-        let measured = data.outcomes.iter().filter(|outcome| outcome.value(target(name)).is_some());
+        let measured = data.labels.iter().filter(|outcome| outcome.value(target(name)).is_some());
         same(name, Some(*count), measured.count())?;
     }
     let range = |name: &str, wanted: &[f64; 2], found: [f64; 2]| {
@@ -144,7 +144,7 @@ fn check(case: &Case) -> Result<(), String> {
         if close { Ok(()) } else { Err(format!("{name} from {} to {}, not {wanted:?}", found[0], found[1])) }
     };
     for (name, wanted) in &expect.values {
-        let mut values: Vec<f64> = data.outcomes.iter().filter_map(|outcome| outcome.value(target(name))).collect();
+        let mut values: Vec<f64> = data.labels.iter().filter_map(|outcome| outcome.value(target(name))).collect();
         values.sort_by(f64::total_cmp);
         range(name, wanted, [values[0], values[values.len() - 1]])?;
     }

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use mcvn::data::draw_splits;
-use mcvn::data::{Dataset, Outcome, Protocol, Recipe};
+use mcvn::data::{Dataset, Label, Protocol, Recipe};
 use mcvn::domain::{ParameterKind, ProcessValue, Sample};
 use mcvn::featurize::featurize;
 use mcvn::model::{Bundle, Confidence, MemberKind};
@@ -76,7 +76,7 @@ fn each_target_learns_from_the_rows_that_have_it() {
     let keys: Vec<usize> = bundle.manifest().members.iter().filter_map(|member| keys(&member.model)).collect();
     assert_eq!(keys, [20, 20]);
     assert_eq!(bundle.manifest().calibration.as_ref().unwrap().half_widths.len(), 2);
-    let off = data.samples.iter().zip(&data.outcomes).map(|(sample, outcome)| {
+    let off = data.samples.iter().zip(&data.labels).map(|(sample, outcome)| {
         let wanted = 2.0 * outcome.value(0).unwrap();
         (ask(&bundle, sample)[1] / wanted - 1.0).abs()
     });
@@ -188,7 +188,7 @@ fn a_life_over_decades_is_learned_in_logarithms() {
     let (data, trained) = train_on(&recipe, &text, &options(7));
     let bundle = load(&trained);
     let mut errors = Vec::new();
-    for (sample, outcome) in data.samples.iter().zip(&data.outcomes) {
+    for (sample, outcome) in data.samples.iter().zip(&data.labels) {
         let features = featurize(sample, &bundle.manifest().schema, &bundle.manifest().features);
         let predicted = bundle.predict(&[&features]).unwrap().remove(0);
         let trust = bundle.manifest().trust(sample, &predicted, Confidence::new(0.99).unwrap());
@@ -204,5 +204,5 @@ fn a_life_over_decades_is_learned_in_logarithms() {
     let report = evaluate(&recipe, &data, &splits, &options(7), &|_| ControlFlow::Continue(())).unwrap().remove(0);
     assert!(report.scores["life"]["r2"] > 0.8 && report.scores["life"]["mae"] < 2.0, "{:?}", report.scores);
     assert!(report.lower.iter().flatten().all(|end| *end > 0.0));
-    assert!(matches!(data.outcomes[0], Outcome::Values(_)));
+    assert!(matches!(data.labels[0], Label::Values(_)));
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use mcvn::data::{Actual, Basis, Report};
+use mcvn::data::{Actual, ComparisonBasis, Report};
 use serde_json::Value;
 
 use super::{RECIPE, mcvn, table};
@@ -73,7 +73,7 @@ fn a_report_compares_with_baselines_and_the_version_in_use() {
         assert_eq!(protocol.active, None, "it was trained on some of the rows");
     }
     let comparison = &report.comparison;
-    assert_eq!((comparison.basis, comparison.rows), (Basis::UnseenRows, 20));
+    assert_eq!((comparison.basis, comparison.rows), (ComparisonBasis::UnseenRows, 20));
     assert_eq!(comparison.active.as_ref().map(|active| active.name.as_str()), Some("lab"));
     assert_eq!(comparison.worse, comparison.candidate_score < comparison.active_score);
     assert!(report.warnings.iter().any(|warning| warning.starts_with("only 15 groups (heat)")));
@@ -105,7 +105,7 @@ fn a_report_compares_with_baselines_and_the_version_in_use() {
     // Trained on the same rows as the version in use: only what that recorded can be compared.
     train(folder, &small(RECIPE), &table(60), "again", &["--report", "--folds", "2", "--compare", "new"]);
     let comparison = read_report(folder, "again").comparison;
-    assert_eq!(comparison.basis, Basis::RecordedScores);
+    assert_eq!(comparison.basis, ComparisonBasis::RecordedScores);
     assert_eq!(comparison.active_score, Some(report.protocols[1].candidate["all"]["r2"].mean));
 }
 
@@ -117,7 +117,7 @@ fn a_report_of_a_classification() {
     let (recipe, data) = classes();
     let events = train(folder, &recipe, &data, "bundle", &["--report", "--compare", "steel"]);
     let report = read_report(folder, "bundle");
-    assert_eq!(report.comparison.basis, Basis::None);
+    assert_eq!(report.comparison.basis, ComparisonBasis::None);
     assert!(!report.comparison.worse && report.comparison.metric == "macro_f1");
     let text = "the version in use can't be compared: it has other outputs";
     assert!(events.iter().any(|event| event["event"] == "warning" && event["text"] == text));

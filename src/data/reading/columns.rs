@@ -4,7 +4,7 @@
 
 use crate::data::reading::complaints::DataError;
 use crate::data::reading::sheet::Sheet;
-use crate::data::reading::targets::OutcomeColumn;
+use crate::data::reading::targets::TargetColumn;
 use crate::data::recipe::Recipe;
 use crate::domain::{Element, Schema, Violation};
 use crate::tables::{Conversion, Found, Mapping, TableLayout, find_column, speaks_of_elements};
@@ -16,7 +16,7 @@ pub(in crate::data) struct Columns {
     pub(in crate::data) formula: Option<usize>,
     /// In the order of the schema's parameters.
     pub(in crate::data) parameters: Vec<usize>,
-    pub(in crate::data) outcomes: Vec<OutcomeColumn>,
+    pub(in crate::data) labels: Vec<TargetColumn>,
     pub(in crate::data) group: Vec<usize>,
     pub(in crate::data) fill_down: Vec<usize>,
     pub(in crate::data) filter: Option<usize>,
@@ -64,9 +64,9 @@ impl Columns {
         let group = recipe.group.columns().iter().filter_map(|column| place(column)).collect();
         let fill_down = recipe.fill_down.iter().filter_map(|column| place(column)).collect();
         let filter = recipe.filter.as_ref().and_then(|filter| place(&filter.column));
-        let found: Vec<Option<Found>> = recipe.outcome_columns().map(|column| look(&[column])).collect();
+        let found: Vec<Option<Found>> = recipe.label_columns().map(|column| look(&[column])).collect();
         let units = recipe.targets.iter().map(|target| target.unit.as_str()).chain(recipe.class.iter().map(|_| ""));
-        let mut outcomes = Vec::new();
+        let mut labels = Vec::new();
         for (found, unit) in found.into_iter().zip(units).filter_map(|(found, unit)| Some((found?, unit))) {
             let name = sheet.head.names[found.at].clone();
             match Conversion::between(found.unit.as_deref().unwrap_or_default(), unit) {
@@ -75,13 +75,13 @@ impl Columns {
                         let from = found.unit.unwrap_or_default();
                         notes.push(format!("{name}: converted from {from} to {unit}"));
                     }
-                    outcomes.push(OutcomeColumn { at: found.at, name, conversion, unit: unit.to_owned() });
+                    labels.push(TargetColumn { at: found.at, name, conversion, unit: unit.to_owned() });
                 }
                 Err(what) => wrong.push(format!("{name}: {what}")),
             }
         }
         if recipe.filter.is_none() {
-            wrong.extend(recipe.outcome_columns().find_map(|column| long_table(sheet, column)));
+            wrong.extend(recipe.label_columns().find_map(|column| long_table(sheet, column)));
         }
         if !wrong.is_empty() {
             wrong.dedup();
@@ -94,7 +94,7 @@ impl Columns {
             .map_err(|violations| DataError::Header(violations.iter().map(Violation::in_words).collect()))?;
         notes.extend(layout.notes().iter().cloned());
         let names = sheet.head.names.clone();
-        Ok(Self { layout, elements, formula, parameters, outcomes, group, fill_down, filter, notes, names })
+        Ok(Self { layout, elements, formula, parameters, labels, group, fill_down, filter, notes, names })
     }
 
     /// The name of a column in the file.
@@ -105,8 +105,8 @@ impl Columns {
     /// Columns with content that nothing reads: those that look like amounts of elements, and others.
     pub(in crate::data) fn unread(&self, sheet: &Sheet) -> (Vec<&str>, Vec<&str>) {
         let elements = self.elements.iter().map(|(_, at)| at).chain(&self.formula);
-        let outcomes = self.outcomes.iter().map(|column| &column.at);
-        let others = self.parameters.iter().chain(outcomes).chain(&self.group).chain(&self.fill_down);
+        let labels = self.labels.iter().map(|column| &column.at);
+        let others = self.parameters.iter().chain(labels).chain(&self.group).chain(&self.fill_down);
         let read: Vec<usize> = elements.chain(others).chain(&self.filter).copied().collect();
         let left = (0..self.names.len()).filter(|at| !read.contains(at) && sheet.has_values(*at));
         left.map(|at| self.name(at))
@@ -116,7 +116,7 @@ impl Columns {
 
     /// Cells of texts that are read and cannot be decoded (cells of inputs are looked at where they are read).
     pub(in crate::data) fn undecodable(&self, sheet: &Sheet) -> Vec<(u64, &str)> {
-        let texts = self.outcomes.iter().map(|column| &column.at).chain(&self.group).chain(&self.fill_down);
+        let texts = self.labels.iter().map(|column| &column.at).chain(&self.group).chain(&self.fill_down);
         let texts: Vec<usize> = texts.chain(&self.filter).copied().collect();
         let rows = sheet.rows.iter().filter(|row| !row.row.undecodable.is_empty());
         rows.flat_map(|row| {

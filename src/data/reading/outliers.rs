@@ -23,7 +23,7 @@ pub(in crate::data) fn outliers(recipe: &Recipe, data: &Dataset) -> Vec<String> 
     let mut warnings = Vec::new();
     for (index, target) in recipe.targets.iter().enumerate() {
         // Of what may be negative, ratios say nothing.
-        let value = |row: usize| data.outcomes[row].value(index).filter(|value| *value > 0.0);
+        let value = |row: usize| data.labels[row].value(index).filter(|value| *value > 0.0);
         let measured =
             (0..data.samples.len()).filter_map(|row| value(row).map(|value| (row, value))).collect::<Vec<_>>();
         let odd = odd(&inputs, &measured);

@@ -1,4 +1,4 @@
-//! From the rows of a data file to samples with outcomes and groups.
+//! From the rows of a data file to samples with labels and groups.
 //!
 //! Its own because here a lab's file meets the program: every cell that is read is checked as the server would check it,
 //! what is blank is taken as it would be when predicting, and all complaints are collected.
@@ -7,12 +7,12 @@ use std::collections::BTreeMap;
 
 use crate::data::dataset::{Dataset, median};
 use crate::data::digest::composition_text;
-use crate::data::label::Outcome;
+use crate::data::label::Label;
 use crate::data::reading::columns::Columns;
 use crate::data::reading::complaints::{BadCells, DataError};
 use crate::data::reading::outliers::outliers;
 use crate::data::reading::sheet::{Sheet, SheetRow};
-use crate::data::reading::targets::{Bad, OutcomeReader};
+use crate::data::reading::targets::{Bad, TargetReader};
 use crate::data::recipe::Recipe;
 use crate::data::source::{DefaultRecipe, Levels, Relation};
 use crate::data::summary::{DataSummary, HARDLY_ANY_GROUPS};
@@ -59,22 +59,22 @@ fn read(bytes: &[u8], recipe: &Recipe, options: &ReadOptions, mapping: &Mapping)
     for (line, column) in columns.undecodable(&sheet) {
         bad.add(line, column, "the cell cannot be decoded: save the table as CSV UTF-8, or name its encoding");
     }
-    let mut outcomes = OutcomeReader::new(recipe, columns.outcomes.clone(), sheet.head.dialect.decimal_comma);
-    if let Some((class, column)) = recipe.class.as_ref().zip(columns.outcomes.first()) {
+    let mut labels = TargetReader::new(recipe, columns.labels.clone(), sheet.head.dialect.decimal_comma);
+    if let Some((class, column)) = recipe.class.as_ref().zip(columns.labels.first()) {
         check_levels(&sheet, column.at, &column.name, &class.levels, &mut bad);
     }
-    let mut measured: Vec<Outcome> = Vec::with_capacity(sheet.rows.len());
-    sheet.rows.retain(|row| match outcomes.read(row, &mut bad) {
-        Ok(outcome) => {
-            let is_measured = outcome.is_some();
-            measured.extend(outcome);
+    let mut measured: Vec<Label> = Vec::with_capacity(sheet.rows.len());
+    sheet.rows.retain(|row| match labels.read(row, &mut bad) {
+        Ok(label) => {
+            let is_measured = label.is_some();
+            measured.extend(label);
             is_measured
         }
         // Its inputs may be bad, too.
         Err(Bad) => true,
     });
-    outcomes.check(&mut bad)?;
-    summary.notes.extend(outcomes.notes(measured.len()));
+    labels.check(&mut bad)?;
+    summary.notes.extend(labels.notes(measured.len()));
 
     levels(&sheet, recipe, &columns, &mut schema, &mut bad, &mut summary)?;
     let mut tally = Tally::default();
@@ -102,7 +102,7 @@ fn read(bytes: &[u8], recipe: &Recipe, options: &ReadOptions, mapping: &Mapping)
     let lines: Vec<u64> = sheet.rows.iter().map(|row| row.line).collect();
     summary.oddities(&samples, &lines);
     let mut data =
-        Dataset { sha256: sha256_hex(bytes), base: schema, samples, outcomes: measured, groups, lines, summary };
+        Dataset { sha256: sha256_hex(bytes), base: schema, samples, labels: measured, groups, lines, summary };
     let more: Vec<String> = outliers(recipe, &data).into_iter().chain(few_groups(recipe, &data)).collect();
     data.summary.warnings.extend(more);
     Ok(data)

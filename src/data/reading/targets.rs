@@ -2,7 +2,7 @@
 //!
 //! Its own because labs leave cells of targets empty, write words there, and stop tests before they end.
 
-use crate::data::label::Outcome;
+use crate::data::label::Label;
 use crate::data::reading::complaints::{BadCells, DataError};
 use crate::data::reading::sheet::SheetRow;
 use crate::data::recipe::Recipe;
@@ -24,9 +24,9 @@ enum TargetCell<'a> {
     Text(&'a str),
 }
 
-/// A column of outcomes.
+/// A column of labels.
 #[derive(Clone, Debug)]
-pub(in crate::data) struct OutcomeColumn {
+pub(in crate::data) struct TargetColumn {
     pub(in crate::data) at: usize,
     /// Its name in the file.
     pub(in crate::data) name: String,
@@ -36,7 +36,7 @@ pub(in crate::data) struct OutcomeColumn {
     pub(in crate::data) unit: String,
 }
 
-impl OutcomeColumn {
+impl TargetColumn {
     fn said<'a>(&self, text: &'a str, decimal_comma: bool) -> TargetCell<'a> {
         match Cell::read(text, decimal_comma) {
             Cell::Number(value) | Cell::Marked(value, _) => TargetCell::Value(self.conversion.apply(value)),
@@ -56,10 +56,10 @@ impl OutcomeColumn {
 /// A row with a bad cell, which has been complained about.
 pub(in crate::data) struct Bad;
 
-/// Reads the columns of outcomes, and counts.
-pub(in crate::data) struct OutcomeReader<'a> {
+/// Reads the columns of labels, and counts.
+pub(in crate::data) struct TargetReader<'a> {
     recipe: &'a Recipe,
-    columns: Vec<OutcomeColumn>,
+    columns: Vec<TargetColumn>,
     decimal_comma: bool,
     counts: Vec<Count>,
     rows: usize,
@@ -73,8 +73,8 @@ struct Count {
     words: Vec<(u64, String)>,
 }
 
-impl<'a> OutcomeReader<'a> {
-    pub(in crate::data) fn new(recipe: &'a Recipe, columns: Vec<OutcomeColumn>, decimal_comma: bool) -> Self {
+impl<'a> TargetReader<'a> {
+    pub(in crate::data) fn new(recipe: &'a Recipe, columns: Vec<TargetColumn>, decimal_comma: bool) -> Self {
         let counts = columns.iter().map(|_| Count::default()).collect();
         Self { recipe, columns, decimal_comma, counts, rows: 0 }
     }
@@ -84,12 +84,12 @@ impl<'a> OutcomeReader<'a> {
     ///
     /// # Errors
     /// [`Bad`] where a cell is bad.
-    pub(in crate::data) fn read(&mut self, row: &SheetRow, bad: &mut BadCells) -> Result<Option<Outcome>, Bad> {
+    pub(in crate::data) fn read(&mut self, row: &SheetRow, bad: &mut BadCells) -> Result<Option<Label>, Bad> {
         self.rows += 1;
         if let Some(class) = &self.recipe.class {
             let level = self.columns.first().map_or("", |column| row.cell(column.at));
             let known = class.levels.iter().position(|known| known == level);
-            return if known.is_none() && !level.is_empty() { Err(Bad) } else { Ok(known.map(Outcome::Class)) };
+            return if known.is_none() && !level.is_empty() { Err(Bad) } else { Ok(known.map(Label::Class)) };
         }
         let before = bad.total;
         let mut values = Vec::with_capacity(self.columns.len());
@@ -124,7 +124,7 @@ impl<'a> OutcomeReader<'a> {
             return Err(Bad);
         }
         values.iter().zip(&mut self.counts).for_each(|(value, count)| count.measured += usize::from(value.is_some()));
-        Ok(values.iter().any(Option::is_some).then_some(Outcome::Values(values)))
+        Ok(values.iter().any(Option::is_some).then_some(Label::Values(values)))
     }
 
     /// Whether every target was measured often enough. Where words stand in the place of numbers, they are shown.
@@ -235,7 +235,7 @@ mod tests {
     #[test]
     fn cells_of_targets() {
         let conversion = Conversion::between("ksi", "MPa").unwrap();
-        let column = OutcomeColumn { at: 0, name: "YS (ksi)".into(), conversion, unit: "MPa".into() };
+        let column = TargetColumn { at: 0, name: "YS (ksi)".into(), conversion, unit: "MPa".into() };
         let said = |text| column.said(text, false);
         for text in [">50", "over40", "over 40", "< 0.1", "≥ 1e7", "run-out", "1e7 (runout)", "DNF", "1e7+", "up to 3"]
         {

@@ -149,7 +149,7 @@ impl Mcvn {
     }
 
     /// Passes measured rows through the network and keeps what residual attention needs of them: keys, and what the
-    /// network gets wrong. `wanted`: standardised targets or indicators of classes, `known`: 1 where they were measured
+    /// network gets wrong. `targets`: standardised targets or indicators of classes, `known`: 1 where they were measured
     /// (`None` for everywhere), both (B, outputs).
     ///
     /// # Errors
@@ -158,14 +158,14 @@ impl Mcvn {
         &self,
         row: &Tensor,
         image: Option<&Tensor>,
-        wanted: &Tensor,
+        targets: &Tensor,
         known: Option<&Tensor>,
         classes: bool,
     ) -> Result<References> {
         let Some(residual) = &self.residual else { candle_core::bail!("the network attends to no residuals") };
         let mut pass = Pass { attend: Attend::Itself, training: None };
         let (code, _) = self.code(row, image, &mut pass)?;
-        residual.refer(&code, &self.head(&code, &mut pass)?, wanted, known, classes)
+        residual.refer(&code, &self.head(&code, &mut pass)?, targets, known, classes)
     }
 
     /// (B, fused): the features that the head reads.

@@ -69,7 +69,7 @@ pub struct Measured<'a> {
     /// How many.
     pub count: usize,
     /// Standardised targets or indicators of classes: (count, outputs); 0 where not measured.
-    pub wanted: &'a Tensor,
+    pub targets: &'a Tensor,
     /// 1 where measured, else 0: (count, outputs); `None` for everywhere.
     pub known: Option<&'a Tensor>,
     /// Whether the outputs are logits of classes.
@@ -134,7 +134,7 @@ impl ResidualAttention {
         let queries = self.queries(code)?; // (heads, rows, deep)
         let keys = queries.narrow(1, first, measured.count)?.transpose(1, 2)?.contiguous()?;
         let given = own.narrow(0, first, measured.count)?.detach();
-        let residuals = residuals(&given, measured.wanted, measured.known, measured.classes)?;
+        let residuals = residuals(&given, measured.targets, measured.known, measured.classes)?;
         let logits = self.logits(&queries.narrow(1, 0, asked)?.contiguous()?, &keys)?;
         let voices = cpu_ops::shifted_exp(&logits, measured.hidden)?;
         Ok(self.corrected(&own.narrow(0, 0, asked)?, &voices, &residuals)?.0)
@@ -160,13 +160,13 @@ impl ResidualAttention {
         &self,
         code: &Tensor,
         own: &Tensor,
-        wanted: &Tensor,
+        targets: &Tensor,
         known: Option<&Tensor>,
         classes: bool,
     ) -> Result<References> {
         Ok(References {
             keys: self.queries(code)?.transpose(1, 2)?.contiguous()?.detach(),
-            residuals: residuals(own, wanted, known, classes)?.contiguous()?.detach(),
+            residuals: residuals(own, targets, known, classes)?.contiguous()?.detach(),
         })
     }
 
@@ -204,9 +204,9 @@ impl ResidualAttention {
 }
 
 /// What was measured less what the network gives: 0 where nothing was measured.
-fn residuals(own: &Tensor, wanted: &Tensor, known: Option<&Tensor>, classes: bool) -> Result<Tensor> {
+fn residuals(own: &Tensor, targets: &Tensor, known: Option<&Tensor>, classes: bool) -> Result<Tensor> {
     let own = if classes { ops::softmax(own, D::Minus1)? } else { own.clone() };
-    let residuals = (wanted - own)?;
+    let residuals = (targets - own)?;
     match known {
         Some(known) => residuals * known,
         None => Ok(residuals),

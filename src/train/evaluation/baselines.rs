@@ -11,7 +11,7 @@ use smartcore::ensemble::random_forest_regressor::{RandomForestRegressor, Random
 use smartcore::error::Failed;
 use smartcore::linalg::basic::matrix::DenseMatrix;
 
-use crate::data::{Dataset, Outcome, Protocol, Recipe, Split, draw_folds};
+use crate::data::{Dataset, Label, Protocol, Recipe, Split, draw_folds};
 use crate::domain::{Outputs, Schema};
 use crate::featurize::{ColumnStatistics, FeatureSpec, Scaler, StandardScaler, featurize};
 use crate::model::{rng, to_probabilities};
@@ -40,7 +40,7 @@ pub(in crate::train) struct BaselineAnswers {
 /// Fits both on the training rows of a split and asks them for its test rows.
 ///
 /// # Errors
-/// [`FitError::Cancelled`] soon after `stopped` says so; [`FitError::Baseline`] where a method failed.
+/// [`FitError::Cancelled`] soon after `stopped` says so; [`FitError::Learner`] where a method failed.
 pub(in crate::train) fn baselines(
     recipe: &Recipe,
     data: &Dataset,
@@ -55,9 +55,9 @@ pub(in crate::train) fn baselines(
     let mut answers = BaselineAnswers { ridge: blank.clone(), random_forest: blank };
     // Outputs that were measured on the same rows are learned together.
     for outputs in data.output_sets(&split.train, 1) {
-        let measured = |row: &usize| match &data.outcomes[*row] {
-            Outcome::Values(values) => values[outputs[0]].is_some(),
-            Outcome::Class(_) => true,
+        let measured = |row: &usize| match &data.labels[*row] {
+            Label::Values(values) => values[outputs[0]].is_some(),
+            Label::Class(_) => true,
         };
         let rows: Vec<usize> = split.train.iter().copied().filter(measured).collect();
         let groups: Vec<String> = rows.iter().map(|row| data.groups[*row].clone()).collect();
@@ -80,36 +80,36 @@ pub(in crate::train) fn baselines(
     Ok(answers)
 }
 
-/// Feature rows and outcomes as plain numbers.
+/// Feature rows and labels as plain numbers.
 #[derive(Clone)]
 struct Table {
     features: Vec<Vec<f64>>,
     /// Targets on their scales, or one-hot classes.
-    outcomes: Vec<Vec<f64>>,
+    labels: Vec<Vec<f64>>,
 }
 
 impl Table {
-    /// Some rows with some of their outcomes, all of which were measured.
+    /// Some rows with some of their labels, all of which were measured.
     fn new(recipe: &Recipe, data: &Dataset, schema: &Schema, rows: &[usize], outputs: &[usize]) -> Self {
         let spec = FeatureSpec { image: None, ..recipe.features.clone() };
         let features = |row: &usize| featurize(&data.samples[*row].with_defaults(schema), schema, &spec).row;
-        let outcome = |row: &usize| {
-            let own = |output: &usize| match &data.outcomes[*row] {
-                Outcome::Values(values) => recipe.targets[*output].scale.learned(values[*output].unwrap_or_default()),
-                Outcome::Class(class) => f64::from(u8::from(output == class)),
+        let label = |row: &usize| {
+            let own = |output: &usize| match &data.labels[*row] {
+                Label::Values(values) => recipe.targets[*output].scale.learned(values[*output].unwrap_or_default()),
+                Label::Class(class) => f64::from(u8::from(output == class)),
             };
             outputs.iter().map(own).collect()
         };
-        Self { features: rows.iter().map(features).collect(), outcomes: rows.iter().map(outcome).collect() }
+        Self { features: rows.iter().map(features).collect(), labels: rows.iter().map(label).collect() }
     }
 
     fn part(&self, rows: &[usize]) -> Self {
         let pick = |all: &[Vec<f64>]| rows.iter().map(|row| all[*row].clone()).collect();
-        Self { features: pick(&self.features), outcomes: pick(&self.outcomes) }
+        Self { features: pick(&self.features), labels: pick(&self.labels) }
     }
 
     fn outputs(&self) -> usize {
-        self.outcomes.first().map_or(0, Vec::len)
+        self.labels.first().map_or(0, Vec::len)
     }
 }
 
@@ -123,9 +123,9 @@ fn ridge(train: &Table, groups: &[String], test: &Table, seed: u64) -> Result<Ve
         let (own, held) = (Ridge::prepare(&train.part(&split.train)), train.part(&split.test));
         for (alpha, squares) in ALPHAS.iter().zip(&mut squares) {
             let fitted = own.solve(*alpha)?;
-            for (features, outcomes) in held.features.iter().zip(&held.outcomes) {
+            for (features, labels) in held.features.iter().zip(&held.labels) {
                 let answer = own.answer(&fitted, features);
-                squares.iter_mut().zip(answer.iter().zip(outcomes)).for_each(|(sum, (a, b))| *sum += (a - b).powi(2));
+                squares.iter_mut().zip(answer.iter().zip(labels)).for_each(|(sum, (a, b))| *sum += (a - b).powi(2));
             }
         }
     }
@@ -139,10 +139,10 @@ fn ridge(train: &Table, groups: &[String], test: &Table, seed: u64) -> Result<Ve
     Ok(test.features.iter().map(|features| own.answer(&fitted, features)).collect())
 }
 
-/// The normal equations of ridge regression, on standardised columns and outcomes.
+/// The normal equations of ridge regression, on standardised columns and labels.
 struct Ridge {
     columns: Scaler,
-    outcomes: StandardScaler,
+    labels: StandardScaler,
     /// XᵀX, and for each output Xᵀy.
     gram: Vec<Vec<f64>>,
     moments: Vec<Vec<f64>>,
@@ -153,20 +153,20 @@ impl Ridge {
         let width = train.features.first().map_or(0, Vec::len);
         let statistics = |width, rows: &[Vec<f64>]| ColumnStatistics::over(width, rows.iter().map(Vec::as_slice));
         let columns = Scaler::standard(&statistics(width, &train.features), CLIP);
-        let outcomes = StandardScaler::fit(&statistics(train.outputs(), &train.outcomes));
+        let labels = StandardScaler::fit(&statistics(train.outputs(), &train.labels));
         let mut ridge = Self {
             columns,
-            outcomes,
+            labels,
             gram: vec![vec![0.0; width]; width],
             moments: vec![vec![0.0; width]; train.outputs()],
         };
-        for (features, outcomes) in train.features.iter().zip(&train.outcomes) {
+        for (features, labels) in train.features.iter().zip(&train.labels) {
             let x = ridge.scaled(features);
             for (row, x_row) in ridge.gram.iter_mut().zip(&x) {
                 row.iter_mut().zip(&x).for_each(|(sum, x)| *sum += x_row * x);
             }
             for (output, moments) in ridge.moments.iter_mut().enumerate() {
-                let y = ridge.outcomes.scale(output, outcomes[output]);
+                let y = ridge.labels.scale(output, labels[output]);
                 moments.iter_mut().zip(&x).for_each(|(sum, x)| *sum += x * y);
             }
         }
@@ -183,9 +183,8 @@ impl Ridge {
     fn solve(&self, alpha: f64) -> Result<Vec<Vec<f64>>, FitError> {
         let (width, outputs) = (self.gram.len(), self.moments.len());
         let penalised = Mat::from_fn(width, width, |i, j| self.gram[i][j] + if i == j { alpha } else { 0.0 });
-        let root = penalised
-            .llt(Side::Lower)
-            .map_err(|_| FitError::Baseline("ridge regression is not solvable".to_owned()))?;
+        let root =
+            penalised.llt(Side::Lower).map_err(|_| FitError::Learner("ridge regression is not solvable".to_owned()))?;
         let weights = root.solve(Mat::from_fn(width, outputs, |i, output| self.moments[output][i]));
         Ok((0..outputs).map(|output| (0..width).map(|i| weights[(i, output)]).collect()).collect())
     }
@@ -193,7 +192,7 @@ impl Ridge {
     fn answer(&self, weights: &[Vec<f64>], features: &[f64]) -> Vec<f64> {
         let x = self.scaled(features);
         let output =
-            |(output, w): (usize, &Vec<f64>)| self.outcomes.unscale(output, w.iter().zip(&x).map(|(w, x)| w * x).sum());
+            |(output, w): (usize, &Vec<f64>)| self.labels.unscale(output, w.iter().zip(&x).map(|(w, x)| w * x).sum());
         weights.iter().enumerate().map(output).collect()
     }
 }
@@ -206,15 +205,14 @@ fn forest(
     seed: u64,
     stopped: &(dyn Fn() -> bool + Sync),
 ) -> Result<Vec<Vec<f64>>, FitError> {
-    let failed = |error: Failed| FitError::Baseline(error.to_string());
+    let failed = |error: Failed| FitError::Learner(error.to_string());
     // A constant column would only waste the draw of a split: the tree would end there.
     let varies = |column: &usize| train.features.iter().any(|row| row[*column] != train.features[0][*column]);
     let columns: Vec<usize> = (0..train.features.first().map_or(0, Vec::len)).filter(varies).collect();
     let pick = |row: &Vec<f64>| columns.iter().map(|column| row[*column]).collect();
     let matrix = |table: &Table| DenseMatrix::from_2d_vec(&table.features.iter().map(pick).collect()).map_err(failed);
     if columns.is_empty() {
-        let mean =
-            |output: usize| train.outcomes.iter().map(|row| row[output]).sum::<f64>() / train.outcomes.len() as f64;
+        let mean = |output: usize| train.labels.iter().map(|row| row[output]).sum::<f64>() / train.labels.len() as f64;
         let means: Vec<f64> = (0..train.outputs()).map(mean).collect();
         return Ok(vec![means; test.features.len()]);
     }
@@ -222,7 +220,7 @@ fn forest(
     let mut rng = rng(seed, "random forest");
     let mut answers = vec![vec![0.0; train.outputs()]; test.features.len()];
     for output in 0..train.outputs() {
-        let wanted: Vec<f64> = train.outcomes.iter().map(|row| row[output]).collect();
+        let wanted: Vec<f64> = train.labels.iter().map(|row| row[output]).collect();
         for _ in 0..TREES / TREES_AT_ONCE {
             if stopped() {
                 return Err(FitError::Cancelled);
@@ -248,9 +246,9 @@ mod tests {
     /// y₀ is linear, y₁ is a step.
     fn table(from: usize, rows: usize) -> Table {
         let features = |row: usize| vec![(row * 37 % 101) as f64, (row * 53 % 97) as f64, 5.0];
-        let outcome = |x: &Vec<f64>| vec![3.0 * x[0] - 2.0 * x[1] + 40.0, f64::from(u8::from(x[0] > 50.0))];
+        let label = |x: &Vec<f64>| vec![3.0 * x[0] - 2.0 * x[1] + 40.0, f64::from(u8::from(x[0] > 50.0))];
         let features: Vec<_> = (from..from + rows).map(features).collect();
-        Table { outcomes: features.iter().map(outcome).collect(), features }
+        Table { labels: features.iter().map(label).collect(), features }
     }
 
     fn groups(rows: usize) -> Vec<String> {
@@ -262,7 +260,7 @@ mod tests {
         let (train, test) = (table(0, 90), table(90, 60));
         let linear = ridge(&train, &groups(90), &test, 7).unwrap();
         let measured: Vec<Vec<Option<f64>>> =
-            test.outcomes.iter().map(|row| row.iter().copied().map(Some).collect()).collect();
+            test.labels.iter().map(|row| row.iter().copied().map(Some).collect()).collect();
         let by_ridge = regression_scores(&["line", "step"], &measured, &linear);
         let grown = forest(&train, &test, 7, &|| false).unwrap();
         let by_forest = regression_scores(&["line", "step"], &measured, &grown);
@@ -276,7 +274,7 @@ mod tests {
     fn ridge_takes_more_columns_than_rows_and_a_constant_outcome() {
         let features: Vec<Vec<f64>> =
             (0..6).map(|row| (0..12).map(|column| (row * column % 7) as f64).collect()).collect();
-        let train = Table { outcomes: vec![vec![5.0]; 6], features };
+        let train = Table { labels: vec![vec![5.0]; 6], features };
         let answers = ridge(&train, &groups(6), &train, 7).unwrap();
         assert!(answers.iter().all(|row| (row[0] - 5.0).abs() < 1e-9));
     }

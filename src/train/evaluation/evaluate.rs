@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 
 use serde::Serialize;
 
-use crate::data::{Dataset, Outcome, Recipe, Split};
+use crate::data::{Dataset, Label, Recipe, Split};
 use crate::domain::{Outputs, Sample, Target};
 use crate::model::{Bundle, BundleError, DEFAULT_CONFIDENCE};
 use crate::train::error::FitError;
@@ -99,13 +99,13 @@ fn evaluate_split(
         Outputs::Regression { targets } => targets.clone(),
         Outputs::Classification { .. } => Vec::new(),
     };
-    let actual: Vec<Vec<Option<f64>>> = split.test.iter().map(|row| measured(&data.outcomes[*row])).collect();
+    let actual: Vec<Vec<Option<f64>>> = split.test.iter().map(|row| measured(&data.labels[*row])).collect();
     let mut scores = score(recipe, data, &split.test, &predicted);
-    let outcomes: Vec<&Outcome> = split.test.iter().map(|row| &data.outcomes[*row]).collect();
-    score_trust(&targets, &mut scores, &outcomes, &predicted, &half_widths);
+    let labels: Vec<&Label> = split.test.iter().map(|row| &data.labels[*row]).collect();
+    score_trust(&targets, &mut scores, &labels, &predicted, &half_widths);
     let novelty: Option<Vec<f64>> = given.iter().map(|output| output.novelty).collect();
     let disagreement: Option<Vec<f64>> = given.iter().map(|output| output.disagreement).collect();
-    let errors = row_errors(&targets, &outcomes, &predicted);
+    let errors = row_errors(&targets, &labels, &predicted);
     let all = scores.entry("all".to_owned()).or_default();
     all.extend(novelty.as_ref().map(|novelty| ("novelty_ranks_errors".to_owned(), spearman(novelty, &errors))));
     let ranks = |own| ("disagreement_ranks_errors".to_owned(), spearman(own, &errors));
@@ -133,10 +133,10 @@ fn evaluate_split(
     })
 }
 
-fn measured(outcome: &Outcome) -> Vec<Option<f64>> {
-    match outcome {
-        Outcome::Values(values) => values.clone(),
-        Outcome::Class(class) => vec![Some(*class as f64)],
+fn measured(label: &Label) -> Vec<Option<f64>> {
+    match label {
+        Label::Values(values) => values.clone(),
+        Label::Class(class) => vec![Some(*class as f64)],
     }
 }
 
@@ -144,19 +144,19 @@ fn measured(outcome: &Outcome) -> Vec<Option<f64>> {
 fn score_trust(
     targets: &[Target],
     scores: &mut Scores,
-    outcomes: &[&Outcome],
+    labels: &[&Label],
     predicted: &[Vec<f64>],
     half_widths: &[f64],
 ) {
     if targets.is_empty() {
-        let rows = outcomes.iter().zip(predicted).filter_map(|(outcome, predicted)| match outcome {
-            Outcome::Class(class) => Some((*class, predicted.as_slice())),
-            Outcome::Values(_) => None,
+        let rows = labels.iter().zip(predicted).filter_map(|(label, predicted)| match label {
+            Label::Class(class) => Some((*class, predicted.as_slice())),
+            Label::Values(_) => None,
         });
         scores.entry("all".to_owned()).or_default().insert("ece".to_owned(), expected_calibration_error(rows));
     }
     for (index, (target, half)) in targets.iter().zip(half_widths).enumerate() {
-        let errors: Vec<f64> = outcomes.iter().zip(predicted).filter_map(|pair| error(target, index, pair)).collect();
+        let errors: Vec<f64> = labels.iter().zip(predicted).filter_map(|pair| error(target, index, pair)).collect();
         if errors.is_empty() {
             continue;
         }
@@ -168,23 +168,23 @@ fn score_trust(
 }
 
 /// The absolute error of an answer on its target's scale, where the target was measured.
-fn error(target: &Target, index: usize, (outcome, predicted): (&&Outcome, &Vec<f64>)) -> Option<f64> {
-    Some((target.scale.learned(outcome.value(index)?) - target.scale.learned(predicted[index])).abs())
+fn error(target: &Target, index: usize, (label, predicted): (&&Label, &Vec<f64>)) -> Option<f64> {
+    Some((target.scale.learned(label.value(index)?) - target.scale.learned(predicted[index])).abs())
 }
 
 /// How wrong each answer is, in one number: the absolute error over the target's spread, averaged over the targets that
 /// were measured; or one minus the probability of the class that was measured.
-fn row_errors(targets: &[Target], outcomes: &[&Outcome], predicted: &[Vec<f64>]) -> Vec<f64> {
-    let spread = target_scaler(targets, outcomes.iter().copied());
-    let row = |pair: (&&Outcome, &Vec<f64>)| {
-        if let (Outcome::Class(class), predicted) = pair {
+fn row_errors(targets: &[Target], labels: &[&Label], predicted: &[Vec<f64>]) -> Vec<f64> {
+    let spread = target_scaler(targets, labels.iter().copied());
+    let row = |pair: (&&Label, &Vec<f64>)| {
+        if let (Label::Class(class), predicted) = pair {
             return 1.0 - predicted[*class];
         }
         let errors = targets.iter().zip(&spread.deviation).enumerate();
         let errors = errors.filter_map(|(index, (target, deviation))| Some(error(target, index, pair)? / deviation));
         errors.clone().sum::<f64>() / errors.count().max(1) as f64
     };
-    outcomes.iter().zip(predicted).map(row).collect()
+    labels.iter().zip(predicted).map(row).collect()
 }
 
 /// By output, the mean change of an answer when its row is asked alone; empty where no answer depends on its batch.
@@ -211,16 +211,16 @@ pub(in crate::train) fn score(recipe: &Recipe, data: &Dataset, rows: &[usize], p
         let names: Vec<&str> = recipe.targets.iter().map(|target| target.name.as_str()).collect();
         let scales = || recipe.targets.iter().map(|target| target.scale).enumerate();
         let actual = |row: &usize| {
-            let outcome = &data.outcomes[*row];
-            scales().map(|(index, scale)| outcome.value(index).map(|value| scale.learned(value))).collect()
+            let label = &data.labels[*row];
+            scales().map(|(index, scale)| label.value(index).map(|value| scale.learned(value))).collect()
         };
         let answer = |row: &Vec<f64>| scales().zip(row).map(|((_, scale), value)| scale.learned(*value)).collect();
         let actual: Vec<Vec<Option<f64>>> = rows.iter().map(actual).collect();
         return regression_scores(&names, &actual, &predicted.iter().map(answer).collect::<Vec<Vec<f64>>>());
     };
-    let index = |row: &usize| match data.outcomes[*row] {
-        Outcome::Class(class) => class,
-        Outcome::Values(_) => 0,
+    let index = |row: &usize| match data.labels[*row] {
+        Label::Class(class) => class,
+        Label::Values(_) => 0,
     };
     let actual: Vec<usize> = rows.iter().map(index).collect();
     let mut scores = classification_scores(&class.levels, &actual, predicted);

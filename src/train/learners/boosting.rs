@@ -9,19 +9,19 @@ use forust_ml::tree::Tree;
 use forust_ml::{GradientBooster, Matrix};
 use rand::Rng;
 
-use crate::data::BoostingPartner;
+use crate::data::BoostingRecipe;
 use crate::model::{ForestConfig, MemberTensors, Node, forest_tensors, rng};
 use crate::train::error::FitError;
 use crate::train::learners::tree_nodes::{Grown, columns, depth_first};
-use crate::train::training_set::Material;
+use crate::train::training_set::TrainingSet;
 
 /// Log odds of a class that all rows or none belong to: 999 to 1.
 const LARGEST_LOG_ODDS: f64 = 6.9;
 
 /// Grows one series of trees for every output: of squared errors, or for a class of its log odds against the others.
 pub(in crate::train) fn boost(
-    plan: &BoostingPartner,
-    material: &Material,
+    plan: &BoostingRecipe,
+    set: &TrainingSet,
     outputs: &[usize],
     seed: u64,
 ) -> Result<(ForestConfig, MemberTensors), FitError> {
@@ -29,33 +29,33 @@ pub(in crate::train) fn boost(
         // The first is a constant: where the corrections start from.
         trees: plan.rounds + 1,
         outputs: outputs.len(),
-        row_features: material.width(),
+        row_features: set.width(),
         image: plan.image,
-        probabilities: material.classes(),
+        probabilities: set.classes(),
         boosted: true,
     };
-    let columns = columns(plan.image, material)?;
+    let columns = columns(plan.image, set)?;
     let values: Vec<f64> =
         columns.iter().flat_map(|column| column.values.iter().map(|value| f64::from(*value))).collect();
-    let features = Matrix::new(&values, material.count, columns.len());
+    let features = Matrix::new(&values, set.count, columns.len());
     let places: Vec<usize> = columns.iter().map(|column| column.place).collect();
-    let wanted = material.wanted(outputs, 0.0);
+    let targets = set.targets(outputs, 0.0);
     let mut seeds = rng(seed, "boosting");
     let mut trees = Vec::with_capacity(config.trees * outputs.len());
     for output in 0..outputs.len() {
-        let own: Vec<f64> = wanted.iter().skip(output).step_by(outputs.len()).map(|value| f64::from(*value)).collect();
+        let own: Vec<f64> = targets.iter().skip(output).step_by(outputs.len()).map(|value| f64::from(*value)).collect();
         let seed = seeds.next_u64();
         if own.iter().all(|value| *value == own[0]) {
             // Nothing to correct, and a class that never or always occurs has infinite log odds.
-            let constant = if material.classes() { LARGEST_LOG_ODDS * (2.0 * own[0] - 1.0) } else { own[0] };
+            let constant = if set.classes() { LARGEST_LOG_ODDS * (2.0 * own[0] - 1.0) } else { own[0] };
             trees.push(vec![Node::Leaf(constant as f32)]);
             trees.extend((0..plan.rounds).map(|_| vec![Node::Leaf(0.0)]));
             continue;
         }
-        let mut booster = booster(plan, material.classes(), seed);
+        let mut booster = booster(plan, set.classes(), seed);
         booster
             .fit_unweighted(&features, &own, None)
-            .map_err(|error| FitError::Baseline(format!("boosting: {error}")))?;
+            .map_err(|error| FitError::Learner(format!("boosting: {error}")))?;
         trees.push(vec![Node::Leaf(booster.base_score as f32)]);
         trees.extend(booster.trees.iter().map(|tree| depth_first(&grown(tree), &places)));
     }
@@ -63,7 +63,7 @@ pub(in crate::train) fn boost(
     Ok((config, tensors.into()))
 }
 
-fn booster(plan: &BoostingPartner, classes: bool, seed: u64) -> GradientBooster {
+fn booster(plan: &BoostingRecipe, classes: bool, seed: u64) -> GradientBooster {
     GradientBooster::default()
         .set_objective_type(if classes { ObjectiveType::LogLoss } else { ObjectiveType::SquaredLoss })
         .set_iterations(plan.rounds)

@@ -10,10 +10,10 @@ use smartcore::ensemble::extra_trees_regressor::{ExtraTreesRegressor, ExtraTrees
 use smartcore::ensemble::random_forest_regressor::{RandomForestRegressor, RandomForestRegressorParameters};
 use smartcore::linalg::basic::matrix::DenseMatrix;
 
-use crate::data::{ForestPartner, Splits};
+use crate::data::{ForestRecipe, Splits};
 use crate::model::{ForestConfig, MemberTensors, forest_tensors, rng};
 use crate::train::error::FitError;
-use crate::train::training_set::Material;
+use crate::train::training_set::TrainingSet;
 use rand::Rng;
 
 #[derive(Deserialize)]
@@ -33,31 +33,31 @@ struct Written {
 
 /// Grows `trees_each` trees for every output; a class is regressed on its indicators.
 pub(in crate::train) fn grow_forest(
-    plan: &ForestPartner,
+    plan: &ForestRecipe,
     trees_each: usize,
-    material: &Material,
+    set: &TrainingSet,
     outputs: &[usize],
     seed: u64,
 ) -> Result<(ForestConfig, MemberTensors), FitError> {
     let config = ForestConfig {
         trees: trees_each,
         outputs: outputs.len(),
-        row_features: material.width(),
+        row_features: set.width(),
         image: plan.image,
-        probabilities: material.classes(),
+        probabilities: set.classes(),
         boosted: false,
     };
-    let columns = columns(plan.image, material)?;
+    let columns = columns(plan.image, set)?;
     let width = columns.len();
-    let failed = |error: &dyn std::fmt::Display| FitError::Baseline(format!("forest: {error}"));
+    let failed = |error: &dyn std::fmt::Display| FitError::Learner(format!("forest: {error}"));
     let values = columns.iter().flat_map(|column| column.values.iter().map(|value| f64::from(*value))).collect();
-    let features = DenseMatrix::new(material.count, width, values, true).map_err(|error| failed(&error))?;
-    let wanted = material.wanted(outputs, 0.0);
+    let features = DenseMatrix::new(set.count, width, values, true).map_err(|error| failed(&error))?;
+    let targets = set.targets(outputs, 0.0);
     let places: Vec<usize> = columns.iter().map(|column| column.place).collect();
     let mut seeds = rng(seed, "forest");
     let mut trees = Vec::with_capacity(trees_each * outputs.len());
     for output in 0..outputs.len() {
-        let own: Vec<f64> = wanted.iter().skip(output).step_by(outputs.len()).map(|value| f64::from(*value)).collect();
+        let own: Vec<f64> = targets.iter().skip(output).step_by(outputs.len()).map(|value| f64::from(*value)).collect();
         let (tried, seed) = (plan.tried.unwrap_or(width).min(width), seeds.next_u64());
         let written = match plan.splits {
             Splits::Random => {

@@ -9,7 +9,7 @@ use std::ops::ControlFlow;
 use candle_core::{DType, Device, Tensor, Var};
 use faer::{Mat, MatRef};
 
-use crate::data::KernelPartner;
+use crate::data::GpRecipe;
 use crate::domain::Schema;
 use crate::featurize::PIXELS;
 use crate::model::{GpConfig, GpTensors, MemberTensors, combine, matern, rng};
@@ -18,7 +18,7 @@ use crate::train::learners::adam::{Cosine, Moments, Schedule};
 use crate::train::learners::elbo::{Bound, Posterior};
 use crate::train::learners::kmedoids::medoids;
 use crate::train::learners::linalg::{NotDefinite, principal_components};
-use crate::train::training_set::Material;
+use crate::train::training_set::TrainingSet;
 
 /// Directions in which novelty is measured.
 const RANK: usize = 128;
@@ -31,8 +31,8 @@ const BETAS: (f64, f64) = (0.9, 0.99);
 
 /// Learns a kernel attention for all outputs.
 pub(in crate::train) fn train_kernel(
-    plan: &KernelPartner,
-    material: &Material,
+    plan: &GpRecipe,
+    set: &TrainingSet,
     outputs: &[usize],
     seed: u64,
     observe: &dyn Fn(usize, f64) -> ControlFlow<()>,
@@ -40,21 +40,21 @@ pub(in crate::train) fn train_kernel(
     let mut config = GpConfig {
         inducing_points: plan.keys,
         outputs: outputs.len(),
-        blocks: blocks(&material.schema, material.width(), plan.components > 0),
+        blocks: blocks(&set.schema, set.width(), plan.components > 0),
         components: plan.components.min(PIXELS),
         rank: RANK,
-        probabilities: material.classes(),
+        probabilities: set.classes(),
     };
-    let (x, projection) = inputs(&config, material)?;
-    let (wanted, means) = centred(material.wanted(outputs, 0.0), outputs.len());
-    let mut learner = Learner::new(&config, x, wanted, seed)?;
+    let (x, projection) = inputs(&config, set)?;
+    let (targets, means) = centred(set.targets(outputs, 0.0), outputs.len());
+    let mut learner = Learner::new(&config, x, targets, seed)?;
     // Repeated rows give fewer keys than were asked for.
     config.inducing_points = learner.keys.variable.dim(0)?;
     config.rank = RANK.min(config.inducing_points);
     let schedule = Schedule { peak: plan.learning_rate, warmup: WARMUP, steps: plan.steps, cosine: Cosine::AtOnce };
     for step in 0..plan.steps {
         let loss = learner.step(&schedule, step).map_err(|error| at_step(error, step))?;
-        if observe(step + 1, loss / material.count as f64).is_break() {
+        if observe(step + 1, loss / set.count as f64).is_break() {
             return Err(FitError::Cancelled);
         }
     }
@@ -74,15 +74,15 @@ fn blocks(schema: &Schema, width: usize, image: bool) -> [Vec<usize>; 2] {
 }
 
 /// The rows' inputs in the order of the blocks, (n, width), and the image's projection, (504, components).
-fn inputs(config: &GpConfig, material: &Material) -> Result<(Mat<f64>, Option<Mat<f64>>), FitError> {
-    let (count, width) = (material.count, material.width());
+fn inputs(config: &GpConfig, set: &TrainingSet) -> Result<(Mat<f64>, Option<Mat<f64>>), FitError> {
+    let (count, width) = (set.count, set.width());
     let mut x = Mat::zeros(count, config.width());
     let columns = config.blocks[0].iter().enumerate().map(|(place, column)| (place, *column));
     let second = config.blocks[1].iter().enumerate().map(|(place, column)| (config.first() + place, *column));
     for (place, column) in columns.chain(second) {
-        (0..count).for_each(|row| x[(row, place)] = f64::from(material.row[row * width + column]));
+        (0..count).for_each(|row| x[(row, place)] = f64::from(set.row[row * width + column]));
     }
-    let Some(pixels) = material.pixels.as_ref().filter(|_| config.components > 0) else { return Ok((x, None)) };
+    let Some(pixels) = set.pixels.as_ref().filter(|_| config.components > 0) else { return Ok((x, None)) };
     let pixels = Mat::from_fn(count, PIXELS, |row, pixel| f64::from(pixels[row * PIXELS + pixel]));
     let projection = principal_components(pixels.as_ref(), config.components).map_err(|error| at_step(error, 0))?;
     let start = config.blocks[0].len();
@@ -90,12 +90,12 @@ fn inputs(config: &GpConfig, material: &Material) -> Result<(Mat<f64>, Option<Ma
     Ok((x, Some(projection)))
 }
 
-/// Outcomes less their means: (n, t), and the means.
-fn centred(wanted: Vec<f32>, width: usize) -> (Mat<f64>, Vec<f64>) {
-    let count = wanted.len() / width;
-    let mean = |column: usize| wanted.iter().skip(column).step_by(width).map(|v| f64::from(*v)).sum::<f64>();
+/// Targets less their means: (n, t), and the means.
+fn centred(targets: Vec<f32>, width: usize) -> (Mat<f64>, Vec<f64>) {
+    let count = targets.len() / width;
+    let mean = |column: usize| targets.iter().skip(column).step_by(width).map(|v| f64::from(*v)).sum::<f64>();
     let means: Vec<f64> = (0..width).map(|column| mean(column) / count as f64).collect();
-    (Mat::from_fn(count, width, |row, column| f64::from(wanted[row * width + column]) - means[column]), means)
+    (Mat::from_fn(count, width, |row, column| f64::from(targets[row * width + column]) - means[column]), means)
 }
 
 /// What is learned, and Adam's memory of it.

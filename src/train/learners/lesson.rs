@@ -1,6 +1,6 @@
 //! What a network sees at each step: measured rows, rows that its teacher answered, and whom they attend to.
 //!
-//! Its own beside the loop in [`super::network`] because here lies what must not leak: a row never sees its own outcome,
+//! Its own beside the loop in [`super::network`] because here lies what must not leak: a row never sees its own label,
 //! and half of the rows see none of their group, so that the network learns to answer for new heats, too.
 
 use candle_core::{Device, Tensor};
@@ -15,29 +15,29 @@ use crate::model::{
 use crate::train::error::FitError;
 use crate::train::learners::kmedoids::medoids;
 use crate::train::learners::teacher::Taught;
-use crate::train::training_set::Material;
+use crate::train::training_set::TrainingSet;
 
 /// Part of the rows that see nothing of their group in a step.
 const STRANGERS: f64 = 0.5;
 
-/// Rows as tensors, with what is wanted of them.
+/// Rows as tensors, with what is targets of them.
 #[derive(Clone)]
 struct Rows {
     row: Tensor,
     pixels: Option<Tensor>,
     /// Standardised targets, or class probabilities: (rows, outputs); 0 where there is none.
-    wanted: Tensor,
+    targets: Tensor,
     /// 1 where there is one, else 0; `None` for everywhere.
     known: Option<Tensor>,
 }
 
 impl Rows {
-    fn new(row: Tensor, pixels: Option<Tensor>, mut wanted: Vec<f32>, outputs: usize) -> candle_core::Result<Self> {
+    fn new(row: Tensor, pixels: Option<Tensor>, mut targets: Vec<f32>, outputs: usize) -> candle_core::Result<Self> {
         let shape = (row.dim(0)?, outputs);
-        let mask: Vec<f32> = wanted.iter().map(|value| f32::from(u8::from(!value.is_nan()))).collect();
+        let mask: Vec<f32> = targets.iter().map(|value| f32::from(u8::from(!value.is_nan()))).collect();
         let known = mask.contains(&0.0).then(|| Tensor::from_vec(mask, shape, row.device())).transpose()?;
-        wanted.iter_mut().filter(|value| value.is_nan()).for_each(|value| *value = 0.0);
-        Ok(Self { wanted: Tensor::from_vec(wanted, shape, row.device())?, row, pixels, known })
+        targets.iter_mut().filter(|value| value.is_nan()).for_each(|value| *value = 0.0);
+        Ok(Self { targets: Tensor::from_vec(targets, shape, row.device())?, row, pixels, known })
     }
 
     fn pick(&self, indices: &Tensor) -> candle_core::Result<Self> {
@@ -45,21 +45,21 @@ impl Rows {
         Ok(Self {
             row: pick(&self.row)?,
             pixels: self.pixels.as_ref().map(pick).transpose()?,
-            wanted: pick(&self.wanted)?,
+            targets: pick(&self.targets)?,
             known: self.known.as_ref().map(pick).transpose()?,
         })
     }
 
-    /// How far answers are from what is wanted: the mean squared error, or the cross-entropy.
+    /// How far answers are from what is targets: the mean squared error, or the cross-entropy.
     fn loss(&self, outputs: &Tensor, classes: bool) -> candle_core::Result<Tensor> {
         if classes {
-            return (&self.wanted * ops::log_softmax(outputs, 1)?)?.sum(1)?.mean_all()?.neg();
+            return (&self.targets * ops::log_softmax(outputs, 1)?)?.sum(1)?.mean_all()?.neg();
         }
         match &self.known {
-            None => (outputs - &self.wanted)?.sqr()?.mean_all(),
+            None => (outputs - &self.targets)?.sqr()?.mean_all(),
             Some(known) => {
                 let cells = f64::from(known.sum_all()?.to_scalar::<f32>()?).max(1.0);
-                ((outputs - &self.wanted)? * known)?.sqr()?.sum_all()? / cells
+                ((outputs - &self.targets)? * known)?.sqr()?.sum_all()? / cells
             }
         }
     }
@@ -67,9 +67,9 @@ impl Rows {
 
 /// All that a network can learn from.
 pub(in crate::train) struct Lessons<'a> {
-    material: &'a Material,
+    set: &'a TrainingSet,
     measured: Rows,
-    /// What references are measured by: as `measured.wanted`, without smoothing.
+    /// What references are measured by: as `measured.targets`, without smoothing.
     facts: Tensor,
     taught: Option<(Rows, &'a Taught, &'a TeacherRecipe)>,
     mode: AttentionMode,
@@ -93,7 +93,7 @@ pub(in crate::train) struct Lesson {
 /// The measured rows that a step attends to: the last ones.
 struct Context {
     count: usize,
-    wanted: Tensor,
+    targets: Tensor,
     known: Option<Tensor>,
     hidden: Option<Tensor>,
 }
@@ -101,42 +101,41 @@ struct Context {
 impl<'a> Lessons<'a> {
     pub(in crate::train) fn new(
         plan: &Training,
-        (material, taught): (&'a Material, Option<(&'a Taught, &'a TeacherRecipe)>),
+        (set, taught): (&'a TrainingSet, Option<(&'a Taught, &'a TeacherRecipe)>),
         (outputs, image): (&[usize], bool),
         config: &McvnConfig,
         seed: u64,
         device: &Device,
     ) -> Result<Self, FitError> {
         let pixels = |own: candle_core::Result<Option<Tensor>>| if image { own } else { Ok(None) };
-        let wanted = material.wanted(outputs, plan.label_smoothing);
-        let measured =
-            Rows::new(material.row_tensor(device)?, pixels(material.pixel_tensor(device))?, wanted, outputs.len())?;
-        let facts = Rows::new(measured.row.clone(), None, material.wanted(outputs, 0.0), outputs.len())?.wanted;
+        let targets = set.targets(outputs, plan.label_smoothing);
+        let measured = Rows::new(set.row_tensor(device)?, pixels(set.pixel_tensor(device))?, targets, outputs.len())?;
+        let facts = Rows::new(measured.row.clone(), None, set.targets(outputs, 0.0), outputs.len())?.targets;
         let taught = taught.map(|(taught, recipe)| {
             let rows = (taught.row_tensor(device)?, pixels(taught.pixel_tensor(device))?);
-            Ok::<_, FitError>((Rows::new(rows.0, rows.1, taught.wanted(outputs), outputs.len())?, taught, recipe))
+            Ok::<_, FitError>((Rows::new(rows.0, rows.1, taught.targets(outputs), outputs.len())?, taught, recipe))
         });
         let mode = config.architecture.attention;
         let count = match mode {
             AttentionMode::Reference => plan.cohort,
-            AttentionMode::Residual => plan.references.unwrap_or(material.count),
+            AttentionMode::Residual => plan.references.unwrap_or(set.count),
             AttentionMode::Itself | AttentionMode::Batch | AttentionMode::None => 0,
         };
         let purpose = if mode == AttentionMode::Reference { "cohort" } else { "references" };
         let chosen = match count {
             0 => Vec::new(),
-            count if count >= material.count && mode == AttentionMode::Residual => (0..material.count).collect(),
-            count => medoids(&material.row, material.width(), count, &mut rng(seed, purpose)),
+            count if count >= set.count && mode == AttentionMode::Residual => (0..set.count).collect(),
+            count => medoids(&set.row, set.width(), count, &mut rng(seed, purpose)),
         };
         Ok(Self {
-            material,
+            set,
             measured,
             facts,
             taught: taught.transpose()?,
             mode,
             context: plan.context.unwrap_or(chosen.len()).min(chosen.len()),
             chosen,
-            batches: Batches::new(material.count, plan.batch, seed),
+            batches: Batches::new(set.count, plan.batch, seed),
             rng: rng(seed, "lessons"),
         })
     }
@@ -148,7 +147,7 @@ impl<'a> Lessons<'a> {
         let batch = self.batches.next();
         let (asked, measured) = match &batch {
             Some(batch) => (batch.clone(), self.measured.pick(&tensor(batch)?)?),
-            None => ((0..self.material.count).collect(), self.measured.clone()),
+            None => ((0..self.set.count).collect(), self.measured.clone()),
         };
         let taught = match &self.taught {
             Some((rows, taught, recipe)) => Some(rows.pick(&taught.draw(recipe.batch, &mut self.rng, &device)?)?),
@@ -156,7 +155,7 @@ impl<'a> Lessons<'a> {
         };
         let mut parts: Vec<&Rows> = taught.iter().chain([&measured]).collect();
         // All measured rows are asked and attended to: they need not be passed twice.
-        let all = batch.is_none() && self.context == self.material.count;
+        let all = batch.is_none() && self.context == self.set.count;
         let seen: Vec<usize> = match self.context < self.chosen.len() {
             true => {
                 let order = shuffled(self.chosen.len(), &mut self.rng);
@@ -179,8 +178,8 @@ impl<'a> Lessons<'a> {
                 let hidden = (self.mode == AttentionMode::Residual)
                     .then(|| self.hidden(synthetic, &asked, &seen))
                     .map(|hidden| Tensor::from_vec(hidden, (synthetic + asked.len(), seen.len()), &device));
-                let wanted = self.facts.index_select(&tensor(&seen)?, 0)?;
-                Some(Context { count: seen.len(), wanted, known: attended.known, hidden: hidden.transpose()? })
+                let targets = self.facts.index_select(&tensor(&seen)?, 0)?;
+                Some(Context { count: seen.len(), targets, known: attended.known, hidden: hidden.transpose()? })
             }
         };
         Ok(Lesson { row, pixels, measured, taught, context })
@@ -189,7 +188,7 @@ impl<'a> Lessons<'a> {
     /// [`HIDDEN`] where one of the asked rows must not see one of the others, after the synthetic rows, which see all.
     fn hidden(&mut self, synthetic: usize, asked: &[usize], seen: &[usize]) -> Vec<f32> {
         let mut hidden = vec![0.0; (synthetic + asked.len()) * seen.len()];
-        let groups = &self.material.groups;
+        let groups = &self.set.groups;
         for (row, cells) in asked.iter().zip(hidden.chunks_exact_mut(seen.len()).skip(synthetic)) {
             let stranger = self.rng.random_bool(STRANGERS);
             for (other, cell) in seen.iter().zip(cells) {
@@ -212,9 +211,9 @@ impl<'a> Lessons<'a> {
         if self.mode == AttentionMode::Reference {
             return Ok(cohort_tensors(&network.condense(&row, pixels.as_ref())?).collect());
         }
-        let wanted = self.facts.index_select(&indices, 0)?;
-        let references = network.refer(&row, pixels.as_ref(), &wanted, known.as_ref(), self.material.classes())?;
-        let places: Vec<u32> = self.chosen.iter().map(|index| self.material.places[*index]).collect();
+        let targets = self.facts.index_select(&indices, 0)?;
+        let references = network.refer(&row, pixels.as_ref(), &targets, known.as_ref(), self.set.classes())?;
+        let places: Vec<u32> = self.chosen.iter().map(|index| self.set.places[*index]).collect();
         let places = Tensor::from_vec(places, self.chosen.len(), &Device::Cpu)?;
         Ok(reference_tensors(&references).into_iter().chain([(PLACES.to_owned(), places)]).collect())
     }
@@ -224,9 +223,9 @@ impl Lesson {
     /// Whom its rows attend to.
     pub(in crate::train) fn attend<'a>(&'a self, lessons: &Lessons) -> Attend<'a> {
         match (&self.context, lessons.mode) {
-            (Some(Context { count, wanted, known, hidden: Some(hidden) }), _) => {
-                let (known, classes) = (known.as_ref(), lessons.material.classes());
-                Attend::Measured(Measured { count: *count, wanted, known, classes, hidden })
+            (Some(Context { count, targets, known, hidden: Some(hidden) }), _) => {
+                let (known, classes) = (known.as_ref(), lessons.set.classes());
+                Attend::Measured(Measured { count: *count, targets, known, classes, hidden })
             }
             (Some(Context { count, .. }), _) => Attend::LastRows(*count),
             (None, AttentionMode::Batch) => Attend::Batch,
@@ -236,7 +235,7 @@ impl Lesson {
 
     /// How far the outputs for its rows are from what was measured, and from what the teacher says.
     pub(in crate::train) fn loss(&self, outputs: &Tensor, lessons: &Lessons) -> candle_core::Result<Tensor> {
-        let classes = lessons.material.classes();
+        let classes = lessons.set.classes();
         let synthetic = self.taught.as_ref().map_or(Ok(0), |taught| taught.row.dim(0))?;
         let own = self.measured.loss(&outputs.narrow(0, synthetic, self.measured.row.dim(0)?)?, classes)?;
         match (&self.taught, &lessons.taught) {

@@ -1,6 +1,6 @@
-//! Training one network of a committee: the loop that takes a network from its random start to its outcomes.
+//! Training one network of a committee: the loop that takes a network from its random start to its labels.
 //!
-//! Its own because it is the one place where a network meets outcomes. Everything random comes from the
+//! Its own because it is the one place where a network meets labels. Everything random comes from the
 //! member's seed, so the same seed gives the same bytes. An observer sees every step and can stop it.
 
 use std::ops::ControlFlow;
@@ -19,12 +19,12 @@ use crate::train::learners::lesson::Lessons;
 use crate::train::learners::linalg::principal_components;
 use crate::train::learners::optimizer::AdamW;
 use crate::train::learners::teacher::Taught;
-use crate::train::training_set::Material;
+use crate::train::training_set::TrainingSet;
 
 /// Trains a network on some of the outputs.
 pub(in crate::train) fn train_network(
     plan: &Training,
-    (material, taught): (&Material, Option<(&Taught, &TeacherRecipe)>),
+    (set, taught): (&TrainingSet, Option<(&Taught, &TeacherRecipe)>),
     config: &McvnConfig,
     outputs: &[usize],
     seed: u64,
@@ -35,14 +35,14 @@ pub(in crate::train) fn train_network(
     let vb = VarBuilder::from_backend(Box::new(parameters.clone()), DType::F32, device.clone());
     let network = Mcvn::new(config.clone(), vb)?;
     if let Some(bins) = config.architecture.bins {
-        for (name, buffer) in encoding_buffers(&quantile_edges(material, bins), device)? {
+        for (name, buffer) in encoding_buffers(&quantile_edges(set, bins), device)? {
             if let Some(variable) = parameters.variables().get(&name) {
                 variable.set(&buffer)?;
             }
         }
     }
     if let (Some(count), Some(pixels)) =
-        (config.architecture.image.as_ref().and_then(|image| image.components), &material.pixels)
+        (config.architecture.image.as_ref().and_then(|image| image.components), &set.pixels)
     {
         let (name, buffer) = component_buffer(&leading_components(pixels, count, device)?)?;
         if let Some(variable) = parameters.variables().get(&name) {
@@ -52,7 +52,7 @@ pub(in crate::train) fn train_network(
     let mut optimizer = AdamW::new(parameters.variables(), plan)?;
     let mut dropout = Dropout::new(config.architecture.dropout, seed);
     let image = config.architecture.image.is_some();
-    let mut lessons = Lessons::new(plan, (material, taught), (outputs, image), config, seed, device)?;
+    let mut lessons = Lessons::new(plan, (set, taught), (outputs, image), config, seed, device)?;
     for step in 0..plan.steps {
         let lesson = lessons.next()?;
         let mut pass = Pass { attend: lesson.attend(&lessons), training: Some(&mut dropout) };
@@ -81,9 +81,9 @@ fn leading_components(pixels: &[f32], count: usize, device: &Device) -> Result<T
 }
 
 /// Edges of each feature's quantile bins over the training rows.
-fn quantile_edges(material: &Material, bins: usize) -> Vec<Vec<f32>> {
+fn quantile_edges(set: &TrainingSet, bins: usize) -> Vec<Vec<f32>> {
     let edges = |column: usize| {
-        let mut values: Vec<f32> = material.row.iter().skip(column).step_by(material.width()).copied().collect();
+        let mut values: Vec<f32> = set.row.iter().skip(column).step_by(set.width()).copied().collect();
         values.sort_by(f32::total_cmp);
         let last = values.len().saturating_sub(1) as f64;
         let quantile = |bin: usize| {
@@ -93,5 +93,5 @@ fn quantile_edges(material: &Material, bins: usize) -> Vec<Vec<f32>> {
         };
         (0..=bins).map(quantile).collect()
     };
-    (0..material.width()).map(edges).collect()
+    (0..set.width()).map(edges).collect()
 }

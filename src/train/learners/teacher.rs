@@ -13,7 +13,7 @@ use crate::featurize::{FeatureSpec, Features, PIXELS, featurize};
 use crate::model::{Bundle, rng};
 use crate::train::error::FitError;
 use crate::train::learners::mixer::Mixer;
-use crate::train::training_set::Material;
+use crate::train::training_set::TrainingSet;
 
 /// Samples that the teacher is asked at once.
 const AT_ONCE: usize = 256;
@@ -33,22 +33,22 @@ impl Taught {
     pub(in crate::train) fn ask(
         teacher: &Bundle,
         (data, rows): (&Dataset, &[usize]),
-        material: &Material,
+        set: &TrainingSet,
         features: &FeatureSpec,
         (count, by_element): (usize, f64),
         seed: u64,
     ) -> Result<Self, FitError> {
-        let mixer = Mixer::new(data, rows, &material.schema, by_element);
+        let mixer = Mixer::new(data, rows, &set.schema, by_element);
         let mut rng = rng(seed, "synthetic rows");
         let mut taught =
-            Self { count, row: Vec::new(), pixels: None, answers: Vec::new(), width: material.schema.outputs.width() };
+            Self { count, row: Vec::new(), pixels: None, answers: Vec::new(), width: set.schema.outputs.width() };
         for start in (0..count).step_by(AT_ONCE) {
             let featurized: Vec<Features> = (start..count.min(start + AT_ONCE))
-                .map(|_| featurize(&mixer.mix(&mut rng), &material.schema, features))
+                .map(|_| featurize(&mixer.mix(&mut rng), &set.schema, features))
                 .collect();
             for features in &featurized {
-                material.scaling.row.extend(&features.row, &mut taught.row);
-                if let (Some(scaler), Some(image)) = (&material.scaling.pixels, &features.pixels) {
+                set.scaling.row.extend(&features.row, &mut taught.row);
+                if let (Some(scaler), Some(image)) = (&set.scaling.pixels, &features.pixels) {
                     scaler.extend(image.as_slice(), taught.pixels.get_or_insert_default());
                 }
             }
@@ -70,7 +70,7 @@ impl Taught {
     }
 
     /// What the teacher says of some outputs, row by row.
-    pub(in crate::train) fn wanted(&self, outputs: &[usize]) -> Vec<f32> {
+    pub(in crate::train) fn targets(&self, outputs: &[usize]) -> Vec<f32> {
         self.answers.chunks(self.width).flat_map(|row| outputs.iter().map(|output| row[*output])).collect()
     }
 

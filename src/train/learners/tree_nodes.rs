@@ -7,7 +7,7 @@ use serde::Deserialize;
 use crate::featurize::PIXELS;
 use crate::model::{MOST_FEATURES, Node};
 use crate::train::error::FitError;
-use crate::train::training_set::Material;
+use crate::train::training_set::TrainingSet;
 
 /// A node as the library writes it: values up to the split's go to the true child.
 #[derive(Deserialize)]
@@ -27,9 +27,9 @@ pub(in crate::train) struct Column {
 
 /// The columns of the scaled row, then of the pixels where the forest reads them, without those that don't vary or are
 /// the same as an earlier one (of percentages the sum is a hundred times the average): they cost time and tell nothing.
-pub(in crate::train) fn columns(image: bool, material: &Material) -> Result<Vec<Column>, FitError> {
-    let pixels = material.pixels.as_ref().filter(|_| image).map(|pixels| (pixels.as_slice(), PIXELS));
-    let parts = [(material.row.as_slice(), material.width())].into_iter().chain(pixels);
+pub(in crate::train) fn columns(image: bool, set: &TrainingSet) -> Result<Vec<Column>, FitError> {
+    let pixels = set.pixels.as_ref().filter(|_| image).map(|pixels| (pixels.as_slice(), PIXELS));
+    let parts = [(set.row.as_slice(), set.width())].into_iter().chain(pixels);
     let all = parts.flat_map(|(values, width)| {
         (0..width).map(move |at| values.iter().skip(at).step_by(width).copied().collect::<Vec<f32>>())
     });
@@ -43,11 +43,11 @@ pub(in crate::train) fn columns(image: bool, material: &Material) -> Result<Vec<
         }
     }
     if kept.is_empty() {
-        kept.push(Column { place: 0, values: vec![0.0; material.count] });
+        kept.push(Column { place: 0, values: vec![0.0; set.count] });
     }
     match kept.iter().all(|column| column.place < MOST_FEATURES) {
         true => Ok(kept),
-        false => Err(FitError::Baseline(format!("a forest reads at most {MOST_FEATURES} features"))),
+        false => Err(FitError::Learner(format!("a forest reads at most {MOST_FEATURES} features"))),
     }
 }
 

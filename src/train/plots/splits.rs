@@ -5,7 +5,7 @@
 
 use plotters::prelude::*;
 
-use crate::data::{Dataset, Outcome, Recipe, TargetRecipe};
+use crate::data::{Dataset, Label, Recipe, TargetRecipe};
 use crate::train::evaluation::evaluate::SplitReport;
 use crate::train::metrics::{Bin, reliability_bins};
 use crate::train::plots::canvas::{
@@ -57,7 +57,7 @@ struct Point {
 
 fn points(data: &Dataset, report: &SplitReport, index: usize, target: &TargetRecipe) -> Vec<Point> {
     let point = |(place, row): (usize, &usize)| {
-        let (actual, predicted) = (data.outcomes[*row].value(index)?, report.predicted[place][index]);
+        let (actual, predicted) = (data.labels[*row].value(index)?, report.predicted[place][index]);
         let end = |ends: &[Vec<f64>]| Some(drawn(target, *ends.get(place)?.get(index)?));
         Some(Point {
             actual: drawn(target, actual),
@@ -70,9 +70,9 @@ fn points(data: &Dataset, report: &SplitReport, index: usize, target: &TargetRec
 }
 
 fn classes<'a>(data: &'a Dataset, report: &'a SplitReport) -> impl Iterator<Item = (usize, &'a Vec<f64>)> {
-    report.rows.iter().zip(&report.predicted).filter_map(|(row, answer)| match data.outcomes[*row] {
-        Outcome::Class(class) => Some((class, answer)),
-        Outcome::Values(_) => None,
+    report.rows.iter().zip(&report.predicted).filter_map(|(row, answer)| match data.labels[*row] {
+        Label::Class(class) => Some((class, answer)),
+        Label::Values(_) => None,
     })
 }
 

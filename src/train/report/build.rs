@@ -4,7 +4,7 @@
 //! out of fold: of rows that the answering model had not been trained on.
 
 use crate::data::{
-    Actual, Comparison, Dataset, Outcome, Predictions, Protocol, ProtocolReport, REPORT_FORMAT, Recipe, Report,
+    Actual, Comparison, Dataset, Label, Predictions, Protocol, ProtocolReport, REPORT_FORMAT, Recipe, Report,
     ReportData, VersionName,
 };
 
@@ -12,7 +12,7 @@ use crate::model::Manifest;
 use crate::train::evaluation::crossval::CrossValidation;
 use crate::train::metrics::summarise;
 use crate::train::report::compare::compare;
-use crate::train::report::incumbent::Active;
+use crate::train::report::incumbent::Incumbent;
 use crate::train::report::warnings::{data_warnings, score_warnings};
 
 /// The version in use, as far as there is one that can be asked.
@@ -22,7 +22,7 @@ pub enum InUse {
     /// One that cannot be compared; which (where it could be loaded) and why.
     Unfit(Option<VersionName>, String),
     /// One that answered.
-    Asked(Active),
+    Asked(Incumbent),
 }
 
 impl Report {
@@ -103,16 +103,14 @@ fn comparison(recipe: &Recipe, data: &Dataset, validations: &[CrossValidation], 
 }
 
 fn actual(recipe: &Recipe, data: &Dataset) -> Actual {
-    let outcomes = data.outcomes.iter();
+    let labels = data.labels.iter();
     match recipe.class {
         Some(_) => Actual::Classes(
-            outcomes
-                .filter_map(|outcome| if let Outcome::Class(class) = outcome { Some(*class) } else { None })
-                .collect(),
+            labels.filter_map(|label| if let Label::Class(class) = label { Some(*class) } else { None }).collect(),
         ),
         None => Actual::Values(
-            outcomes
-                .filter_map(|outcome| if let Outcome::Values(values) = outcome { Some(values.clone()) } else { None })
+            labels
+                .filter_map(|label| if let Label::Values(values) = label { Some(values.clone()) } else { None })
                 .collect(),
         ),
     }

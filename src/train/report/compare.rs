@@ -3,17 +3,17 @@
 //! Its own because a fair comparison is the hard part of replacing a model: the version in use looks best on
 //! rows that it has been trained on. Wherever that can be known, such rows don't count.
 
-use crate::data::{Basis, Comparison, Dataset, Protocol, Recipe, VersionName};
+use crate::data::{Comparison, ComparisonBasis, Dataset, Protocol, Recipe, VersionName};
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::Spread;
 use crate::train::evaluation::crossval::CrossValidation;
 use crate::train::evaluation::evaluate::score;
 use crate::train::metrics::{Scores, summarise};
-use crate::train::report::incumbent::{Active, LEAST_ROWS};
+use crate::train::report::incumbent::{Incumbent, LEAST_ROWS};
 
 /// Compares the candidate's out-of-fold answers with those of the version in use.
-pub fn compare(recipe: &Recipe, data: &Dataset, validation: &CrossValidation, active: &Active) -> Comparison {
+pub fn compare(recipe: &Recipe, data: &Dataset, validation: &CrossValidation, active: &Incumbent) -> Comparison {
     let readable: Vec<usize> = (0..data.samples.len()).filter(|row| active.predicted[*row].is_some()).collect();
     let mut comparison = Comparison::without(recipe, validation.protocol, Some(active.version.clone()), String::new());
     let unseen =
@@ -44,7 +44,7 @@ pub fn compare(recipe: &Recipe, data: &Dataset, validation: &CrossValidation, ac
     let total = data.samples.len();
     match &active.seen {
         Some(seen) => {
-            comparison.basis = Basis::UnseenRows;
+            comparison.basis = ComparisonBasis::UnseenRows;
             comparison.note = format!("{} of {total} rows are new to the version in use", rows.len());
             let known: BTreeSet<&str> =
                 (0..total).filter(|row| seen[*row]).map(|row| data.groups[row].as_str()).collect();
@@ -58,7 +58,7 @@ pub fn compare(recipe: &Recipe, data: &Dataset, validation: &CrossValidation, ac
             }
         }
         None => {
-            comparison.basis = Basis::SameRows;
+            comparison.basis = ComparisonBasis::SameRows;
             comparison.note = format!(
                 "on {} of {total} rows; which of them the version in use was trained on is not known: it may have seen \
                  some, which favours it",
@@ -74,7 +74,7 @@ impl Comparison {
     pub fn without(recipe: &Recipe, protocol: Protocol, active: Option<VersionName>, note: String) -> Self {
         Self {
             active,
-            basis: Basis::None,
+            basis: ComparisonBasis::None,
             protocol,
             rows: 0,
             metric: recipe.metric().to_owned(),
@@ -91,7 +91,7 @@ impl Comparison {
         self.worse = matches!((candidate, active), (Some(candidate), Some(active)) if candidate < active);
     }
 
-    fn by_recorded_scores(&mut self, validation: &CrossValidation, active: &Active, unseen: usize) {
+    fn by_recorded_scores(&mut self, validation: &CrossValidation, active: &Incumbent, unseen: usize) {
         let figure = |scores: &BTreeMap<String, BTreeMap<String, Spread>>| {
             scores.get("all").and_then(|all| all.get(&self.metric)).map(|spread| spread.mean)
         };
@@ -103,7 +103,7 @@ impl Comparison {
         };
         match recorded.and_then(|evaluation| figure(&evaluation.scores)) {
             Some(figure) => {
-                self.basis = Basis::RecordedScores;
+                self.basis = ComparisonBasis::RecordedScores;
                 self.judge(candidate, Some(figure));
                 self.note = format!("{why}: its recorded {} score stands for it, on other folds", self.protocol.name());
             }
@@ -120,13 +120,13 @@ mod tests {
     use crate::train::fixture::{off_by, validation};
 
     /// A version in use that is off by `error`, was trained on the first `seen` rows and recorded an R².
-    fn active(data: &Dataset, error: impl Fn(usize) -> f64, seen: Option<usize>, recorded: Option<f64>) -> Active {
+    fn active(data: &Dataset, error: impl Fn(usize) -> f64, seen: Option<usize>, recorded: Option<f64>) -> Incumbent {
         let evaluation = |mean| Evaluation {
             protocol: "grouped".to_owned(),
             splits: 3,
             scores: [("all".to_owned(), [("r2".to_owned(), Spread { mean, std: 0.0 })].into())].into(),
         };
-        Active {
+        Incumbent {
             version: VersionName { name: "lab".to_owned(), version: "v1".to_owned() },
             predicted: off_by(data, error).into_iter().map(Some).collect(),
             seen: seen.map(|seen| (0..data.samples.len()).map(|row| row < seen).collect()),
@@ -142,7 +142,7 @@ mod tests {
         // Perfect on what it was trained on, worse than the candidate on what is new.
         let knowing = |row: usize| if row < 40 { 0.0 } else { 9.0 };
         let comparison = compare(&recipe, &data, &validation, &active(&data, knowing, Some(40), None));
-        assert_eq!((comparison.basis, comparison.rows, comparison.worse), (Basis::UnseenRows, 20, false));
+        assert_eq!((comparison.basis, comparison.rows, comparison.worse), (ComparisonBasis::UnseenRows, 20, false));
         assert!(comparison.candidate_score > comparison.active_score && comparison.note.starts_with("20 of 60 rows"));
         assert_eq!(comparison.by_output.len(), 2);
         let better = compare(&recipe, &data, &validation, &active(&data, |_| 4.0, Some(40), None));
@@ -157,7 +157,7 @@ mod tests {
         let (recipe, data) = lab(&rows(60, 2));
         let validation = validation(&recipe, &data, Protocol::Random, |_| 5.0);
         let comparison = compare(&recipe, &data, &validation, &active(&data, |_| 1.0, None, Some(0.1)));
-        assert_eq!((comparison.basis, comparison.rows, comparison.worse), (Basis::SameRows, 60, true));
+        assert_eq!((comparison.basis, comparison.rows, comparison.worse), (ComparisonBasis::SameRows, 60, true));
         assert!(comparison.note.contains("not known"));
         let mut part = active(&data, |_| 1.0, None, None);
         part.predicted[3] = None;
@@ -168,16 +168,19 @@ mod tests {
     fn recorded_scores_stand_in_where_too_few_rows_are_new() {
         let (recipe, data) = lab(&rows(60, 2));
         let validation = validation(&recipe, &data, Protocol::Grouped, |_| 5.0);
-        let judge = |active: &Active| compare(&recipe, &data, &validation, active);
+        let judge = |active: &Incumbent| compare(&recipe, &data, &validation, active);
         let worse = judge(&active(&data, |_| 0.0, Some(51), Some(0.999)));
-        assert_eq!((worse.basis, worse.rows, worse.worse), (Basis::RecordedScores, 0, true));
+        assert_eq!((worse.basis, worse.rows, worse.worse), (ComparisonBasis::RecordedScores, 0, true));
         assert!(worse.note.contains("only 9 rows are new"), "{}", worse.note);
         let better = judge(&active(&data, |_| 0.0, Some(60), Some(0.1)));
-        assert_eq!((better.basis, better.worse, better.active_score), (Basis::RecordedScores, false, Some(0.1)));
-        let same_file = Active { same_file: true, ..active(&data, |_| 0.0, None, Some(0.1)) };
-        assert_eq!(judge(&same_file).basis, Basis::RecordedScores);
+        assert_eq!(
+            (better.basis, better.worse, better.active_score),
+            (ComparisonBasis::RecordedScores, false, Some(0.1))
+        );
+        let same_file = Incumbent { same_file: true, ..active(&data, |_| 0.0, None, Some(0.1)) };
+        assert_eq!(judge(&same_file).basis, ComparisonBasis::RecordedScores);
         let none = judge(&active(&data, |_| 0.0, Some(60), None));
-        assert_eq!((none.basis, none.worse, none.candidate_score), (Basis::None, false, None));
+        assert_eq!((none.basis, none.worse, none.candidate_score), (ComparisonBasis::None, false, None));
         assert!(none.note.contains("no recorded grouped score"));
     }
 }

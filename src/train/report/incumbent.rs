@@ -3,7 +3,7 @@
 //! Its own because an older version may take other inputs than the rows state: they are read again with its
 //! own schema, exactly as a request to it would be.
 
-use crate::data::{Dataset, Outcome, Recipe, VersionName, row_digest};
+use crate::data::{Dataset, Label, Recipe, VersionName, row_digest};
 use std::collections::BTreeSet;
 
 use crate::domain::{
@@ -21,7 +21,7 @@ pub const LEAST_ROWS: usize = 10;
 
 /// The version in use, asked for the rows of a data set.
 #[derive(Clone, Debug)]
-pub struct Active {
+pub struct Incumbent {
     /// Which it is.
     pub version: VersionName,
     /// By row: its answer in the order of the recipe's outputs; `None` where it cannot read the row.
@@ -34,7 +34,7 @@ pub struct Active {
     pub evaluation: Vec<Evaluation>,
 }
 
-impl Active {
+impl Incumbent {
     /// Asks a bundle for all rows of a data set.
     ///
     /// # Errors
@@ -54,9 +54,9 @@ impl Active {
         }
         let answers = predict_samples(bundle, samples.iter().flatten()).map_err(|error| error.to_string())?;
         let mut answers = answers.into_iter().map(|answer| order.iter().map(|output| answer[*output]).collect());
-        let digest = |(sample, outcome): (&Option<Sample>, &Outcome)| {
+        let digest = |(sample, label): (&Option<Sample>, &Label)| {
             let sample = sample.as_ref()?;
-            Some(row_digest(sample, &reordered(outcome, &order), &manifest.schema))
+            Some(row_digest(sample, &reordered(label, &order), &manifest.schema))
         };
         let known: BTreeSet<&str> = manifest.data.row_digests.iter().map(String::as_str).collect();
         // Where it assumes what our columns don't state, its digests hold values that are not ours.
@@ -65,7 +65,7 @@ impl Active {
             theirs.iter().flat_map(Sample::assumed).all(|(name, _)| blank(name))
         };
         let comparable = !known.is_empty() && samples.iter().zip(&data.samples).all(stated);
-        let digests = samples.iter().zip(&data.outcomes).map(digest);
+        let digests = samples.iter().zip(&data.labels).map(digest);
         let seen = digests.map(|digest| digest.is_some_and(|digest| known.contains(digest.as_str()))).collect();
         Ok(Self {
             version: VersionName::of(manifest),
@@ -110,14 +110,14 @@ fn output_order(wanted: &Outputs, given: &Outputs) -> Result<Vec<usize>, String>
     order.filter(|order| order.len() == given.width()).ok_or_else(|| "it has other outputs".to_owned())
 }
 
-/// An outcome in the order of another model's outputs.
-fn reordered(outcome: &Outcome, order: &[usize]) -> Outcome {
-    match outcome {
-        Outcome::Class(class) => Outcome::Class(order[*class]),
-        Outcome::Values(values) => {
+/// An label in the order of another model's outputs.
+fn reordered(label: &Label, order: &[usize]) -> Label {
+    match label {
+        Label::Class(class) => Label::Class(order[*class]),
+        Label::Values(values) => {
             let mut moved = vec![None; values.len()];
             order.iter().zip(values).for_each(|(place, value)| moved[*place] = *value);
-            Outcome::Values(moved)
+            Label::Values(moved)
         }
     }
 }

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::data::{Dataset, HARDLY_ANY_GROUPS, Outcome, Protocol, ProtocolReport, Recipe};
+use crate::data::{Dataset, HARDLY_ANY_GROUPS, Label, Protocol, ProtocolReport, Recipe};
 use crate::model::Spread;
 
 /// Fewer rows make every score a guess.
@@ -34,13 +34,13 @@ pub(in crate::train) fn data_warnings(recipe: &Recipe, data: &Dataset, folds: us
         warnings.push(format!("only {groups} groups ({}): the grouped scores are a rough guide", recipe.group));
     }
     for (index, target) in recipe.targets.iter().enumerate() {
-        let mut values = data.outcomes.iter().filter_map(|outcome| outcome.value(index));
+        let mut values = data.labels.iter().filter_map(|label| label.value(index));
         if let Some(first) = values.next().filter(|first| values.all(|value| value == *first)) {
             warnings.push(format!("{} is {first} in every row: there is nothing to learn", target.name));
         }
     }
     for (index, class) in recipe.class.iter().flat_map(|class| class.levels.iter().enumerate()) {
-        let count = data.outcomes.iter().filter(|outcome| **outcome == Outcome::Class(index)).count();
+        let count = data.labels.iter().filter(|label| **label == Label::Class(index)).count();
         if count < folds {
             warnings
                 .push(format!("only {count} rows are {class}, fewer than the {folds} folds: its scores mean little"));
