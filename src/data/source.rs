@@ -1,6 +1,6 @@
 //! What a recipe says of a file's columns: where the composition stands, what is a process parameter, a target, a group.
 //!
-//! Its own beside [`super::recipe`], which puts all together, and [`super::committee`], which says what learns from it.
+//! [`super::recipe`] puts all together, and [`super::learners`] says what learns from it.
 
 use std::collections::BTreeMap;
 use std::fmt;

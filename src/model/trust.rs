@@ -1,7 +1,7 @@
 //! How far one answer can be trusted: its intervals, and whether the sample is of the kind that the model knows.
 //!
 //! Its own because several doors say it (JSON, tables, the command line, the metrics) and must say the same. What was
-//! measured stands in [`super::calibration`]; here it meets a sample.
+//! measured stands in [`super::spec::calibration`]; here it meets a sample.
 
 use std::fmt;
 use std::str::FromStr;

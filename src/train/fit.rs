@@ -1,15 +1,13 @@
 //! Training: a recipe, a data set and the rows to train on become a bundle.
 //!
-//! Its own because this is where a committee is put together. Everything random comes from the seed, so the same
-//! seed gives the same bytes; members train side by side on threads of their own. Beside the committee that is kept,
-//! a smaller one is trained for each fold of the rows without the fold's groups: what those say of the rows that
-//! they have not seen calibrates the whole (see [`super::calibrate`]). An observer sees every step and can stop all.
+//! In phases: rows are scaled, members planned, teachers asked, members trained side by side, ensembles put together, and
+//! the one that is kept is calibrated. Everything random comes from the seed, so the same seed gives the same bytes. Beside
+//! the ensemble that is kept, a smaller one is trained for each fold of the rows without the fold's groups: what those say
+//! of the rows that they have not seen calibrates the whole (see [`super::calibrate`]). An observer sees every step and can
+//! stop all.
 
-use crate::train::error::FitError;
-use crate::train::progress::{Observer, Progress};
-use crate::train::trained::{FitOptions, Trained};
 use std::ops::ControlFlow;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use candle_core::Device;
 
@@ -17,10 +15,12 @@ use crate::data::{Dataset, Protocol, Recipe, Split, draw_folds};
 use crate::featurize::Scaler;
 use crate::model::Scaling;
 use crate::train::calibrate::{HeldOut, calibrate};
+use crate::train::error::FitError;
 use crate::train::learners::teacher::Taught;
 use crate::train::parallel::run_all;
 use crate::train::plan::{LEAST_MEASURED, Task, others, plan, train_member};
-use crate::train::trained::assemble;
+use crate::train::progress::{Observer, Progress};
+use crate::train::trained::{FitOptions, Trained, TrainedMember, assemble};
 use crate::train::training_set::TrainingSet;
 
 /// Trains on some rows of a data set.
@@ -35,43 +35,11 @@ pub fn fit(
     observe: Observer,
 ) -> Result<Trained, FitError> {
     let (protocol, folds) = calibration_folds(recipe, data, rows, options.seed);
-    let parts: Vec<&[usize]> = std::iter::once(rows).chain(folds.iter().map(|fold| fold.train.as_slice())).collect();
-    let training_sets: Vec<TrainingSet> = parts.iter().map(|rows| TrainingSet::prepare(recipe, data, rows)).collect();
-    if !training_sets.iter().all(|set| is_finite(&set.scaling)) {
-        return Err(FitError::TooLarge);
-    }
-    let sets: Vec<_> = parts.iter().map(|rows| data.output_sets(rows, LEAST_MEASURED)).collect();
-    let plans = |part: usize| plan(recipe, &training_sets[part], &sets[part], part, options.seed);
-    let tasks: Vec<Task> = (0..parts.len()).flat_map(plans).collect();
-    let kept = tasks.iter().filter(|task| task.part == 0).count();
-    // One GPU is kept busy by one thread; a second would only queue behind it.
-    let threads = if options.device.is_cpu() { options.threads } else { 1 };
-    // A fold's teacher never saw the fold.
-    let taught = run_all(if recipe.teacher.is_some() { parts.len() } else { 0 }, options.threads, |part, stop| {
-        let observe = |step, steps, loss| {
-            let progress = Progress { member: None, members: kept, step, steps, loss };
-            if stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { observe(progress) }
-        };
-        teach(recipe, (data, parts[part]), &training_sets[part], &sets[part], part, options, &observe)
-    })?;
-    let taught = |part: usize| taught.get(part).and_then(Option::as_ref).zip(recipe.teacher.as_ref());
-    let trained = run_all(tasks.len(), threads, |index, stop| {
-        let observe = |step, steps, loss| {
-            let progress =
-                Progress { member: Some(index).filter(|index| *index < kept), members: kept, step, steps, loss };
-            if stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { observe(progress) }
-        };
-        let part = tasks[index].part;
-        train_member(&tasks[index], (&training_sets[part], taught(part)), &options.device, &observe)
-    })?;
-    let mut members: Vec<Vec<_>> = parts.iter().map(|_| Vec::new()).collect();
-    tasks.iter().zip(trained).for_each(|(task, member)| members[task.part].push(member));
-    let mut bundles = parts.iter().zip(&training_sets).zip(members);
-    let mut assembled =
-        bundles.by_ref().map(|((rows, set), members)| assemble(recipe, (data, rows), set, members, options));
-    let mut whole = assembled.next().unwrap_or_else(|| Err(FitError::Cancelled))?;
-    let held_out = assembled.zip(&folds).map(|(trained, fold)| HeldOut::ask(&trained?, data, fold, &options.device));
-    let held_out = held_out.collect::<Result<Vec<_>, FitError>>()?;
+    let fitting = Fitting { recipe, data, options, observe, parts: prepare(recipe, data, rows, &folds)? };
+    let tasks = fitting.plan();
+    let taught = fitting.teach_all(&tasks)?;
+    let members = fitting.train_all(&tasks, &taught)?;
+    let (mut whole, held_out) = fitting.assemble_all(members, &folds)?;
     if !held_out.is_empty() {
         let (gate, calibration) = calibrate(&recipe.shares(), &recipe.targets, data, protocol, &held_out);
         whole.manifest.gate = gate;
@@ -81,6 +49,130 @@ pub fn fit(
     whole.manifest.version = whole.manifest.digest()?.chars().take(VERSION_DIGITS).collect();
     Ok(whole)
 }
+
+/// Rows that an ensemble of their own learns from: first all of them, then those outside each fold.
+struct Part<'a> {
+    rows: &'a [usize],
+    set: TrainingSet,
+    /// Outputs that were measured on the same of the rows.
+    output_sets: Vec<Vec<usize>>,
+}
+
+/// What all phases know.
+struct Fitting<'a> {
+    recipe: &'a Recipe,
+    data: &'a Dataset,
+    options: &'a FitOptions,
+    observe: Observer<'a>,
+    parts: Vec<Part<'a>>,
+}
+
+/// Scales the rows of every part, each by itself.
+fn prepare<'a>(
+    recipe: &Recipe,
+    data: &Dataset,
+    rows: &'a [usize],
+    folds: &'a [Split],
+) -> Result<Vec<Part<'a>>, FitError> {
+    let part = |rows: &'a [usize]| Part {
+        rows,
+        set: TrainingSet::prepare(recipe, data, rows),
+        output_sets: data.output_sets(rows, LEAST_MEASURED),
+    };
+    let parts: Vec<Part> = std::iter::once(rows).chain(folds.iter().map(|fold| &*fold.train)).map(part).collect();
+    if parts.iter().all(|part| is_finite(&part.set.scaling)) { Ok(parts) } else { Err(FitError::TooLarge) }
+}
+
+impl<'a> Fitting<'a> {
+    /// The members of every part, those that are kept first.
+    fn plan(&self) -> Vec<Task<'a>> {
+        let of_part =
+            |(index, part): (usize, &Part)| plan(self.recipe, &part.set, &part.output_sets, index, self.options.seed);
+        self.parts.iter().enumerate().flat_map(of_part).collect()
+    }
+
+    /// Every part's teacher, fitted and asked: none where the recipe has none. A fold's teacher never saw the fold.
+    fn teach_all(&self, tasks: &[Task]) -> Result<Vec<Option<Taught>>, FitError> {
+        let count = if self.recipe.teacher.is_some() { self.parts.len() } else { 0 };
+        run_all(count, self.options.threads, |index, stop| {
+            let observe = |step, steps, loss| self.show((None, tasks), (step, steps), loss, stop);
+            self.teach(index, &observe)
+        })
+    }
+
+    /// All members, side by side.
+    fn train_all(&self, tasks: &[Task], taught: &[Option<Taught>]) -> Result<Vec<Vec<TrainedMember>>, FitError> {
+        // One GPU is kept busy by one thread; a second would only queue behind it.
+        let threads = if self.options.device.is_cpu() { self.options.threads } else { 1 };
+        let taught = |part: usize| taught.get(part).and_then(Option::as_ref).zip(self.recipe.teacher.as_ref());
+        let trained = run_all(tasks.len(), threads, |index, stop| {
+            let part = tasks[index].part;
+            let member = Some(index).filter(|_| part == 0);
+            let observe = |step, steps, loss| self.show((member, tasks), (step, steps), loss, stop);
+            train_member(&tasks[index], (&self.parts[part].set, taught(part)), &self.options.device, &observe)
+        })?;
+        let mut members: Vec<Vec<_>> = self.parts.iter().map(|_| Vec::new()).collect();
+        tasks.iter().zip(trained).for_each(|(task, member)| members[task.part].push(member));
+        Ok(members)
+    }
+
+    /// The ensemble that is kept, and what those of the folds say of the rows that they have not seen.
+    fn assemble_all(
+        &self,
+        members: Vec<Vec<TrainedMember>>,
+        folds: &[Split],
+    ) -> Result<(Trained, Vec<HeldOut>), FitError> {
+        let assemble = |(part, members): (&Part, Vec<TrainedMember>)| {
+            assemble(self.recipe, (self.data, part.rows), &part.set, members, self.options)
+        };
+        let mut assembled = self.parts.iter().zip(members).map(assemble);
+        let whole = assembled.next().unwrap_or(Err(FitError::Cancelled))?;
+        let ask = |(trained, fold): (Result<Trained, FitError>, &Split)| {
+            HeldOut::ask(&trained?, self.data, fold, &self.options.device)
+        };
+        Ok((whole, assembled.zip(folds).map(ask).collect::<Result<_, _>>()?))
+    }
+
+    /// Shows one step of a member (`None`: of one that is not kept) to the observer.
+    fn show(
+        &self,
+        (member, tasks): (Option<usize>, &[Task]),
+        (step, steps): (usize, usize),
+        loss: f64,
+        stop: &AtomicBool,
+    ) -> ControlFlow<()> {
+        let members = tasks.iter().filter(|task| task.part == 0).count();
+        let progress = Progress { member, members, step, steps, loss };
+        if stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { (self.observe)(progress) }
+    }
+
+    /// Fits the recipe's teacher on one part of the rows and asks it; `None` where it cannot give all outputs.
+    fn teach(
+        &self,
+        index: usize,
+        observe: &dyn Fn(usize, usize, f64) -> ControlFlow<()>,
+    ) -> Result<Option<Taught>, FitError> {
+        let Part { rows, set, output_sets } = &self.parts[index];
+        let covered = output_sets.iter().map(Vec::len).sum::<usize>() == set.schema.outputs.width();
+        let Some(teacher) = self.recipe.teacher.as_ref().filter(|_| covered) else { return Ok(None) };
+        let seed = self.options.seed.wrapping_mul(1000).wrapping_add(index as u64 * 100 + TEACHERS);
+        // As if for all rows: what it says in a fold is learned from, so its trees must be as many.
+        let tasks = teacher.committee.iter().enumerate().flat_map(|(family, own)| others(own, family, output_sets, 0));
+        let member = |(index, mut task): (usize, Task)| {
+            task.seed = seed.wrapping_add(index as u64);
+            train_member(&task, (set, None), &Device::Cpu, observe)
+        };
+        let members = tasks.enumerate().map(member).collect::<Result<Vec<_>, _>>()?;
+        let mut ensemble = assemble(self.recipe, (self.data, &[]), set, members, self.options)?;
+        ensemble.manifest.families = teacher.shares();
+        let ensemble = ensemble.load(&Device::Cpu)?;
+        let synthetic = (teacher.samples, teacher.by_element);
+        Taught::ask(&ensemble, (self.data, rows), set, &self.recipe.features, synthetic, seed).map(Some)
+    }
+}
+
+/// Seeds of teachers stand apart from those of members.
+const TEACHERS: u64 = 50;
 
 fn is_finite(scaling: &Scaling) -> bool {
     let mut targets = scaling.targets.iter().flat_map(|targets| targets.mean.iter().chain(&targets.deviation));
@@ -107,34 +199,4 @@ fn calibration_folds(recipe: &Recipe, data: &Dataset, rows: &[usize], seed: u64)
     };
     let grouped = draw(Protocol::Grouped).filter(teaches);
     grouped.or_else(|| draw(Protocol::Random)).unwrap_or((Protocol::Grouped, Vec::new()))
-}
-
-/// Seeds of teachers stand apart from those of members.
-const TEACHERS: u64 = 50;
-
-/// Fits the recipe's teacher on one part of the rows and asks it; `None` where it cannot give all outputs.
-fn teach(
-    recipe: &Recipe,
-    (data, rows): (&Dataset, &[usize]),
-    set: &TrainingSet,
-    sets: &[Vec<usize>],
-    part: usize,
-    options: &FitOptions,
-    observe: &dyn Fn(usize, usize, f64) -> ControlFlow<()>,
-) -> Result<Option<Taught>, FitError> {
-    let covered = sets.iter().map(Vec::len).sum::<usize>() == set.schema.outputs.width();
-    let Some(teacher) = recipe.teacher.as_ref().filter(|_| covered) else { return Ok(None) };
-    let seed = options.seed.wrapping_mul(1000).wrapping_add(part as u64 * 100 + TEACHERS);
-    // As if for all rows: what it says in a fold is learned from, so its trees must be as many.
-    let tasks = teacher.committee.iter().enumerate().flat_map(|(family, own)| others(own, family, sets, 0));
-    let member = |(index, mut task): (usize, Task)| {
-        task.seed = seed.wrapping_add(index as u64);
-        train_member(&task, (set, None), &Device::Cpu, observe)
-    };
-    let members = tasks.enumerate().map(member).collect::<Result<Vec<_>, _>>()?;
-    let mut committee = assemble(recipe, (data, &[]), set, members, options)?;
-    committee.manifest.families = teacher.shares();
-    let committee = committee.load(&Device::Cpu)?;
-    let synthetic = (teacher.samples, teacher.by_element);
-    Taught::ask(&committee, (data, rows), set, &recipe.features, synthetic, seed).map(Some)
 }

@@ -2,7 +2,6 @@
 //!
 //! Its own beside [`super::fit()`], which puts what comes out together: here a recipe's families become single tasks.
 
-use crate::train::trained::TrainedMember;
 use std::ops::ControlFlow;
 
 use candle_core::Device;
@@ -15,6 +14,7 @@ use crate::train::learners::forest::grow_forest;
 use crate::train::learners::gp::train_kernel;
 use crate::train::learners::network::train_network;
 use crate::train::learners::teacher::Taught;
+use crate::train::trained::TrainedMember;
 use crate::train::training_set::TrainingSet;
 
 /// Trees of a forest that is grown for calibration only.

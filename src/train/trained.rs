@@ -2,7 +2,6 @@
 //!
 //! Its own because it is the one place that writes a manifest.
 
-use crate::model::Bundle;
 use std::collections::BTreeSet;
 
 use candle_core::{Device, Tensor};
@@ -10,7 +9,8 @@ use candle_core::{Device, Tensor};
 use crate::data::{Dataset, Recipe};
 use crate::featurize::featurizer_version;
 use crate::model::{
-    DataRecord, MANIFEST_FORMAT, Manifest, MemberSpec, MemberTensors, PLACES, Reference, encode_weights, sha256_hex,
+    Bundle, DataRecord, MANIFEST_FORMAT, Manifest, MemberSpec, MemberTensors, PLACES, Reference, encode_weights,
+    sha256_hex,
 };
 use crate::train::error::FitError;
 use crate::train::training_set::TrainingSet;

@@ -1,6 +1,6 @@
 //! The paper's network as a member: its parameters, whom its rows attend to, and its pass.
 //!
-//! Its own beside [`super::mcvn`] because it serves only: what a bundle stores beside parameters is read here.
+//! It serves only: what a bundle stores beside the parameters of [`Mcvn`] is read here.
 
 use std::collections::HashMap;
 
@@ -9,14 +9,12 @@ use candle_nn::VarBuilder;
 
 use crate::model::error::BundleError;
 use crate::model::members::member::{Inputs, Member, MemberOutput};
-use crate::model::nn::attention::Attend;
-use crate::model::nn::attention::{KeysValues, ReferenceKv};
+use crate::model::nn::attention::{Attend, KeysValues, ReferenceKv};
 use crate::model::nn::direct::Direct;
 use crate::model::nn::mcvn::{Mcvn, Pass};
 use crate::model::nn::residual::References;
 use crate::model::probabilities::softmax;
-use crate::model::spec::network::AttentionMode;
-use crate::model::spec::network::McvnConfig;
+use crate::model::spec::network::{AttentionMode, McvnConfig};
 
 /// A network, ready to answer.
 pub(in crate::model) struct Network {

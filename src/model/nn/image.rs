@@ -2,11 +2,12 @@
 //!
 //! Its own because it is one half of the network: nothing of the row, of samples or of attention is known here.
 
+use candle_core::{Result, Tensor};
+use candle_nn::{Init, VarBuilder};
+
 use crate::featurize;
 use crate::model::nn::layers::Linear;
 use crate::model::spec::network::{Activation, ImageChannel};
-use candle_core::{Result, Tensor};
-use candle_nn::{Init, VarBuilder};
 
 /// The image channel: convolutions or principal components, then a linear layer.
 pub(in crate::model) struct ImageLayers {

@@ -1,12 +1,12 @@
 //! The layers that networks are built of: linear, layer norm, the piecewise-linear encoding.
 //!
-//! Its own because the attentions are built of them, too. On a CPU that serves each is one pass over memory
-//! ([`super::fused`]).
+//! The attentions are built of them, too. On a CPU that serves each is one pass over memory ([`super::cpu_ops`]).
+
+use candle_core::{Device, Result, Tensor};
+use candle_nn::{Init, VarBuilder};
 
 use crate::model::nn::cpu_ops;
 use crate::model::spec::network::Activation;
-use candle_core::{Device, Result, Tensor};
-use candle_nn::{Init, VarBuilder};
 
 /// A fully connected layer. The weights lie as (inputs, outputs): with a contiguous right-hand side each row
 /// of candle's product is computed in the same order whatever the number of rows, so a row's result does not

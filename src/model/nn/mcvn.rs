@@ -7,8 +7,8 @@
 //! ```
 //! C are convolutions without padding, the first with stride 3, one 3 × 3 block of pixels per step (Eq. 2). Both
 //! attentions are over *samples*: see [`super::attention`]. The same constructor trains and serves.
-//! [`Architecture::paper`] is the network of the paper's section 4.1; other sizes, activations and norms are
-//! configuration (see [`super::config`]).
+//! [`Architecture::paper`](crate::model::Architecture::paper) is the network of the paper's section 4.1; other sizes, activations and norms are
+//! configuration (see `spec::network`).
 //!
 //! The form that ships deviates from the paper's. What each deviation is worth beside the paper's way, in mean R² on ten random
 //! and ten grouped splits of steel-fatigue, then of steel-tensile (`mcvn evaluate --ablation`; docs/accuracy.md has the errors):
@@ -22,14 +22,15 @@
 //!   on which it turned out the weaker.
 //! - PLE, a piecewise-linear encoding of the features (Gorishniy et al. 2022), where inner splits had it ahead.
 
+use candle_core::{Result, Tensor};
+use candle_nn::{BatchNorm, ModuleT, VarBuilder};
+
 use crate::model::nn::attention::{Attend, AttentionBlock, KeysValues, ReferenceKv};
 use crate::model::nn::image::ImageLayers;
 use crate::model::nn::init::Dropout;
 use crate::model::nn::layers::{Linear, PiecewiseLinear, layers};
 use crate::model::nn::residual::{Heard, References, ResidualAttention};
 use crate::model::spec::network::{Activation, AttentionMode, McvnConfig};
-use candle_core::{Result, Tensor};
-use candle_nn::{BatchNorm, ModuleT, VarBuilder};
 
 /// One pass: whom to attend to, and whether this is training.
 pub struct Pass<'a> {

@@ -32,7 +32,7 @@ pub(in crate::model) const SILENT: f32 = -21.0;
 /// A reference, and its weight in an answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Voice {
-    /// Its place in [`super::Manifest::references`].
+    /// Its place in [`Manifest::references`](crate::model::Manifest::references).
     pub place: u32,
     /// Its part of the attention, from 0 to 1; with nobody's all sum to 1.
     pub weight: f32,

@@ -8,7 +8,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::Schema;
 use crate::featurize::{FeatureSpec, Scaler, StandardScaler};
-
 use crate::model::spec::calibration::Calibration;
 use crate::model::spec::members::MemberKind;
 use crate::model::spec::network::AttentionMode;

@@ -1,10 +1,8 @@
 //! Scores of a recipe over splits: train on each split's training rows, predict its test rows.
 //!
-//! Its own because measuring is not training: it uses [`super::fit()`] and the bundle that serves, nothing
+//! Its own because measuring is not training: it uses [`fit`](crate::train::fit()) and the bundle that serves, nothing
 //! else, so that what is measured is what will answer.
 
-use crate::train::infer::{ask, predict_samples};
-use crate::train::metrics::expected_calibration_error;
 use std::ops::ControlFlow;
 use std::sync::atomic::Ordering;
 
@@ -15,10 +13,10 @@ use crate::domain::{Outputs, Sample, Target};
 use crate::model::{Bundle, BundleError, DEFAULT_CONFIDENCE};
 use crate::train::error::FitError;
 use crate::train::fit::fit;
-use crate::train::metrics::{Scores, classification_scores, regression_scores, spearman};
+use crate::train::infer::{ask, predict_samples};
+use crate::train::metrics::{Scores, classification_scores, expected_calibration_error, regression_scores, spearman};
 use crate::train::parallel::run_all;
-use crate::train::progress::LossCurves;
-use crate::train::progress::Observer;
+use crate::train::progress::{LossCurves, Observer};
 use crate::train::trained::FitOptions;
 use crate::train::training_set::target_scaler;
 

@@ -7,9 +7,10 @@
 //! Σ over targets  ½ log|ΦΦᵀ + s²I| + ½ yᵀ(ΦΦᵀ + s²I)⁻¹y + ½ tr(K − Q)/s²,   Q = K(x,Z) K(Z,Z)⁻¹ K(Z,x)
 //! ```
 
-use super::linalg::NotDefinite;
 use faer::linalg::solvers::DenseSolveCore;
 use faer::{Mat, MatRef, Side};
+
+use super::linalg::NotDefinite;
 
 /// The matrices of one step: x are n rows, Z are m keys, y are t standardised targets.
 pub(in crate::train) struct Bound<'a> {

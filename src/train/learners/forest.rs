@@ -3,8 +3,7 @@
 //! Its own because the library keeps its trees to itself: they come out through its serialisation and are
 //! rearranged for walking (see `model::forest`).
 
-use crate::train::learners::tree_nodes::{Grown, columns, depth_first};
-
+use rand::Rng;
 use serde::Deserialize;
 use smartcore::ensemble::extra_trees_regressor::{ExtraTreesRegressor, ExtraTreesRegressorParameters};
 use smartcore::ensemble::random_forest_regressor::{RandomForestRegressor, RandomForestRegressorParameters};
@@ -13,8 +12,8 @@ use smartcore::linalg::basic::matrix::DenseMatrix;
 use crate::data::{ForestRecipe, Splits};
 use crate::model::{ForestConfig, MemberTensors, forest_tensors, rng};
 use crate::train::error::FitError;
+use crate::train::learners::tree_nodes::{Grown, columns, depth_first};
 use crate::train::training_set::TrainingSet;
-use rand::Rng;
 
 #[derive(Deserialize)]
 struct GrownTree {

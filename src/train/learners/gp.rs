@@ -1,7 +1,7 @@
 //! Training of kernel attention: length scales, parts and keys by the gradient of the bound, then the values.
 //!
 //! Its own because it is another kind of learning than the networks': all rows at once, in double precision, on the
-//! CPU. candle follows the kernel backwards, [`super::bound`] gives the gradient that it starts from. Priors keep
+//! CPU. candle follows the kernel backwards, [`super::elbo`] gives the gradient that it starts from. Priors keep
 //! scales where the data say nothing.
 
 use std::ops::ControlFlow;

@@ -3,14 +3,13 @@
 //! Its own because it is the one place that draws for training. It gives names and texts; where they go is
 //! the caller's.
 
+use plotters::prelude::*;
+
+use crate::data::{Actual, Recipe, Report, TargetRecipe};
 use crate::train::plots::canvas::{
     Canvas, GROUPED, PlotError, RANDOM, confusion, draw, drawn, file_part, label, loss, padded,
 };
 use crate::train::progress::LossCurves;
-
-use plotters::prelude::*;
-
-use crate::data::{Actual, Recipe, Report, TargetRecipe};
 
 /// All pictures of a report: name within the bundle's folder, and the SVG.
 ///

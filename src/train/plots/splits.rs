@@ -1,7 +1,7 @@
 //! Pictures of an evaluation over splits, as SVG: parity with intervals, the relative error of each test point (the
 //! paper's Figs. 8 and 9), the loss of the first split's training (Figs. 10 and 11), a reliability diagram.
 //!
-//! Its own beside [`mod@super::plots`], which draws a training's report: here every split has test rows of its own.
+//! Its own beside [`super::report`], which draws a training's report: here every split has test rows of its own.
 
 use plotters::prelude::*;
 

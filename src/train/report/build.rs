@@ -7,7 +7,6 @@ use crate::data::{
     Actual, Comparison, Dataset, Label, Predictions, Protocol, ProtocolReport, REPORT_FORMAT, Recipe, Report,
     ReportData, VersionName,
 };
-
 use crate::model::Manifest;
 use crate::train::evaluation::crossval::CrossValidation;
 use crate::train::metrics::summarise;

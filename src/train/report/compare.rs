@@ -3,9 +3,9 @@
 //! Its own because a fair comparison is the hard part of replacing a model: the version in use looks best on
 //! rows that it has been trained on. Wherever that can be known, such rows don't count.
 
-use crate::data::{Comparison, ComparisonBasis, Dataset, Protocol, Recipe, VersionName};
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::data::{Comparison, ComparisonBasis, Dataset, Protocol, Recipe, VersionName};
 use crate::model::Spread;
 use crate::train::evaluation::crossval::CrossValidation;
 use crate::train::evaluation::evaluate::score;

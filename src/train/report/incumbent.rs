@@ -3,9 +3,9 @@
 //! Its own because an older version may take other inputs than the rows state: they are read again with its
 //! own schema, exactly as a request to it would be.
 
-use crate::data::{Dataset, Label, Recipe, VersionName, row_digest};
 use std::collections::BTreeSet;
 
+use crate::data::{Dataset, Label, Recipe, VersionName, row_digest};
 use crate::domain::{
     Element, Outputs, Parameter, ParameterKind, ProcessValue, RawComposition, RawSample, RawValue, Sample, Schema,
     Target,

@@ -8,8 +8,7 @@ use crate::featurize::PIXELS;
 use crate::model::nn::attention::Attend;
 use crate::model::nn::init::SeededParameters;
 use crate::model::nn::mcvn::Pass;
-use crate::model::spec::network::AttentionMode;
-use crate::model::spec::network::{Architecture, ImageChannel, McvnConfig, Norm};
+use crate::model::spec::network::{Architecture, AttentionMode, ImageChannel, McvnConfig, Norm};
 
 /// Numbers between −1.8 and 1.9 that repeat late.
 fn numbers(count: usize) -> Vec<f32> {
