@@ -11,12 +11,13 @@
 //! | 1 | [`featurize`] | from a sample to numbers: descriptors, image, feature row, scaling |
 //! | 1 | [`tables`] | tables as labs have them: encodings, separators, workbooks, headers, cells |
 //! | 2 | [`model`] | the network, its parameters, and the bundle that carries them |
-//! | 3 | [`train`], [`registry`], [`keys`], [`store`] | from data to a bundle; bundles, keys and records on storage |
-//! | 3 | [`wire`] | what clients write and read: JSON, tables, lines |
-//! | 4 | [`batcher`], [`bulk`], [`jobs`] | concurrent requests become passes; threads for bulk work; retraining |
-//! | 5 | [`serving`], [`admin`] | what answers right now, and swapping it; who may |
-//! | 6 | [`http`] | routes, errors, limits |
-//! | 7 | [`app`], [`config`], [`telemetry`], [`cli`] | life cycle, knobs, logs, commands |
+//! | 3 | [`data`] | what describes data and results: recipes, rows, splits, reports |
+//! | 4 | [`train`], [`registry`], [`keys`], [`store`] | from data to a bundle; bundles, keys and records on storage |
+//! | 4 | [`wire`] | what clients write and read: JSON, tables, lines |
+//! | 5 | [`batcher`], [`bulk`], [`jobs`] | concurrent requests become passes; threads for bulk work; retraining |
+//! | 6 | [`serving`], [`admin`] | what answers right now, and swapping it; who may |
+//! | 7 | [`http`] | routes, errors, limits |
+//! | 8 | [`app`], [`config`], [`telemetry`], [`cli`] | life cycle, knobs, logs, commands |
 //!
 //! # The walk of one `POST /predict/steel`
 //! 1. `http::layers` gives it an id, a log line, a deadline.

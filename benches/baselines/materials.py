@@ -83,7 +83,7 @@ class Materials:
         self.original = np.hstack([self.composition, columns(rows, self.recipe.processing)])
 
     def splits(self, protocol: str) -> list[Split]:
-        """The splits of a protocol, read as src/train/split.rs reads them: a row not listed is for training."""
+        """The splits of a protocol, read as src/data/splits.rs reads them: a row not listed is for training."""
         listed: dict[int, dict[int, str]] = {}
         with open(self.data / "splits" / f"{self.recipe.file}.{protocol}.csv", newline="") as file:
             for row in csv.DictReader(file):

@@ -12,7 +12,7 @@ use crate::model::Architecture;
 
 /// Layers of one kind in a network.
 const MOST_LAYERS: usize = 16;
-/// Outputs, parameters, columns to fill down, families of a committee.
+/// Outputs, parameters, columns to fill down, families of an ensemble.
 pub(in crate::data) const MOST_THINGS: usize = 256;
 
 /// Collects the first number that is out of bounds.

@@ -1,4 +1,4 @@
-//! The members of a committee as a recipe describes them: networks and how they train, kernel attention, forests.
+//! The members of an ensemble as a recipe describes them: networks and how they train, Gaussian processes, trees.
 //!
 //! Its own beside [`super::recipe`], which says what the columns of a file are: this says what learns from them.
 
@@ -63,7 +63,7 @@ impl Training {
     }
 }
 
-/// A family of the committee beside the networks of `[network]`.
+/// A family of the ensemble beside the networks of `[network]`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum MemberRecipe {
@@ -79,7 +79,7 @@ pub enum MemberRecipe {
 }
 
 impl MemberRecipe {
-    /// Its weight in the committee's answer.
+    /// Its weight in the ensemble's answer.
     pub fn share(&self) -> Share {
         match self {
             Self::Network(own) => own.share,
@@ -229,7 +229,7 @@ impl BoostingRecipe {
     }
 }
 
-/// Who teaches the networks beside what was measured: a committee, fitted on the same rows, answers rows that nobody
+/// Who teaches the networks beside what was measured: an ensemble, fitted on the same rows, answers rows that nobody
 /// measured.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -70,10 +70,10 @@ pub struct Recipe {
     pub network: NetworkRecipe,
     /// The training.
     pub training: Training,
-    /// Weight of the networks in the committee's answer.
+    /// Weight of the networks in the ensemble's answer.
     #[serde(default)]
     pub share: Share,
-    /// Who else sits in the committee.
+    /// The other families of the ensemble.
     #[serde(default)]
     pub committee: Vec<MemberRecipe>,
     /// Who teaches the networks beside what was measured.

@@ -1,8 +1,8 @@
 //! Calibration on held-out groups: intervals, the temperature of class probabilities, and what is near or far.
 //!
-//! Its own because it is measuring, not training. Each row is answered once by a committee that was trained without
+//! Its own because it is measuring, not training. Each row is answered once by an ensemble that was trained without
 //! its group (cross-conformal calibration, Vovk 2015); the errors of those answers are what a user of a new group
-//! will meet, and a little more: the committees were smaller and saw fewer rows.
+//! will meet, and a little more: the ensembles were smaller and saw fewer rows.
 
 use candle_core::Device;
 
@@ -15,7 +15,7 @@ use crate::train::infer::ask;
 use crate::train::metrics::{expected_calibration_error, log_loss};
 use crate::train::trained::Trained;
 
-/// What a committee that was trained without some rows said of them.
+/// What an ensemble that was trained without some rows said of them.
 pub(in crate::train) struct HeldOut {
     rows: Vec<usize>,
     /// By row and family, on the targets' scales.

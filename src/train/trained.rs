@@ -1,6 +1,6 @@
 //! Trained members become a bundle.
 //!
-//! Its own because it is the one place that writes a manifest.
+//! The one place that writes a manifest.
 
 use std::collections::BTreeSet;
 

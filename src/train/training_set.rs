@@ -12,7 +12,7 @@ use crate::domain::{Outputs, Schema, Target};
 use crate::featurize::{ColumnStatistics, Features, PIXELS, Scaler, StandardScaler, featurize, row_width};
 use crate::model::Scaling;
 
-/// The rows that a committee learns from.
+/// The rows that an ensemble learns from.
 #[derive(Clone)]
 pub(in crate::train) struct TrainingSet {
     pub(in crate::train) schema: Schema,
@@ -22,7 +22,7 @@ pub(in crate::train) struct TrainingSet {
     pub(in crate::train) row: Vec<f32>,
     pub(in crate::train) pixels: Option<Vec<f32>>,
     pub(in crate::train) labels: Targets,
-    /// The place of each among the rows that the committee learns from.
+    /// The place of each among the rows that the ensemble learns from.
     pub(in crate::train) places: Vec<u32>,
     /// A number for the group of each.
     pub(in crate::train) groups: Vec<u32>,

@@ -11,7 +11,7 @@ pub const CONFIDENCE_PERCENT: (usize, usize) = (50, 99);
 pub const DEFAULT_CONFIDENCE: f64 = 0.9;
 
 /// Measured on held-out groups by cross-conformal calibration: every training row was answered once by a
-/// committee that had not seen its group.
+/// ensemble that had not seen its group.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Calibration {
     /// `grouped`, or `random` where there were too few groups.
@@ -39,11 +39,11 @@ pub struct Calibration {
 /// What calibration did to class probabilities of held-out rows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct BeforeAfter {
-    /// Log loss of the committee's own probabilities.
+    /// Log loss of the ensemble's own probabilities.
     pub log_loss_before: f64,
     /// Log loss after the temperature.
     pub log_loss_after: f64,
-    /// Expected calibration error (10 bins) of the committee's own probabilities.
+    /// Expected calibration error (10 bins) of the ensemble's own probabilities.
     pub ece_before: f64,
     /// Expected calibration error after the temperature.
     pub ece_after: f64,

@@ -158,7 +158,7 @@ pub struct DataRecord {
     pub groups: usize,
     /// Where the data comes from.
     pub citation: String,
-    /// Fingerprints of the rows trained on (see `train::row_digest`), so that a later version can be compared
+    /// Fingerprints of the rows trained on (see `data::row_digest`), so that a later version can be compared
     /// with this one on rows that are new to both. Empty in bundles that were written without.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub row_digests: Vec<String>,

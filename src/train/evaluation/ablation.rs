@@ -12,7 +12,7 @@ use crate::model::{Activation, Architecture, AttentionMode, ImageChannel};
 pub struct Variant {
     /// What a table calls it.
     pub name: &'static str,
-    /// The recipe: one network, no committee, no calibration.
+    /// The recipe: one network, no other family, no calibration.
     pub recipe: Recipe,
 }
 

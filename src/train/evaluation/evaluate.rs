@@ -39,7 +39,7 @@ pub struct SplitReport {
     pub half_widths: Vec<f64>,
     /// Where answers depend on the batch: by output, the mean change of an answer when its row is asked alone.
     pub batch_effect: Vec<f64>,
-    /// By family of the committee, what its members alone would have answered.
+    /// By family of the ensemble, what its members alone would have answered.
     pub families: Vec<Vec<Vec<f64>>>,
     /// How new each row was to the model, where it can tell.
     pub novelty: Option<Vec<f64>>,

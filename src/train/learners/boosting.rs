@@ -1,4 +1,4 @@
-//! Growing the committee's boosted trees with forust.
+//! Growing an ensemble's boosted trees with forust.
 //!
 //! Its own beside [`super::forest`] because here trees follow one another. Both rearrange what their library grew for
 //! walking in the same way.

@@ -1,4 +1,4 @@
-//! Growing the committee's forest with smartcore: extremely randomised trees, or a random forest.
+//! Growing an ensemble's forest with smartcore: extremely randomised trees, or a random forest.
 //!
 //! Its own because the library keeps its trees to itself: they come out through its serialisation and are
 //! rearranged for walking (see `model::forest`).

@@ -1,4 +1,5 @@
-//! Training of kernel attention: length scales, parts and keys by the gradient of the bound, then the values.
+//! Training of a sparse Gaussian process: length scales, parts and inducing points by the gradient of the bound, then the
+//! weights.
 //!
 //! Its own because it is another kind of learning than the networks': all rows at once, in double precision, on the
 //! CPU. candle follows the kernel backwards, [`super::elbo`] gives the gradient that it starts from. Priors keep

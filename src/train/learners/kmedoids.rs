@@ -1,6 +1,6 @@
-//! The reference cohort: training samples that stand for the rest (k-medoids).
+//! K-medoids: training samples that stand for the rest.
 //!
-//! Its own because it is a small clustering method: k-means++ seeding, then Voronoi iteration. (The
+//! k-means++ seeding, then Voronoi iteration. (The
 //! maintained k-medoids crate is GPL and cannot be linked here.)
 
 use std::collections::HashSet;

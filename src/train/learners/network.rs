@@ -1,4 +1,4 @@
-//! Training one network of a committee: the loop that takes a network from its random start to its labels.
+//! Training one network of an ensemble: the loop that takes a network from its random start to its labels.
 //!
 //! Its own because it is the one place where a network meets labels. Everything random comes from the
 //! member's seed, so the same seed gives the same bytes. An observer sees every step and can stop it.

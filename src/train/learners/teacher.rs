@@ -1,4 +1,4 @@
-//! The teacher: answers for rows that nobody measured, by a committee that was fitted on the same training rows.
+//! The teacher: answers for rows that nobody measured, by an ensemble that was fitted on the same training rows.
 //!
 //! Its own because it is a way of training a network, not a member: GP and trees know more of how properties bend between
 //! measured alloys than a network learns from some hundred rows, and the network keeps what they say and forgets them

@@ -1,7 +1,4 @@
-//! `report.json`: whether a freshly trained version deserves to replace the one in use.
-//!
-//! Its own because it is a file format that servers and people read, and because every figure in it is
-//! out of fold: of rows that the answering model had not been trained on.
+//! Puts a report together: what was measured of a candidate, and what speaks against it.
 
 use crate::data::{
     Actual, Comparison, Dataset, Label, Predictions, Protocol, ProtocolReport, REPORT_FORMAT, Recipe, Report,
