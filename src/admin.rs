@@ -147,7 +147,8 @@ impl Admin {
     /// [`StoreError`]
     pub fn audit(&self, record: &AuditRecord) -> Result<(), StoreError> {
         let AuditRecord { by, action, target, outcome, detail, request_id, .. } = record;
-        tracing::info!(target: "mcvn::audit", by, action, target, outcome, detail, request_id, "admin");
+        // `target` is a key of every line already: each line has each key once.
+        tracing::info!(target: "mcvn::audit", by, action, object = target, outcome, detail, request_id, "admin");
         let kept = self.store.append_audit(record).map(|_| ());
         let failure = kept.as_ref().err().map(ToString::to_string);
         *self.audit_failure.lock().unwrap_or_else(PoisonError::into_inner) = failure;

@@ -17,6 +17,7 @@ use crate::config::Config;
 use crate::http::{State, Surface, router, serve};
 use crate::metrics::Metrics;
 use crate::serving::{Live, ServingError};
+use crate::telemetry;
 
 /// Why the server did not start, or ended badly.
 #[derive(Debug, thiserror::Error)]
@@ -56,7 +57,7 @@ pub async fn run(
         (Some(_), None) => Surface::Whole,
         _ => Surface::Public,
     };
-    let metrics = Arc::new(Metrics::new());
+    let metrics = Arc::new(Metrics::new().dropping(telemetry::dropped_lines));
     let bulk = Pool::start(config.bulk, Priority::Lowest)?;
     let state = State::new(config.http.clone(), bulk, Arc::clone(&metrics), admin);
     // The sockets answer from the start (liveness, 503s) while the models load beside them.

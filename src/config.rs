@@ -11,10 +11,11 @@ use serde::{Deserialize, Serialize};
 use crate::admin::AdminConfig;
 use crate::batcher::BatcherConfig;
 use crate::bulk::BulkConfig;
-use crate::http::HttpConfig;
+use crate::http::{HttpConfig, is_origin};
 use crate::jobs::JobsConfig;
 use crate::model::DeviceChoice;
 use crate::serving::ServingConfig;
+use crate::telemetry;
 
 /// How log lines are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
@@ -45,6 +46,8 @@ pub struct Config {
     pub log_format: LogFormat,
     /// Least level that is logged, or a filter such as `info,mcvn=debug`.
     pub log_level: String,
+    /// Log lines that may wait to be written; more are dropped and counted.
+    pub log_queue_lines: usize,
     /// The HTTP surface.
     pub http: HttpConfig,
     /// The queue.
@@ -67,6 +70,7 @@ impl Default for Config {
             drain_seconds: 20.0,
             log_format: LogFormat::Text,
             log_level: "info".to_owned(),
+            log_queue_lines: 16_384,
             http: HttpConfig::default(),
             batcher: BatcherConfig::default(),
             bulk: BulkConfig::default(),
@@ -103,6 +107,9 @@ pub struct ServeFlags {
     /// Least level that is logged, or a filter such as info,mcvn=debug [default: info].
     #[arg(long, env = "MCVN_LOG_LEVEL")]
     log_level: Option<String>,
+    /// Log lines that may wait to be written; more are dropped and counted [default: 16384].
+    #[arg(long, env = "MCVN_LOG_QUEUE_LINES")]
+    log_queue_lines: Option<usize>,
     /// Largest JSON body, in bytes [default: 2000000].
     #[arg(long, env = "MCVN_JSON_BODY_BYTES")]
     json_body_bytes: Option<usize>,
@@ -133,6 +140,13 @@ pub struct ServeFlags {
     /// Serve POST /debug/echo, which answers as a prediction does and asks no model: for load tests [default: false].
     #[arg(long, env = "MCVN_DEBUG_ROUTES", num_args = 0..=1, default_missing_value = "true")]
     debug_routes: Option<bool>,
+    /// Proxies before the server whose X-Forwarded-For says who asks, for the log; 0 believes none [default: 0].
+    #[arg(long, env = "MCVN_TRUSTED_PROXIES")]
+    trusted_proxies: Option<usize>,
+    /// Origin whose pages may ask from a browser, such as http://localhost:8888, or * for all; repeat it (or separate with
+    /// commas) for more [default: none].
+    #[arg(long, env = "MCVN_CORS_ORIGINS", value_delimiter = ',')]
+    cors_origins: Option<Vec<String>>,
     /// Samples that may wait or be under way [default: 16384].
     #[arg(long, env = "MCVN_QUEUE_SAMPLES")]
     queue_samples: Option<usize>,
@@ -200,6 +214,7 @@ impl Config {
         set(&mut config.drain_seconds, drain_seconds);
         set(&mut config.log_format, flags.log_format);
         set(&mut config.log_level, flags.log_level);
+        set(&mut config.log_queue_lines, flags.log_queue_lines);
         set(&mut config.http.json_body_bytes, flags.json_body_bytes);
         set(&mut config.http.waiting_bytes, flags.waiting_bytes);
         set(&mut config.http.answer_bytes, flags.answer_bytes);
@@ -210,6 +225,8 @@ impl Config {
         set(&mut config.http.header_seconds, flags.header_seconds);
         set(&mut config.http.keep_alive_seconds, flags.keep_alive_seconds);
         set(&mut config.http.debug_routes, flags.debug_routes);
+        set(&mut config.http.trusted_proxies, flags.trusted_proxies);
+        set(&mut config.http.cors_origins, flags.cors_origins);
         set(&mut config.batcher.queue_samples, flags.queue_samples);
         set(&mut config.batcher.max_batch, flags.max_batch);
         set(&mut config.bulk.streams, flags.bulk_streams);
@@ -271,6 +288,14 @@ impl Config {
         if !times.into_iter().all(|seconds| seconds > 0.0) {
             return wrong("deadlines, drain-seconds, header-seconds and keep-alive-seconds must be above 0");
         }
+        if self.log_queue_lines == 0 {
+            return wrong("log-queue-lines must be at least 1");
+        }
+        if let Some(origin) = self.http.cors_origins.iter().find(|origin| !is_origin(origin)) {
+            let wanted = "give a scheme, a host and perhaps a port, as http://localhost:8888, or * for all";
+            return wrong(&format!("cors-origins: \"{origin}\" is no origin: {wanted}"));
+        }
+        telemetry::filter(&self.log_level).map_err(|what| ConfigError::Value(format!("log-level: {what}")))?;
         if self.admin.listen.is_some() && self.admin.keys_file.is_none() {
             return wrong("admin-listen without admin-keys-file: there would be nothing to serve there");
         }
@@ -313,6 +338,10 @@ mod tests {
             ServeFlags { queue_samples: Some(1), ..ServeFlags::default() },
             ServeFlags { connections: Some(0), ..ServeFlags::default() },
             ServeFlags { failures_until_unready: Some(0), ..ServeFlags::default() },
+            ServeFlags { log_level: Some("warning".to_owned()), ..ServeFlags::default() },
+            ServeFlags { log_level: Some(String::new()), ..ServeFlags::default() },
+            ServeFlags { log_queue_lines: Some(0), ..ServeFlags::default() },
+            ServeFlags { cors_origins: Some(vec!["lab.example".to_owned()]), ..ServeFlags::default() },
             ServeFlags { header_seconds: Some(0.0), ..ServeFlags::default() },
             ServeFlags { keep_alive_seconds: Some(f64::NAN), ..ServeFlags::default() },
         ] {

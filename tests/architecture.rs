@@ -94,3 +94,22 @@ fn every_file_says_what_it_is() {
         assert!(text.starts_with("//! "), "{} has no opening paragraph", path.display());
     }
 }
+
+/// Keys that every line of the log has by itself: a field of the same name would be there twice.
+const KEYS_OF_A_LINE: [&str; 5] = ["timestamp", "level", "target", "span", "message"];
+
+#[test]
+fn no_field_of_a_log_line_has_the_name_of_another_key() {
+    for (_, path, code) in modules() {
+        for part in
+            ["info!(", "warn!(", "error!(", "debug!(", "trace!("].iter().flat_map(|called| code.split(*called).skip(1))
+        {
+            // Fields come before the text.
+            let fields = part.split(['"', ';']).next().unwrap_or_default();
+            for field in fields.split(',').map(|field| field.split('=').next().unwrap_or_default().trim()) {
+                let name = field.trim_start_matches(['%', '?']);
+                assert!(!KEYS_OF_A_LINE.contains(&name), "{}: {field}", path.display());
+            }
+        }
+    }
+}

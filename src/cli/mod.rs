@@ -6,6 +6,7 @@
 mod admin_key;
 mod check;
 mod child;
+mod environment;
 mod evaluate;
 mod featurize;
 mod healthcheck;
@@ -18,18 +19,23 @@ mod report;
 mod sanity;
 mod selftest;
 mod serve;
+mod signals;
 mod table_flags;
 mod train;
 
+use std::ffi::OsString;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::app::AppError;
 use crate::domain::Violation;
 use crate::model::DeviceChoice;
+use crate::telemetry;
 
 /// Alloy property prediction over HTTP.
 #[derive(Parser)]
@@ -69,9 +75,19 @@ enum Command {
     Openapi,
 }
 
+/// So long an error waits for whoever reads it.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// Arguments, and variables that are not empty. Ends the process where they cannot be understood.
+fn parsed<A: CommandFactory + FromArgMatches>(arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> A {
+    let command = environment::without_empty(A::command());
+    let parsed = command.try_get_matches_from(arguments).and_then(|matches| A::from_arg_matches(&matches));
+    parsed.unwrap_or_else(|error| error.exit())
+}
+
 /// Parses the arguments and runs the command.
 pub fn run() -> ExitCode {
-    let result = match Arguments::parse().command {
+    let result = match parsed::<Arguments>(std::env::args_os()).command {
         None => serve::run_with_defaults(),
         Some(Command::Serve(arguments)) => serve::run(&arguments),
         Some(Command::Train(arguments)) => train::run(&arguments),
@@ -92,8 +108,10 @@ pub fn run() -> ExitCode {
         // Whoever read our output has seen enough.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("mcvn: {error:#}");
-            ExitCode::from(exit_status(&error))
+            let (status, said) = (exit_status(&error), format!("mcvn: {error:#}"));
+            // Where standard error is a pipe that nobody reads this would never end.
+            telemetry::within(LAST_WORDS, move || drop(writeln!(std::io::stderr(), "{said}")));
+            ExitCode::from(status)
         }
     }
 }
@@ -144,12 +162,12 @@ fn file_name(path: &Path) -> String {
 
 /// Writes a file through a temporary one beside it: whole, or not at all. What is no plain file (a terminal, a pipe,
 /// `/dev/stdout`) is written to as it is: a rename would replace it.
-fn write_whole(path: &Path, write: impl FnOnce(&mut dyn std::io::Write) -> Result<()>) -> Result<()> {
+fn write_whole(path: &Path, write: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<()> {
     let place = || path.display().to_string();
     if std::fs::metadata(path).is_ok_and(|known| !known.is_file()) {
         let mut file = std::fs::OpenOptions::new().write(true).open(path).with_context(place)?;
         write(&mut file)?;
-        return std::io::Write::flush(&mut file).with_context(place);
+        return file.flush().with_context(place);
     }
     let parent = match path.parent() {
         Some(parent) if parent != Path::new("") => parent.to_owned(),
@@ -159,7 +177,7 @@ fn write_whole(path: &Path, write: impl FnOnce(&mut dyn std::io::Write) -> Resul
     {
         let mut buffered = std::io::BufWriter::new(&mut file);
         write(&mut buffered)?;
-        std::io::Write::flush(&mut buffered)?;
+        buffered.flush()?;
     }
     let file = file.persist(path).with_context(place)?;
     use std::os::unix::fs::PermissionsExt;

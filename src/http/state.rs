@@ -42,6 +42,10 @@ pub struct HttpConfig {
     pub keep_alive_seconds: f64,
     /// Whether there is `POST /debug/echo`, which answers as a prediction does and asks no model: for load tests.
     pub debug_routes: bool,
+    /// Proxies before the server whose `X-Forwarded-For` says who asks: 0 believes none.
+    pub trusted_proxies: usize,
+    /// Origins whose pages may ask from a browser: `https://lab.example`, or `*` for all; none by default.
+    pub cors_origins: Vec<String>,
 }
 
 impl Default for HttpConfig {
@@ -57,6 +61,8 @@ impl Default for HttpConfig {
             header_seconds: 10.0,
             keep_alive_seconds: 75.0,
             debug_routes: false,
+            trusted_proxies: 0,
+            cors_origins: Vec::new(),
         }
     }
 }

@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicU64;
 use std::time::SystemTime;
 
 use prometheus_client::encoding::text::{encode_eof, encode_registry};
+use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Registry, Unit};
@@ -92,7 +93,7 @@ impl Metrics {
     pub fn render(&self, now: &Now, format: TextFormat) -> Result<String, std::fmt::Error> {
         let mut text = String::with_capacity(16 * 1024);
         encode_registry(&mut text, &self.registry)?;
-        encode_registry(&mut text, &momentary(now, self.started))?;
+        encode_registry(&mut text, &momentary(now, self.started, (self.dropped_log_lines)()))?;
         encode_eof(&mut text)?;
         Ok(match format {
             TextFormat::OpenMetrics => text,
@@ -101,7 +102,7 @@ impl Metrics {
     }
 }
 
-fn momentary(now: &Now, started: SystemTime) -> Registry {
+fn momentary(now: &Now, started: SystemTime, dropped_log_lines: u64) -> Registry {
     let mut registry = Registry::default();
     let samples = || Unit::Other("samples".to_owned());
     let gauge = |value: usize| {
@@ -138,6 +139,9 @@ fn momentary(now: &Now, started: SystemTime) -> Registry {
         let help = "1 where admin keys can be read and the audit log can be written";
         registry.register("mcvn_admin_working", help, gauge(usize::from(working)));
     }
+
+    let help = "Log lines dropped because too many others waited for a reader";
+    registry.register("mcvn_log_lines_dropped", help, ConstCounter::new(dropped_log_lines));
 
     // The two names that every Prometheus client gives.
     let start = Gauge::<f64, AtomicU64>::default();
@@ -193,7 +197,7 @@ mod tests {
 
     #[test]
     fn what_happened_is_what_is_written() {
-        let metrics = Metrics::new();
+        let metrics = Metrics::new().dropping(|| 9);
         metrics.answered("POST", "/predict/steel", 200, Duration::from_millis(3));
         metrics.answered("BREW", "none", 404, Duration::from_micros(70));
         metrics.refused("not_found");
@@ -226,6 +230,7 @@ mod tests {
             "mcvn_batch_samples_bucket{le=\"8.0\"} 2",
             "mcvn_pass_duration_seconds_count{model=\"glass\"} 2",
             "mcvn_pass_failures_total 1",
+            "mcvn_log_lines_dropped_total 9",
             "mcvn_queue_samples 7",
             "mcvn_queue_limit_samples 100",
             "mcvn_ready 1",
