@@ -108,12 +108,20 @@ pub fn run() -> ExitCode {
         // Whoever read our output has seen enough.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            let (status, said) = (exit_status(&error), format!("mcvn: {error:#}"));
+            let (status, said) = (exit_status(&error), format!("mcvn: {}", in_full(&error)));
             // Where standard error is a pipe that nobody reads this would never end.
             telemetry::within(LAST_WORDS, move || drop(writeln!(std::io::stderr(), "{said}")));
             ExitCode::from(status)
         }
     }
+}
+
+/// What went wrong and why. Some errors tell their cause themselves: it is not told twice.
+fn in_full(error: &anyhow::Error) -> String {
+    let causes = error.chain().map(ToString::to_string);
+    causes
+        .reduce(|told, cause| if told.ends_with(&cause) { told } else { format!("{told}: {cause}") })
+        .unwrap_or_default()
 }
 
 /// A server whose device is lost would be lost for ever; started again it may not be. It says so in the words of
@@ -188,6 +196,17 @@ fn write_whole(path: &Path, write: impl FnOnce(&mut dyn Write) -> Result<()>) ->
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_cause_is_told_once() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("{0}: {1}")]
+        struct Place(&'static str, #[source] std::io::Error);
+        let error = Place("models/glass", std::io::Error::other("Permission denied"));
+        let error = anyhow::Error::from(error).context("models");
+        assert_eq!(in_full(&error), "models: models/glass: Permission denied");
+        assert_eq!(in_full(&anyhow::anyhow!("alone")), "alone");
+    }
 
     #[test]
     fn a_lost_device_is_told_from_other_failures() {

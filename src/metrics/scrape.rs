@@ -73,7 +73,8 @@ type Labels = Vec<(&'static str, String)>;
 impl TextFormat {
     /// The format for the value of an `Accept` header.
     pub fn accepted(accept: &str) -> Self {
-        if accept.contains("application/openmetrics-text") { Self::OpenMetrics } else { Self::Plain }
+        let (open, plain) = (quality(accept, "application/openmetrics-text"), quality(accept, "text/plain"));
+        if open > 0.0 && open >= plain { Self::OpenMetrics } else { Self::Plain }
     }
 
     /// The value of the `Content-Type` header.
@@ -83,6 +84,17 @@ impl TextFormat {
             Self::Plain => "text/plain; version=0.0.4; charset=utf-8",
         }
     }
+}
+
+/// How much a media type is wanted: its `q`, 1 where it has none, 0 where it is not named.
+fn quality(accept: &str, media_type: &str) -> f32 {
+    let named = accept.split(',').filter_map(|range| {
+        let mut parts = range.split(';').map(str::trim);
+        parts.next().filter(|name| name.eq_ignore_ascii_case(media_type))?;
+        let q = parts.find_map(|part| part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")));
+        Some(q.map_or(1.0, |q| q.parse().unwrap_or(0.0)))
+    });
+    named.fold(0.0, f32::max)
 }
 
 impl Metrics {
@@ -274,6 +286,15 @@ mod tests {
     fn only_who_asks_gets_open_metrics() {
         let prometheus = "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.2,*/*;q=0.1";
         assert_eq!(TextFormat::accepted(prometheus), TextFormat::OpenMetrics);
-        assert_eq!(TextFormat::accepted("*/*"), TextFormat::Plain);
+        for (accept, format) in [
+            ("", TextFormat::Plain),
+            ("*/*", TextFormat::Plain),
+            ("Application/OpenMetrics-Text; version=1.0.0", TextFormat::OpenMetrics),
+            ("application/openmetrics-text;q=0", TextFormat::Plain),
+            ("application/openmetrics-text;q=0.1,text/plain", TextFormat::Plain),
+            ("text/plain;q=0.5, application/openmetrics-text;version=0.0.1;q=0.75", TextFormat::OpenMetrics),
+        ] {
+            assert_eq!(TextFormat::accepted(accept), format, "{accept}");
+        }
     }
 }

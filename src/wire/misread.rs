@@ -43,7 +43,7 @@ pub(crate) fn explain(text: &[u8], error: &serde_json::Error) -> String {
         return format!("{error}: nothing was sent");
     }
     let more = if start.len() < shown.len() { "…" } else { "" };
-    let hint = hint(&shown, &at(text, error));
+    let hint = hint(&shown, at(text, error));
     format!("{error}; the text begins with {start}{more}{}", hint.map(|hint| format!(" ({hint})")).unwrap_or_default())
 }
 
@@ -67,14 +67,22 @@ fn hint(text: &str, rest: &[u8]) -> Option<&'static str> {
             "a second object follows: of lines of JSON each stands on a line of its own, sent as application/x-ndjson; curl \
              takes line breaks out with -d: send a file with --data-binary @FILE",
         ),
+        () if ["NaN", "Infinity", "nan", "inf", "Inf"].iter().any(|word| rest.starts_with(word.as_bytes())) => Some(
+            "JSON has no such number: leave the field out where nothing was measured; in Python json.dumps(…, \
+             allow_nan=False) finds them",
+        ),
+        () if ["None", "True", "False"].iter().any(|word| rest.starts_with(word.as_bytes())) => {
+            Some("that is Python: JSON writes null, true and false; json.dumps(…) does so")
+        }
+        () if rest.starts_with(b"undefined") => Some("JSON has no undefined: leave the field out"),
         () => None,
     }
 }
 
-/// The text from where a parser gave up.
-fn at(text: &[u8], error: &serde_json::Error) -> Vec<u8> {
+/// The line from where a parser gave up. Of a number with a sign it gives up after that.
+fn at<'a>(text: &'a [u8], error: &serde_json::Error) -> &'a [u8] {
     let line = text.split(|byte| *byte == b'\n').nth(error.line().saturating_sub(1)).unwrap_or_default();
-    line.get(error.column().saturating_sub(1)..).unwrap_or_default().iter().take(1).copied().collect()
+    line.get(error.column().saturating_sub(1)..).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -96,12 +104,16 @@ mod tests {
             ("@request.json", "--data-binary @FILE"),
             ("{\"composition\": \"Cu60Zr40\"}{\"composition\": \"Cu50Zr50\"}", "curl takes line breaks out with -d"),
             ("{\"composition\": \"Cu60Zr40\"}\n{\"composition\": \"Cu50Zr50\"}", "application/x-ndjson"),
+            ("{\"a\": NaN}", "JSON has no such number"),
+            ("[{\"a\": 1,\n\"b\": -Infinity}]", "JSON has no such number"),
+            ("{\"a\": None}", "that is Python"),
+            ("{\"a\": undefined}", "leave the field out"),
             ("", "nothing was sent"),
         ] {
             let explained = explained(text);
             assert!(explained.contains(told), "{text}: {explained}");
         }
-        for text in ["{\"a\": NaN}", "{\"a\": 1", "[1, 2"] {
+        for text in ["{\"a\": nothing}", "{\"a\": 1", "[1, 2"] {
             assert!(!explained(text).contains('('), "{}", explained(text));
         }
     }
