@@ -116,7 +116,7 @@ pub struct ServeFlags {
     /// Bytes of JSON requests and short tables that may wait or be under way, all together; more are refused [default: 4000000].
     #[arg(long, env = "MCVN_WAITING_BYTES")]
     waiting_bytes: Option<usize>,
-    /// Bytes of answers that may wait for the clients of a listener, all together; then the slowest is cut [default: 64000000].
+    /// Bytes of answers that may wait for the clients of a listener, all together; then the slowest is cut [default: 32000000].
     #[arg(long, env = "MCVN_ANSWER_BYTES")]
     answer_bytes: Option<usize>,
     /// Bytes a second below which a body or a stream yields to others when there is no more room or place [default: 10000].
@@ -168,9 +168,15 @@ pub struct ServeFlags {
     /// Address and port for the admin routes alone; without it they stand beside the others.
     #[arg(long, env = "MCVN_ADMIN_LISTEN")]
     admin_listen: Option<String>,
-    /// Largest upload of training data, in bytes [default: 64000000].
+    /// Largest training data, uploaded or in the folder of data files, in bytes [default: 64000000].
     #[arg(long, env = "MCVN_UPLOAD_BYTES")]
     upload_bytes: Option<u64>,
+    /// Jobs that are kept when they have ended, the latest; older ones are removed with their rows; 0 for all [default: 0].
+    #[arg(long, env = "MCVN_KEEP_JOBS")]
+    keep_jobs: Option<usize>,
+    /// Candidates of each model that are kept, the newest; older ones are removed; 0 for all [default: 0].
+    #[arg(long, env = "MCVN_KEEP_CANDIDATES")]
+    keep_candidates: Option<usize>,
     /// Folder of the job table, the audit log and the jobs' data [default: mcvn-state].
     #[arg(long, env = "MCVN_STATE_DIR")]
     state_dir: Option<PathBuf>,
@@ -183,6 +189,10 @@ pub struct ServeFlags {
     /// Threads of a training on a CPU; 0 for half of the cores [default: 0].
     #[arg(long, env = "MCVN_JOB_THREADS")]
     job_threads: Option<usize>,
+    /// Bytes of memory (address space) that a check of data or a training on a CPU may take; 0 for no bound [default:
+    /// 4294967296].
+    #[arg(long, env = "MCVN_JOB_MEMORY_BYTES")]
+    job_memory_bytes: Option<u64>,
 }
 
 /// Why a configuration cannot be used.
@@ -235,10 +245,13 @@ impl Config {
         set(&mut config.admin.keys_file, flags.admin_keys_file.map(Some));
         set(&mut config.admin.listen, flags.admin_listen.map(Some));
         set(&mut config.admin.upload_bytes, flags.upload_bytes);
+        set(&mut config.admin.keep_jobs, flags.keep_jobs);
+        set(&mut config.admin.keep_candidates, flags.keep_candidates);
         set(&mut config.jobs.state_dir, flags.state_dir);
         set(&mut config.jobs.data_dir, flags.data_dir.map(Some));
         set(&mut config.jobs.queue, flags.job_queue);
         set(&mut config.jobs.threads, flags.job_threads);
+        set(&mut config.jobs.memory_bytes, flags.job_memory_bytes);
         config.check()?;
         Ok(config)
     }
@@ -326,6 +339,16 @@ mod tests {
         let config = Config::assemble(flags).unwrap();
         assert_eq!((config.listen.as_str(), config.device), ("127.0.0.1:2", DeviceChoice::Cpu));
         assert_eq!((config.http.max_samples, config.http.json_body_bytes), (5, 2_000_000));
+    }
+
+    #[test]
+    fn nothing_is_removed_by_itself_unless_it_is_configured() {
+        assert_eq!((AdminConfig::default().keep_jobs, AdminConfig::default().keep_candidates), (0, 0));
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        writeln!(file, "[admin]\nkeep_jobs = 20\nkeep_candidates = 5\n[jobs]\nmemory_bytes = 7").unwrap();
+        let config = Some(file.path().to_owned());
+        let config = Config::assemble(ServeFlags { config, keep_jobs: Some(3), ..ServeFlags::default() }).unwrap();
+        assert_eq!((config.admin.keep_jobs, config.admin.keep_candidates, config.jobs.memory_bytes), (3, 5, 7));
     }
 
     #[test]

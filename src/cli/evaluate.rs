@@ -10,8 +10,9 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use super::progress::{Reporter, cancel_flag};
+use super::read;
 use super::train::FitFlags;
-use super::{read, write_whole};
+use super::whole::write_whole;
 use crate::model::Evaluation;
 use crate::train::{
     Dataset, Progress, Protocol, Recipe, Split, SplitReport, draw_splits, evaluate, read_splits, split_plots,

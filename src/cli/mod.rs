@@ -22,10 +22,11 @@ mod serve;
 mod signals;
 mod table_flags;
 mod train;
+mod whole;
 
 use std::ffi::OsString;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -166,31 +167,6 @@ fn device(text: &str) -> Result<DeviceChoice, String> {
 /// A file's name without its folder: folders of one machine mean nothing on another.
 fn file_name(path: &Path) -> String {
     path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned())
-}
-
-/// Writes a file through a temporary one beside it: whole, or not at all. What is no plain file (a terminal, a pipe,
-/// `/dev/stdout`) is written to as it is: a rename would replace it.
-fn write_whole(path: &Path, write: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<()> {
-    let place = || path.display().to_string();
-    if std::fs::metadata(path).is_ok_and(|known| !known.is_file()) {
-        let mut file = std::fs::OpenOptions::new().write(true).open(path).with_context(place)?;
-        write(&mut file)?;
-        return file.flush().with_context(place);
-    }
-    let parent = match path.parent() {
-        Some(parent) if parent != Path::new("") => parent.to_owned(),
-        _ => PathBuf::from("."),
-    };
-    let mut file = tempfile::NamedTempFile::new_in(&parent).with_context(|| parent.display().to_string())?;
-    {
-        let mut buffered = std::io::BufWriter::new(&mut file);
-        write(&mut buffered)?;
-        buffered.flush()?;
-    }
-    let file = file.persist(path).with_context(place)?;
-    use std::os::unix::fs::PermissionsExt;
-    file.set_permissions(std::fs::Permissions::from_mode(0o644))?;
-    Ok(())
 }
 
 #[cfg(test)]

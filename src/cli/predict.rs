@@ -15,7 +15,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use tokio::sync::oneshot;
 
 use super::table_flags::{SetFlags, TableFlags};
-use super::{UnreadableInput, device, in_words, write_whole};
+use super::whole::write_whole;
+use super::{UnreadableInput, device, in_words};
 use crate::bulk::{BulkConfig, Pool, Priority};
 use crate::featurize::Features;
 use crate::model::{Bundle, Confidence, ConfidenceError, DeviceChoice};

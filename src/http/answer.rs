@@ -4,6 +4,7 @@
 //! chooses its bundle once, at the start, and the batch job carries it: schema, featurizer, scaler and
 //! weights of an answer are always those of one version.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use axum::Json;
@@ -11,6 +12,7 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
+use serde::{Serialize, Serializer};
 
 use super::bulk;
 use super::error::ApiError;
@@ -66,24 +68,40 @@ async fn answer_json(
     watch.lap_device();
     let metrics = Arc::clone(state.metrics());
     let render = move || {
-        let (mut predictions, mut in_domain) = (Vec::<Prediction>::with_capacity(samples.len()), 0);
-        for (sample, predicted) in samples.iter().zip(&answers.values) {
+        let in_domain = Cell::new(0);
+        let make = |at: usize| -> Prediction {
+            let (sample, predicted) = (&samples[at], &answers.values[at]);
             let trust = bundle.manifest().trust(sample, predicted, confidence);
-            in_domain += usize::from(trust.in_domain());
-            predictions.push(prediction(&bundle, sample, predicted, trust, confidence, echo));
-        }
-        metrics.predicted(&bundle.manifest().name, predictions.len(), in_domain);
-        let (model, batch_dependent) = (model_ref(&bundle), bundle.manifest().batch_dependent());
-        let mut response = if listed {
-            Json(Many { model, predictions, batch_dependent }).into_response()
-        } else {
-            let only = predictions.pop().ok_or_else(|| ApiError::InferenceFailed("no answer".to_owned()))?;
-            Json(Single { model, prediction: only, batch_dependent }).into_response()
+            in_domain.set(in_domain.get() + usize::from(trust.in_domain()));
+            prediction(&bundle, sample, predicted, trust, confidence, echo)
         };
+        let (count, batch_dependent) = (samples.len().min(answers.values.len()), bundle.manifest().batch_dependent());
+        let model = model_ref(&bundle);
+        let mut response = if listed {
+            let predictions = (0..count).map(|at| Late { at, make: &make }).collect();
+            Json(Many { model, predictions, batch_dependent }).into_response()
+        } else if count == 1 {
+            Json(Single { model, prediction: make(0), batch_dependent }).into_response()
+        } else {
+            return Err(ApiError::InferenceFailed("no answer".to_owned()));
+        };
+        metrics.predicted(&bundle.manifest().name, count, in_domain.get());
         watch.finish(&mut response);
         Ok(response)
     };
     state.door().work(size, render).await
+}
+
+/// A prediction that is made when it is written: a long list of them takes more memory than its text.
+struct Late<'a, F> {
+    at: usize,
+    make: &'a F,
+}
+
+impl<P: Serialize, F: Fn(usize) -> P> Serialize for Late<'_, F> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        (self.make)(self.at).serialize(serializer)
+    }
 }
 
 /// A request that is checked and featurized.
@@ -136,6 +154,7 @@ impl Prepared {
             let others = models_that_take(serving, bundle, &violations, &raw);
             return Err(ApiError::InvalidSample(violations, others));
         }
+        drop(raw);
         watch.lap("parse");
         let features = samples.iter().map(|sample| featurize(sample, schema, &bundle.manifest().features)).collect();
         watch.lap("featurize");

@@ -55,7 +55,7 @@ impl Default for HttpConfig {
             max_samples: 10_000,
             deadline_seconds: 30.0,
             waiting_bytes: 4_000_000,
-            answer_bytes: 64_000_000,
+            answer_bytes: 32_000_000,
             least_bytes_per_second: 10_000.0,
             connections: 4096,
             header_seconds: 10.0,
@@ -177,6 +177,14 @@ impl State {
     pub(super) fn admin(&self) -> Result<Arc<Admin>, ApiError> {
         let off = || ApiError::NotFound("administration is off: no admin keys are configured".to_owned());
         self.0.admin.clone().ok_or_else(off)
+    }
+
+    /// Removes old jobs and candidates as they come about, until the jobs stop; none where administration is off.
+    pub async fn keep_house(self) {
+        if let Some(admin) = self.0.admin.clone() {
+            drop(self);
+            admin.keep_house().await;
+        }
     }
 
     /// What keeps administration from working, in words; `None` where it is off.

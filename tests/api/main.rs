@@ -4,7 +4,12 @@
 
 mod admin_access;
 mod admin_audit;
+mod admin_bounds;
+mod admin_events;
+mod admin_faults;
+mod admin_house;
 mod admin_jobs;
+mod admin_repeats;
 mod admin_versions;
 mod batching;
 mod bodies;
