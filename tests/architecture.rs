@@ -13,7 +13,7 @@ const RANKS: [&[&str]; 8] = [
     &["batcher", "bulk", "jobs"],
     &["serving", "admin"],
     &["http"],
-    &["app", "cli", "config", "telemetry", "lib", "main"],
+    &["app", "cli", "config", "memory", "telemetry", "lib", "main"],
 ];
 
 /// Words that a module must not contain.

@@ -10,7 +10,7 @@ use tracing::{info, warn};
 use super::signals::stop_signal;
 use super::{environment, parsed};
 use crate::config::{Config, ServeFlags};
-use crate::{app, telemetry};
+use crate::{app, memory, telemetry};
 
 #[derive(Args)]
 pub(super) struct Arguments {
@@ -54,6 +54,7 @@ fn strangers() -> Vec<String> {
 }
 
 fn serve(config: &Config) -> Result<()> {
+    memory::goes_back_soon();
     let log = telemetry::start(config.log_format, &config.log_level, config.log_queue_lines);
     let _log = log.map_err(|error| anyhow::anyhow!("log: {error}"))?;
     strangers().iter().for_each(|stranger| warn!("{stranger}"));

@@ -20,6 +20,7 @@ use super::extract::{BodyKind, body_kind};
 use super::query::PredictQuery;
 use super::state::{State, choose};
 use super::timing::Stopwatch;
+use crate::batcher::Reserved;
 use crate::domain::{MOST_VIOLATIONS, RawSample, Sample, Violation};
 use crate::featurize::{Features, featurize};
 use crate::model::{Bundle, Confidence};
@@ -62,8 +63,8 @@ async fn answer_json(
         Ok((prepared?, admitted))
     };
     let (prepared, _admitted) = state.door().work(size, prepare).await?;
-    let Prepared { bundle, samples, features, confidence, echo, listed, mut watch } = prepared;
-    let answers = serving.batcher.submit(Arc::clone(&bundle) as _, features).await?;
+    let Prepared { bundle, samples, features, room, confidence, echo, listed, mut watch } = prepared;
+    let answers = serving.batcher.submit_reserved(Arc::clone(&bundle) as _, features, room).await?;
     watch.submitted(&answers);
     watch.lap_device();
     let metrics = Arc::clone(state.metrics());
@@ -109,6 +110,8 @@ struct Prepared {
     bundle: Arc<Bundle>,
     samples: Vec<Sample>,
     features: Vec<Features>,
+    /// Their place in the queue.
+    room: Reserved,
     confidence: Confidence,
     echo: bool,
     listed: bool,
@@ -156,9 +159,12 @@ impl Prepared {
         }
         drop(raw);
         watch.lap("parse");
+        // Featurized samples take ten times the memory of their text: as many as may wait are made ready, no more.
+        let room = serving.batcher.reserve(samples.len())?;
         let features = samples.iter().map(|sample| featurize(sample, schema, &bundle.manifest().features)).collect();
         watch.lap("featurize");
-        Ok(Self { bundle: Arc::clone(bundle), samples, features, confidence, echo: echo || asked.echo, listed, watch })
+        let (bundle, echo) = (Arc::clone(bundle), echo || asked.echo);
+        Ok(Self { bundle, samples, features, room, confidence, echo, listed, watch })
     }
 }
 
