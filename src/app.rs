@@ -17,6 +17,7 @@ use crate::config::Config;
 use crate::http::{State, Surface, router, serve};
 use crate::metrics::Metrics;
 use crate::serving::{Live, ServingError};
+use crate::telemetry;
 
 /// Why the server did not start, or ended badly.
 #[derive(Debug, thiserror::Error)]
@@ -56,7 +57,7 @@ pub async fn run(
         (Some(_), None) => Surface::Whole,
         _ => Surface::Public,
     };
-    let metrics = Arc::new(Metrics::new());
+    let metrics = Arc::new(Metrics::new().dropping(telemetry::dropped_lines));
     let bulk = Pool::start(config.bulk, Priority::Lowest)?;
     let state = State::new(config.http.clone(), bulk, Arc::clone(&metrics), admin);
     // The sockets answer from the start (liveness, 503s) while the models load beside them.
@@ -76,7 +77,8 @@ pub async fn run(
     let mut lost = None;
     let device_thread = match loaded {
         Ok(Some((live, thread))) => {
-            let runner = jobs.clone().map(|jobs| tokio::spawn(jobs.run(live.device().to_owned())));
+            let (runner, house) = (jobs.clone(), tokio::spawn(state.clone().keep_house()));
+            let runner = runner.map(|jobs| tokio::spawn(jobs.run(live.device().to_owned())));
             let health = Arc::clone(live.current().batcher.health());
             state.set_ready(live);
             lost = tokio::select! {
@@ -84,7 +86,7 @@ pub async fn run(
                 () = &mut shutdown => None,
                 cause = health.lost() => Some(cause),
             };
-            Some((thread, runner))
+            Some((thread, runner, house))
         }
         Ok(None) => None,
         Err(error) => {
@@ -113,7 +115,8 @@ pub async fn run(
     if drained.is_err() {
         return Err(AppError::DrainDeadline(drain));
     }
-    if let Some((thread, runner)) = device_thread {
+    if let Some((thread, runner, house)) = device_thread {
+        let _ = house.await;
         if let Some(runner) = runner {
             let _ = runner.await;
         }

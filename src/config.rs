@@ -5,27 +5,17 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use crate::admin::AdminConfig;
 use crate::batcher::BatcherConfig;
 use crate::bulk::BulkConfig;
-use crate::http::HttpConfig;
+use crate::http::{HttpConfig, is_origin};
 use crate::jobs::JobsConfig;
 use crate::model::DeviceChoice;
 use crate::serving::ServingConfig;
-
-/// How log lines are written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
-#[serde(rename_all = "snake_case")]
-pub enum LogFormat {
-    /// For people.
-    #[default]
-    Text,
-    /// One JSON object a line.
-    Json,
-}
+use crate::telemetry::{self, LogFormat};
 
 /// The server's configuration.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -45,6 +35,8 @@ pub struct Config {
     pub log_format: LogFormat,
     /// Least level that is logged, or a filter such as `info,mcvn=debug`.
     pub log_level: String,
+    /// Log lines that may wait to be written; more are dropped and counted.
+    pub log_queue_lines: usize,
     /// The HTTP surface.
     pub http: HttpConfig,
     /// The queue.
@@ -67,6 +59,7 @@ impl Default for Config {
             drain_seconds: 20.0,
             log_format: LogFormat::Text,
             log_level: "info".to_owned(),
+            log_queue_lines: 16_384,
             http: HttpConfig::default(),
             batcher: BatcherConfig::default(),
             bulk: BulkConfig::default(),
@@ -103,13 +96,16 @@ pub struct ServeFlags {
     /// Least level that is logged, or a filter such as info,mcvn=debug [default: info].
     #[arg(long, env = "MCVN_LOG_LEVEL")]
     log_level: Option<String>,
+    /// Log lines that may wait to be written; more are dropped and counted [default: 16384].
+    #[arg(long, env = "MCVN_LOG_QUEUE_LINES")]
+    log_queue_lines: Option<usize>,
     /// Largest JSON body, in bytes [default: 2000000].
     #[arg(long, env = "MCVN_JSON_BODY_BYTES")]
     json_body_bytes: Option<usize>,
     /// Bytes of JSON requests and short tables that may wait or be under way, all together; more are refused [default: 4000000].
     #[arg(long, env = "MCVN_WAITING_BYTES")]
     waiting_bytes: Option<usize>,
-    /// Bytes of answers that may wait for the clients of a listener, all together; then the slowest is cut [default: 64000000].
+    /// Bytes of answers that may wait for the clients of a listener, all together; then the slowest is cut [default: 32000000].
     #[arg(long, env = "MCVN_ANSWER_BYTES")]
     answer_bytes: Option<usize>,
     /// Bytes a second below which a body or a stream yields to others when there is no more room or place [default: 10000].
@@ -133,6 +129,13 @@ pub struct ServeFlags {
     /// Serve POST /debug/echo, which answers as a prediction does and asks no model: for load tests [default: false].
     #[arg(long, env = "MCVN_DEBUG_ROUTES", num_args = 0..=1, default_missing_value = "true")]
     debug_routes: Option<bool>,
+    /// Proxies before the server whose X-Forwarded-For says who asks, for the log; 0 believes none [default: 0].
+    #[arg(long, env = "MCVN_TRUSTED_PROXIES")]
+    trusted_proxies: Option<usize>,
+    /// Origin whose pages may ask from a browser, such as http://localhost:8888, or * for all; repeat it (or separate with
+    /// commas) for more [default: none].
+    #[arg(long, env = "MCVN_CORS_ORIGINS", value_delimiter = ',')]
+    cors_origins: Option<Vec<String>>,
     /// Samples that may wait or be under way [default: 16384].
     #[arg(long, env = "MCVN_QUEUE_SAMPLES")]
     queue_samples: Option<usize>,
@@ -154,9 +157,15 @@ pub struct ServeFlags {
     /// Address and port for the admin routes alone; without it they stand beside the others.
     #[arg(long, env = "MCVN_ADMIN_LISTEN")]
     admin_listen: Option<String>,
-    /// Largest upload of training data, in bytes [default: 64000000].
+    /// Largest training data, uploaded or in the folder of data files, in bytes [default: 64000000].
     #[arg(long, env = "MCVN_UPLOAD_BYTES")]
     upload_bytes: Option<u64>,
+    /// Jobs that are kept when they have ended, the latest; older ones are removed with their rows; 0 for all [default: 0].
+    #[arg(long, env = "MCVN_KEEP_JOBS")]
+    keep_jobs: Option<usize>,
+    /// Candidates of each model that are kept, the newest; older ones are removed; 0 for all [default: 0].
+    #[arg(long, env = "MCVN_KEEP_CANDIDATES")]
+    keep_candidates: Option<usize>,
     /// Folder of the job table, the audit log and the jobs' data [default: mcvn-state].
     #[arg(long, env = "MCVN_STATE_DIR")]
     state_dir: Option<PathBuf>,
@@ -169,6 +178,10 @@ pub struct ServeFlags {
     /// Threads of a training on a CPU; 0 for half of the cores [default: 0].
     #[arg(long, env = "MCVN_JOB_THREADS")]
     job_threads: Option<usize>,
+    /// Bytes of memory (address space) that a check of data or a training on a CPU may take; 0 for no bound [default:
+    /// 4294967296].
+    #[arg(long, env = "MCVN_JOB_MEMORY_BYTES")]
+    job_memory_bytes: Option<u64>,
 }
 
 /// Why a configuration cannot be used.
@@ -200,6 +213,7 @@ impl Config {
         set(&mut config.drain_seconds, drain_seconds);
         set(&mut config.log_format, flags.log_format);
         set(&mut config.log_level, flags.log_level);
+        set(&mut config.log_queue_lines, flags.log_queue_lines);
         set(&mut config.http.json_body_bytes, flags.json_body_bytes);
         set(&mut config.http.waiting_bytes, flags.waiting_bytes);
         set(&mut config.http.answer_bytes, flags.answer_bytes);
@@ -210,6 +224,8 @@ impl Config {
         set(&mut config.http.header_seconds, flags.header_seconds);
         set(&mut config.http.keep_alive_seconds, flags.keep_alive_seconds);
         set(&mut config.http.debug_routes, flags.debug_routes);
+        set(&mut config.http.trusted_proxies, flags.trusted_proxies);
+        set(&mut config.http.cors_origins, flags.cors_origins);
         set(&mut config.batcher.queue_samples, flags.queue_samples);
         set(&mut config.batcher.max_batch, flags.max_batch);
         set(&mut config.bulk.streams, flags.bulk_streams);
@@ -218,10 +234,13 @@ impl Config {
         set(&mut config.admin.keys_file, flags.admin_keys_file.map(Some));
         set(&mut config.admin.listen, flags.admin_listen.map(Some));
         set(&mut config.admin.upload_bytes, flags.upload_bytes);
+        set(&mut config.admin.keep_jobs, flags.keep_jobs);
+        set(&mut config.admin.keep_candidates, flags.keep_candidates);
         set(&mut config.jobs.state_dir, flags.state_dir);
         set(&mut config.jobs.data_dir, flags.data_dir.map(Some));
         set(&mut config.jobs.queue, flags.job_queue);
         set(&mut config.jobs.threads, flags.job_threads);
+        set(&mut config.jobs.memory_bytes, flags.job_memory_bytes);
         config.check()?;
         Ok(config)
     }
@@ -271,6 +290,14 @@ impl Config {
         if !times.into_iter().all(|seconds| seconds > 0.0) {
             return wrong("deadlines, drain-seconds, header-seconds and keep-alive-seconds must be above 0");
         }
+        if self.log_queue_lines == 0 {
+            return wrong("log-queue-lines must be at least 1");
+        }
+        if let Some(origin) = self.http.cors_origins.iter().find(|origin| !is_origin(origin)) {
+            let wanted = "give a scheme, a host and perhaps a port, as http://localhost:8888, or * for all";
+            return wrong(&format!("cors-origins: \"{origin}\" is no origin: {wanted}"));
+        }
+        telemetry::filter(&self.log_level).map_err(|what| ConfigError::Value(format!("log-level: {what}")))?;
         if self.admin.listen.is_some() && self.admin.keys_file.is_none() {
             return wrong("admin-listen without admin-keys-file: there would be nothing to serve there");
         }
@@ -304,6 +331,16 @@ mod tests {
     }
 
     #[test]
+    fn nothing_is_removed_by_itself_unless_it_is_configured() {
+        assert_eq!((AdminConfig::default().keep_jobs, AdminConfig::default().keep_candidates), (0, 0));
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        writeln!(file, "[admin]\nkeep_jobs = 20\nkeep_candidates = 5\n[jobs]\nmemory_bytes = 7").unwrap();
+        let config = Some(file.path().to_owned());
+        let config = Config::assemble(ServeFlags { config, keep_jobs: Some(3), ..ServeFlags::default() }).unwrap();
+        assert_eq!((config.admin.keep_jobs, config.admin.keep_candidates, config.jobs.memory_bytes), (3, 5, 7));
+    }
+
+    #[test]
     fn unknown_knobs_and_senseless_values_are_refused() {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         writeln!(file, "colour = 3").unwrap();
@@ -313,6 +350,10 @@ mod tests {
             ServeFlags { queue_samples: Some(1), ..ServeFlags::default() },
             ServeFlags { connections: Some(0), ..ServeFlags::default() },
             ServeFlags { failures_until_unready: Some(0), ..ServeFlags::default() },
+            ServeFlags { log_level: Some("warning".to_owned()), ..ServeFlags::default() },
+            ServeFlags { log_level: Some(String::new()), ..ServeFlags::default() },
+            ServeFlags { log_queue_lines: Some(0), ..ServeFlags::default() },
+            ServeFlags { cors_origins: Some(vec!["lab.example".to_owned()]), ..ServeFlags::default() },
             ServeFlags { header_seconds: Some(0.0), ..ServeFlags::default() },
             ServeFlags { keep_alive_seconds: Some(f64::NAN), ..ServeFlags::default() },
         ] {

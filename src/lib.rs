@@ -42,6 +42,7 @@ pub mod featurize;
 pub mod http;
 pub mod jobs;
 pub mod keys;
+pub mod memory;
 pub mod metrics;
 pub mod model;
 pub mod registry;

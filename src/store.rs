@@ -1,18 +1,22 @@
-//! What must outlive the process: the table of jobs and the audit log, in one transactional file.
+//! What must outlive the process: the table of jobs, the audit log and the keys of requests, in one transactional file.
 //!
-//! Its own because it is storage and nothing else: it keeps records under numbers and knows what none of
+//! Its own because it is storage and nothing else: it keeps records under numbers and keys and knows what none of
 //! them means. The audit log only grows; there is no call that changes or removes a line of it. After a failure of the disk
 //! (it was full, say) the database refuses all work until it is opened again: so it is, at the next use.
 
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
 
-use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
+use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 const JOBS: TableDefinition<u64, &[u8]> = TableDefinition::new("jobs");
 const AUDIT: TableDefinition<u64, &[u8]> = TableDefinition::new("audit");
+const COUNTERS: TableDefinition<&str, u64> = TableDefinition::new("counters");
+/// Counts jobs.
+const JOB_COUNTER: &str = "jobs";
+const REQUESTS: TableDefinition<&str, &[u8]> = TableDefinition::new("requests");
 
 /// Why the store cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +30,9 @@ pub enum StoreError {
     /// A record is not what this program writes.
     #[error("store: record {0}: {1}")]
     Record(u64, serde_json::Error),
+    /// The same of a request.
+    #[error("store: a request: {0}")]
+    Request(serde_json::Error),
 }
 
 impl<E: Into<redb::Error>> From<E> for StoreError {
@@ -72,10 +79,12 @@ impl Store {
 
     fn opened_by(opening: Box<Opening>) -> Result<Self, StoreError> {
         let database = opening()?;
-        // Later readers may count on both tables.
+        // Later readers may count on all tables.
         let write = database.begin_write()?;
         write.open_table(JOBS)?;
         write.open_table(AUDIT)?;
+        write.open_table(REQUESTS)?;
+        write.open_table(COUNTERS)?;
         write.commit()?;
         Ok(Self { database: RwLock::new(Some(database)), opening })
     }
@@ -98,12 +107,41 @@ impl Store {
         now()
     }
 
+    /// A number that no job has had, nor will have again.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub fn next_job(&self) -> Result<u64, StoreError> {
+        self.with(|database| {
+            let write = database.begin_write()?;
+            let next = {
+                let mut counters = write.open_table(COUNTERS)?;
+                let counted = counters.get(JOB_COUNTER)?.map_or(0, |count| count.value());
+                // Files of earlier versions have no counter.
+                let last = write.open_table(JOBS)?.last()?.map_or(0, |(number, _)| number.value());
+                let next = counted.max(last) + 1;
+                counters.insert(JOB_COUNTER, next)?;
+                next
+            };
+            write.commit()?;
+            Ok(next)
+        })
+    }
+
     /// Keeps a job's record under its number; on return it is on disk.
     ///
     /// # Errors
     /// [`StoreError`]; the record is then as it was.
     pub fn put_job<T: Serialize>(&self, number: u64, record: &T) -> Result<(), StoreError> {
         self.put(JOBS, number, record)
+    }
+
+    /// Forgets a job's record.
+    ///
+    /// # Errors
+    /// [`StoreError`]; the record is then as it was.
+    pub fn remove_job(&self, number: u64) -> Result<(), StoreError> {
+        self.change(|write| write.open_table(JOBS)?.remove(number).map(|_| ()).map_err(StoreError::from))
     }
 
     /// All jobs by number.
@@ -154,13 +192,59 @@ impl Store {
         })
     }
 
+    /// Keeps the record of a request under its key; on return it is on disk.
+    ///
+    /// # Errors
+    /// [`StoreError`]; the record is then as it was.
+    pub fn put_request<T: Serialize>(&self, key: &str, record: &T) -> Result<(), StoreError> {
+        let bytes = serde_json::to_vec(record).map_err(StoreError::Request)?;
+        self.change(|write| {
+            write.open_table(REQUESTS)?.insert(key, bytes.as_slice()).map(|_| ()).map_err(StoreError::from)
+        })
+    }
+
+    /// The record of a request.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub fn request<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, StoreError> {
+        self.with(|database| {
+            let table = database.begin_read()?.open_table(REQUESTS)?;
+            let kept = table.get(key)?;
+            kept.map(|bytes| serde_json::from_slice(bytes.value()).map_err(StoreError::Request)).transpose()
+        })
+    }
+
+    /// Forgets the record of a request.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub fn remove_request(&self, key: &str) -> Result<(), StoreError> {
+        self.change(|write| write.open_table(REQUESTS)?.remove(key).map(|_| ()).map_err(StoreError::from))
+    }
+
+    /// Forgets the records of requests that are outdated, or cannot be read.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub fn forget_requests<T: DeserializeOwned>(&self, outdated: impl Fn(&T) -> bool) -> Result<(), StoreError> {
+        let keep = |bytes: &[u8]| serde_json::from_slice(bytes).is_ok_and(|record| !outdated(&record));
+        self.change(|write| Ok(write.open_table(REQUESTS)?.retain(|_, bytes| keep(bytes))?))
+    }
+
     fn put<T: Serialize>(&self, table: TableDefinition<u64, &[u8]>, number: u64, record: &T) -> Result<(), StoreError> {
         let bytes = serde_json::to_vec(record).map_err(|error| StoreError::Record(number, error))?;
+        self.change(|write| {
+            write.open_table(table)?.insert(number, bytes.as_slice()).map(|_| ()).map_err(StoreError::from)
+        })
+    }
+
+    /// One transaction; on return it is on disk.
+    fn change(&self, work: impl Fn(&WriteTransaction) -> Result<(), StoreError>) -> Result<(), StoreError> {
         self.with(|database| {
             let write = database.begin_write()?;
-            write.open_table(table)?.insert(number, bytes.as_slice())?;
-            write.commit()?;
-            Ok(())
+            work(&write)?;
+            Ok(write.commit()?)
         })
     }
 }
@@ -187,8 +271,13 @@ mod tests {
         store.put_job(1, &"running").unwrap();
         assert_eq!((store.append_audit(&"a").unwrap(), store.append_audit(&"b").unwrap()), (1, 2));
         assert!(matches!(Store::open(&path), Err(StoreError::Open(..))), "one process at a time");
+        // A number is a job's for good, also when its record is gone.
+        assert_eq!((store.next_job().unwrap(), store.next_job().unwrap()), (3, 4));
+        store.put_job(4, &"failed").unwrap();
+        store.remove_job(4).unwrap();
         drop(store);
         let store = Store::open(&path).unwrap();
+        assert_eq!(store.next_job().unwrap(), 5);
         assert_eq!(store.jobs::<String>().unwrap(), [(1, "running".to_owned()), (2, "queued".to_owned())]);
         assert_eq!(store.audit::<String>(1).unwrap(), [(2, "b".to_owned())]);
         assert!(matches!(store.jobs::<u32>(), Err(StoreError::Record(1, _))));

@@ -1,28 +1,142 @@
 //! Logs: text for people, JSON lines for machines, both on standard error.
 //!
 //! Its own because a subscriber is set once for a whole process. A thread of its own writes: under load it puts many
-//! lines into one system call, and no request waits for whoever reads the log.
+//! lines into one system call, and no request waits for whoever reads the log. Where that reader is too slow, or nobody
+//! reads at all, lines are dropped and counted; neither a request nor the end of the process waits for it.
 
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::io::{BufWriter, IsTerminal, stderr};
+use std::sync::{OnceLock, mpsc};
+use std::time::Duration;
 
-use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
+use tracing::level_filters::LevelFilter;
+use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
 
-use crate::config::LogFormat;
+/// So long the end of the process waits for the last lines to be read.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+/// What a level may be.
+const LEVELS: &str = "use off, error, warn, info, debug or trace, for one module as in info,mcvn=debug";
 
-/// Starts logging, until the guard is dropped: then what is still to be written is.
+/// How log lines are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Counts the lines that were dropped, once logging has started.
+static DROPPED: OnceLock<ErrorCounter> = OnceLock::new();
+
+/// Lines that were dropped because too many others waited to be written.
+pub fn dropped_lines() -> u64 {
+    DROPPED.get().map_or(0, |counter| counter.dropped_lines() as u64)
+}
+
+/// A log that is written until this is dropped: then what still waits is, as long as somebody reads it.
+#[must_use]
+pub struct Log(Option<WorkerGuard>);
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        if let Some(guard) = self.0.take() {
+            within(LAST_WORDS, move || drop(guard));
+        }
+    }
+}
+
+/// Starts logging; so many lines may wait to be written. From now on panics are told in the log, too.
 ///
 /// # Errors
 /// A filter that cannot be read, or logging that was started before.
-pub fn start(format: LogFormat, level: &str) -> Result<WorkerGuard, Box<dyn std::error::Error + Send + Sync>> {
-    let filter = EnvFilter::try_new(level)?;
-    // No line is lost: where a reader of the log is too slow, the server waits for it.
-    let (writer, guard) = NonBlockingBuilder::default().lossy(false).finish(BufWriter::new(stderr()));
+pub fn start(
+    format: LogFormat,
+    level: &str,
+    queue_lines: usize,
+) -> Result<Log, Box<dyn std::error::Error + Send + Sync>> {
+    let filter = filter(level)?;
+    let queue = NonBlockingBuilder::default().lossy(true).buffered_lines_limit(queue_lines);
+    let (writer, guard) = queue.finish(BufWriter::new(stderr()));
+    let _ = DROPPED.set(writer.error_counter());
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
     let builder = builder.with_ansi(stderr().is_terminal());
     match format {
         LogFormat::Text => builder.try_init()?,
         LogFormat::Json => builder.json().flatten_event(true).with_span_list(false).try_init()?,
     }
-    Ok(guard)
+    tell_panics();
+    Ok(Log(Some(guard)))
+}
+
+/// The usual hook writes to standard error and would wait for its reader.
+fn tell_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string);
+        let cause = panic.payload_as_str().unwrap_or("no text");
+        let backtrace = Backtrace::capture();
+        let backtrace = (backtrace.status() == BacktraceStatus::Captured).then(|| backtrace.to_string());
+        tracing::error!(cause, place, backtrace, "panic");
+    }));
+}
+
+/// What a level lets through: a level for all, and others for single modules.
+///
+/// # Errors
+/// What is no level, in words. A word alone would be taken as the name of a module, and silence all others.
+pub fn filter(text: &str) -> Result<EnvFilter, String> {
+    let words: Vec<&str> = text.split(',').map(str::trim).filter(|word| !word.is_empty()).collect();
+    if words.is_empty() {
+        return Err(format!("no level is given; {LEVELS}"));
+    }
+    match words.iter().find(|word| !word.contains(['=', '[']) && word.parse::<LevelFilter>().is_err()) {
+        Some(word) => Err(format!("\"{word}\" is no level; {LEVELS}")),
+        // The filter's own reader knows no blanks.
+        None => EnvFilter::try_new(words.join(",")).map_err(|error| format!("\"{text}\": {error}; {LEVELS}")),
+    }
+}
+
+/// Does what may wait for a reader of our output, and waits for it no longer than this.
+pub fn within(time: Duration, work: impl FnOnce() + Send + 'static) {
+    let (done, waited) = mpsc::channel();
+    let work = move || {
+        work();
+        // Nobody waits any more where it took too long.
+        let _ = done.send(());
+    };
+    if std::thread::Builder::new().name("last-words".to_owned()).spawn(work).is_ok() {
+        let _ = waited.recv_timeout(time);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_that_is_no_level_is_refused() {
+        for text in
+            ["warning", "WARNING", "critical", "verbose", "30", "", " ", ",", "info,mcvn=trase", "mcvn", "info,all"]
+        {
+            let refused = filter(text).expect_err(text);
+            assert!(refused.contains("use off, error, warn, info, debug or trace"), "{refused}");
+        }
+        for text in
+            ["off", "error", "WARN", "info", "debug", "trace", "info,mcvn=debug", "mcvn=debug", "warn, mcvn=info"]
+        {
+            assert!(filter(text).is_ok(), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_takes_too_long_is_not_waited_for() {
+        let start = std::time::Instant::now();
+        within(Duration::from_millis(20), || std::thread::sleep(Duration::from_secs(60)));
+        assert!(start.elapsed() < Duration::from_secs(10));
+    }
 }

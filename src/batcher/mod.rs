@@ -110,6 +110,10 @@ pub enum Passes {
     OnWorkers,
 }
 
+/// Room in the queue that is taken before samples are made ready: those that find none cost no work.
+#[derive(Debug)]
+pub struct Reserved(OwnedSemaphorePermit);
+
 /// A handle for submitting; cheap to clone. The device thread ends when the last one is dropped.
 #[derive(Clone)]
 pub struct Batcher {
@@ -165,15 +169,36 @@ impl Batcher {
         self.config.queue_samples - self.room.available_permits()
     }
 
+    /// Takes room for so many samples, or refuses at once.
+    ///
+    /// # Errors
+    /// [`SubmitError::Overloaded`]
+    pub fn reserve(&self, samples: usize) -> Result<Reserved, SubmitError> {
+        let count = u32::try_from(samples).map_err(|_| SubmitError::Overloaded)?;
+        let room = Arc::clone(&self.room).try_acquire_many_owned(count);
+        room.map(Reserved).map_err(|_| SubmitError::Overloaded)
+    }
+
     /// Answers samples, or refuses at once where there is no room for them.
     ///
     /// # Errors
     /// [`SubmitError`]
     pub async fn submit(&self, model: Arc<dyn Predict>, samples: Vec<Features>) -> Result<Answers, SubmitError> {
-        let submitted = Instant::now();
-        let count = u32::try_from(samples.len()).map_err(|_| SubmitError::Overloaded)?;
-        let room = Arc::clone(&self.room).try_acquire_many_owned(count).map_err(|_| SubmitError::Overloaded)?;
-        self.pass(model, samples, submitted, room).await
+        let reserved = self.reserve(samples.len())?;
+        self.submit_reserved(model, samples, reserved).await
+    }
+
+    /// Answers samples for which there is room.
+    ///
+    /// # Errors
+    /// [`SubmitError`], `Overloaded` for more samples than room was taken for.
+    pub async fn submit_reserved(
+        &self,
+        model: Arc<dyn Predict>,
+        samples: Vec<Features>,
+        Reserved(room): Reserved,
+    ) -> Result<Answers, SubmitError> {
+        self.pass(model, samples, Instant::now(), room).await
     }
 
     /// Answers samples, waiting for room: for what must not be refused.

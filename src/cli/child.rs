@@ -1,11 +1,12 @@
 //! What a program asks of a command that it starts as a child process.
 //!
-//! Its own because it concerns the process, not the training: its priority, and when it must end.
+//! Its own because it concerns the process, not the work: its priority, its memory, and when it must end.
 
 use std::io::Read;
 
 use anyhow::{Context, Result};
 use clap::Args;
+use rustix::process::{Resource, Rlimit};
 
 /// Exit code of a process that ended because its standard input did.
 pub(super) const ENDED_WITH_STDIN: i32 = 3;
@@ -20,6 +21,10 @@ pub(super) struct ChildFlags {
     /// even if they are killed.
     #[arg(long)]
     end_with_stdin: bool,
+    /// Bytes of memory (address space) that it may take at most: whatever asks for more ends it. 0 for no bound. Not for
+    /// work on a GPU, whose driver reserves address space by the hundred gigabytes.
+    #[arg(long, default_value_t = 0)]
+    memory_bytes: u64,
 }
 
 impl ChildFlags {
@@ -32,11 +37,23 @@ impl ChildFlags {
             let _ = std::fs::write("/proc/self/oom_score_adj", "1000");
         }
         if self.end_with_stdin {
-            std::thread::spawn(|| {
+            let (runs, running) = std::sync::mpsc::channel();
+            std::thread::spawn(move || {
+                // Whoever waits for it is there.
+                let _ = runs.send(());
                 // What comes is nobody's business; an error is an end too.
                 let _ = std::io::copy(&mut std::io::stdin().lock().by_ref(), &mut std::io::sink());
                 std::process::exit(ENDED_WITH_STDIN);
             });
+            // A thread takes memory until it runs; an error means that it has ended, and the process with it.
+            let _ = running.recv();
+        }
+        // Last: the thread above wants stacks.
+        if self.memory_bytes > 0 {
+            let outer = rustix::process::getrlimit(Resource::As).maximum;
+            let most = Some(outer.map_or(self.memory_bytes, |outer| outer.min(self.memory_bytes)));
+            let limit = Rlimit { current: most, maximum: most };
+            rustix::process::setrlimit(Resource::As, limit).context("--memory-bytes")?;
         }
         Ok(())
     }

@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use super::fit_flags::FitFlags;
 use super::progress::{Reporter, cancel_flag};
-use super::{read, write_whole};
+use super::read;
+use super::whole::write_whole;
 use crate::data::{Dataset, Protocol, Recipe, Split, draw_splits, read_splits};
 use crate::model::Evaluation;
 use crate::train::{Progress, SplitReport, evaluate, split_plots, summarise, variants};

@@ -8,7 +8,8 @@ use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 
 use super::table_flags::{SetFlags, TableFlags};
-use super::{UnreadableInput, in_words, read, write_whole};
+use super::whole::write_whole;
+use super::{UnreadableInput, in_words, read};
 use crate::domain::{
     Basis, Composition, CompositionSchema, Element, ElementError, Formula, Outputs, RawComposition, RawSample, Schema,
     parse_formula, read_formula,

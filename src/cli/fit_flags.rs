@@ -8,7 +8,7 @@ use clap::Args;
 use super::progress::ProgressFormat;
 use super::table_flags::{SetFlags, TableFlags};
 use super::{UnreadableInput, device, file_name, read};
-use crate::data::{Dataset, Recipe};
+use crate::data::{DataError, Dataset, Recipe};
 use crate::model::DeviceChoice;
 use crate::train::FitOptions;
 
@@ -47,13 +47,18 @@ pub(super) struct FitFlags {
 impl DataFlags {
     /// The recipe, and the data read with it.
     pub(super) fn read(&self) -> Result<(Recipe, Dataset)> {
+        let (recipe, data) = self.try_read()?;
+        let data = data.map_err(|error| UnreadableInput(error.to_string()));
+        Ok((recipe, data.with_context(|| self.data.display().to_string())?))
+    }
+
+    /// The same, with what is wrong with the data.
+    pub(super) fn try_read(&self) -> Result<(Recipe, Result<Dataset, DataError>)> {
         let place = || self.recipe.display().to_string();
         let text = String::from_utf8(read(&self.recipe)?).with_context(place)?;
         let recipe = Recipe::parse(&text).with_context(place)?;
         let mapping = self.table.mapping(&SetFlags::default());
-        let data = Dataset::read_as(&read(&self.data)?, &recipe, &self.table.options(), &mapping)
-            .map_err(|error| UnreadableInput(error.to_string()))
-            .with_context(|| self.data.display().to_string())?;
+        let data = Dataset::read_as(&read(&self.data)?, &recipe, &self.table.options(), &mapping);
         Ok((recipe, data))
     }
 

@@ -6,6 +6,7 @@
 mod admin_key;
 mod check;
 mod child;
+mod environment;
 mod evaluate;
 mod featurize;
 mod fit_flags;
@@ -19,18 +20,24 @@ mod report;
 mod sanity;
 mod selftest;
 mod serve;
+mod signals;
 mod table_flags;
 mod train;
+mod whole;
 
-use std::path::{Path, PathBuf};
+use std::ffi::OsString;
+use std::io::Write;
+use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::app::AppError;
 use crate::domain::Violation;
 use crate::model::DeviceChoice;
+use crate::telemetry;
 
 /// Alloy property prediction over HTTP.
 #[derive(Parser)]
@@ -70,9 +77,19 @@ enum Command {
     Openapi,
 }
 
+/// So long an error waits for whoever reads it.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// Arguments, and variables that are not empty. Ends the process where they cannot be understood.
+fn parsed<A: CommandFactory + FromArgMatches>(arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> A {
+    let command = environment::without_empty(A::command());
+    let parsed = command.try_get_matches_from(arguments).and_then(|matches| A::from_arg_matches(&matches));
+    parsed.unwrap_or_else(|error| error.exit())
+}
+
 /// Parses the arguments and runs the command.
 pub fn run() -> ExitCode {
-    let result = match Arguments::parse().command {
+    let result = match parsed::<Arguments>(std::env::args_os()).command {
         None => serve::run_with_defaults(),
         Some(Command::Serve(arguments)) => serve::run(&arguments),
         Some(Command::Train(arguments)) => train::run(&arguments),
@@ -93,10 +110,20 @@ pub fn run() -> ExitCode {
         // Whoever read our output has seen enough.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("mcvn: {error:#}");
-            ExitCode::from(exit_status(&error))
+            let (status, said) = (exit_status(&error), format!("mcvn: {}", in_full(&error)));
+            // Where standard error is a pipe that nobody reads this would never end.
+            telemetry::within(LAST_WORDS, move || drop(writeln!(std::io::stderr(), "{said}")));
+            ExitCode::from(status)
         }
     }
+}
+
+/// What went wrong and why. Some errors tell their cause themselves: it is not told twice.
+fn in_full(error: &anyhow::Error) -> String {
+    let causes = error.chain().map(ToString::to_string);
+    causes
+        .reduce(|told, cause| if told.ends_with(&cause) { told } else { format!("{told}: {cause}") })
+        .unwrap_or_default()
 }
 
 /// A server whose device is lost would be lost for ever; started again it may not be. It says so in the words of
@@ -143,34 +170,20 @@ fn file_name(path: &Path) -> String {
     path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned())
 }
 
-/// Writes a file through a temporary one beside it: whole, or not at all. What is no plain file (a terminal, a pipe,
-/// `/dev/stdout`) is written to as it is: a rename would replace it.
-fn write_whole(path: &Path, write: impl FnOnce(&mut dyn std::io::Write) -> Result<()>) -> Result<()> {
-    let place = || path.display().to_string();
-    if std::fs::metadata(path).is_ok_and(|known| !known.is_file()) {
-        let mut file = std::fs::OpenOptions::new().write(true).open(path).with_context(place)?;
-        write(&mut file)?;
-        return std::io::Write::flush(&mut file).with_context(place);
-    }
-    let parent = match path.parent() {
-        Some(parent) if parent != Path::new("") => parent.to_owned(),
-        _ => PathBuf::from("."),
-    };
-    let mut file = tempfile::NamedTempFile::new_in(&parent).with_context(|| parent.display().to_string())?;
-    {
-        let mut buffered = std::io::BufWriter::new(&mut file);
-        write(&mut buffered)?;
-        std::io::Write::flush(&mut buffered)?;
-    }
-    let file = file.persist(path).with_context(place)?;
-    use std::os::unix::fs::PermissionsExt;
-    file.set_permissions(std::fs::Permissions::from_mode(0o644))?;
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_cause_is_told_once() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("{0}: {1}")]
+        struct Place(&'static str, #[source] std::io::Error);
+        let error = Place("models/glass", std::io::Error::other("Permission denied"));
+        let error = anyhow::Error::from(error).context("models");
+        assert_eq!(in_full(&error), "models: models/glass: Permission denied");
+        assert_eq!(in_full(&anyhow::anyhow!("alone")), "alone");
+    }
 
     #[test]
     fn a_lost_device_is_told_from_other_failures() {

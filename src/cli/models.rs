@@ -2,17 +2,20 @@
 
 use std::fs::File;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use candle_core::Device;
 use clap::{Args, Subcommand};
 
-use super::write_whole;
+use super::whole::write_whole;
 use crate::model::{Bundle, DeviceChoice};
 use crate::registry::{self, Version, VersionState, Writer, try_bundle};
 use crate::serving::objections;
 
+/// No bundle has more files and folders, nor deeper ones: model/version/plots/file.
+const MOST_ENTRIES: usize = 1_000;
+const DEEPEST: usize = 4;
 /// No bundle is larger, unpacked.
 const MOST_BUNDLE_BYTES: u64 = 1_000_000_000;
 
@@ -50,6 +53,8 @@ enum Command {
         /// The model.
         model: String,
     },
+    /// Remove a version that is not in use; nothing brings it back.
+    Remove(Named),
     /// Check hashes, sizes and real passes of every version, or of one model's.
     Verify {
         /// The model.
@@ -114,6 +119,16 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
             }
             let version = writer.rollback(model)?;
             writeln!(out, "{model} {version} is in use")?;
+        }
+        Command::Remove(Named { model, version }) => {
+            let writer = Writer::open(folders)?;
+            // It may stand in for the one in use.
+            let answers = registry::answering(folders, model, &cpu()?, true).found;
+            if answers.is_some_and(|found| found.version == *version) {
+                bail!("{model} {version} answers: promote another version first");
+            }
+            writer.remove(model, version)?;
+            writeln!(out, "{model} {version} is gone")?;
         }
         Command::Verify { model } => verify(folders, model.as_deref(), &mut out)?,
         Command::Export { named, output } => {
@@ -204,8 +219,17 @@ fn import(folders: &[PathBuf], file: &Path) -> Result<(String, String)> {
     if size > MOST_BUNDLE_BYTES {
         bail!("{}: {size} bytes are more than any bundle has", place());
     }
-    for entry in tar::Archive::new(File::open(file).with_context(place)?).entries().with_context(place)? {
+    let mut archive = tar::Archive::new(File::open(file).with_context(place)?);
+    for (count, entry) in archive.entries().with_context(place)?.enumerate() {
         let mut entry = entry.with_context(place)?;
+        if count == MOST_ENTRIES {
+            bail!("{}: holds more than {MOST_ENTRIES} files and folders, more than any bundle has", place());
+        }
+        let named = |part: &Component| matches!(part, Component::Normal(_));
+        let depth = entry.path().with_context(place)?.components().filter(named).count();
+        if depth > DEEPEST {
+            bail!("{}: holds folders {depth} deep; those of a bundle are {DEEPEST}: model/version/plots/file", place());
+        }
         let kind = entry.header().entry_type();
         // A link could point anywhere; a bundle has none.
         if !(kind.is_file() || kind.is_dir()) || entry.size() > MOST_BUNDLE_BYTES {

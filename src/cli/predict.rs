@@ -15,7 +15,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use tokio::sync::oneshot;
 
 use super::table_flags::{SetFlags, TableFlags};
-use super::{UnreadableInput, device, in_words, write_whole};
+use super::whole::write_whole;
+use super::{UnreadableInput, device, in_words};
 use crate::bulk::{BulkConfig, Pool, Priority};
 use crate::featurize::Features;
 use crate::model::{Bundle, Confidence, ConfidenceError, DeviceChoice};
@@ -53,6 +54,9 @@ pub(super) struct Arguments {
     /// Repeat each composition as it was understood, on both bases.
     #[arg(long)]
     echo: bool,
+    /// Put an apostrophe before text in a CSV that a spreadsheet would run as a formula.
+    #[arg(long)]
+    safe_cells: bool,
     /// How often intervals should hold what is measured, as a share from 0.5 to 0.99; 0.9 where none is given.
     #[arg(long, value_parser = confidence)]
     confidence: Option<Confidence>,
@@ -96,7 +100,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
         Some(head) => {
             let mapping = arguments.table.mapping(&arguments.set);
             let table = Table::new(Arc::clone(head), Arc::clone(&bundle), confidence, Columns::All, &mapping);
-            let table = table.map(|table| table.echoing(arguments.echo));
+            let table = table.map(|table| {
+                // In a workbook a text is a text.
+                table.echoing(arguments.echo).guarding(arguments.safe_cells && output != Format::Workbook)
+            });
             let checked = table.and_then(|table| {
                 first.as_ref().map_or(Ok(()), |first| table.check_first(first, usize::MAX))?;
                 Ok(table)

@@ -7,7 +7,8 @@ use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
 
 use super::table_flags::TableFlags;
-use super::{UnreadableInput, read, write_whole};
+use super::whole::write_whole;
+use super::{UnreadableInput, read};
 use crate::data::{Recipe, draft_recipe};
 
 #[derive(Args)]

@@ -3,12 +3,14 @@
 use std::io::Write;
 
 use anyhow::{Context, Result};
-use clap::{Args, Parser};
+use clap::{Args, CommandFactory, Parser};
 use tokio::net::TcpListener;
-use tracing::info;
+use tracing::{info, warn};
 
+use super::signals::stop_signal;
+use super::{environment, parsed};
 use crate::config::{Config, ServeFlags};
-use crate::{app, telemetry};
+use crate::{app, memory, telemetry};
 
 #[derive(Args)]
 pub(super) struct Arguments {
@@ -29,7 +31,7 @@ struct Bare {
 
 /// The knobs that the environment alone sets.
 pub(super) fn flags_from_environment() -> ServeFlags {
-    Bare::parse_from(["mcvn"]).flags
+    parsed::<Bare>(["mcvn"]).flags
 }
 
 /// `mcvn` without a subcommand.
@@ -40,14 +42,22 @@ pub(super) fn run_with_defaults() -> Result<()> {
 pub(super) fn run(arguments: &Arguments) -> Result<()> {
     let config = Config::assemble(arguments.flags.clone())?;
     if arguments.print_config {
+        strangers().iter().for_each(|stranger| eprintln!("mcvn: {stranger}"));
         return Ok(std::io::stdout().write_all(toml::to_string(&config)?.as_bytes())?);
     }
     serve(&config)
 }
 
+/// Variables that look like knobs and are none.
+fn strangers() -> Vec<String> {
+    environment::strangers(&Bare::command())
+}
+
 fn serve(config: &Config) -> Result<()> {
-    let _log =
-        telemetry::start(config.log_format, &config.log_level).map_err(|error| anyhow::anyhow!("log: {error}"))?;
+    memory::goes_back_soon();
+    let log = telemetry::start(config.log_format, &config.log_level, config.log_queue_lines);
+    let _log = log.map_err(|error| anyhow::anyhow!("log: {error}"))?;
+    strangers().iter().for_each(|stranger| warn!("{stranger}"));
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
         let listener = TcpListener::bind(&config.listen).await.with_context(|| config.listen.clone())?;
         info!("listening on http://{}", listener.local_addr()?);
@@ -60,21 +70,4 @@ fn serve(config: &Config) -> Result<()> {
         }
         Ok(app::run(config, listener, admin, stop_signal()).await?)
     })
-}
-
-/// Ctrl-C, or the SIGTERM of a scheduler.
-async fn stop_signal() {
-    use tokio::signal::unix::{SignalKind, signal};
-    match signal(SignalKind::terminate()) {
-        Ok(mut terminate) => {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = tokio::signal::ctrl_c() => {}
-            }
-        }
-        Err(error) => {
-            tracing::warn!(%error, "cannot listen for SIGTERM");
-            let _ = tokio::signal::ctrl_c().await;
-        }
-    }
 }

@@ -54,6 +54,8 @@ struct Now {
     head: Option<Instant>,
     /// Requests whose answers have not been handed over whole.
     under_way: usize,
+    /// Those of them of whose answers some is still to be handed over.
+    unfinished: usize,
     /// Requests that have begun.
     begun: usize,
     /// Bytes have come of a request that has not begun.
@@ -94,6 +96,7 @@ impl Activity {
             last,
             head: Some(last),
             under_way: 0,
+            unfinished: 0,
             begun: 0,
             asked: false,
             half_closed: false,
@@ -128,7 +131,8 @@ impl Activity {
     /// Whether something of an answer will never leave.
     pub(super) fn is_broken(&self) -> bool {
         let now = self.now();
-        now.broken || now.blocked || now.cut
+        // A socket may be dropped before the answer that was written to it.
+        now.blocked || now.cut || !now.http2 && (now.broken || now.unfinished > 0)
     }
 
     /// From now on no request is awaited: the one that comes nevertheless is answered.
@@ -178,6 +182,7 @@ impl Activity {
         now.http2 = http2;
         now.head = None;
         now.under_way += 1;
+        now.unfinished += 1;
         now.begun += 1;
         now.clear = false;
         now.asked = false;
@@ -273,7 +278,9 @@ impl UnderWay {
 
     /// The last of its answer was handed over.
     pub(super) fn whole(&mut self) {
-        self.whole = true;
+        if !std::mem::replace(&mut self.whole, true) {
+            self.activity.now().unfinished -= 1;
+        }
     }
 
     pub(super) fn activity(&self) -> &Arc<Activity> {
@@ -286,7 +293,10 @@ impl Drop for UnderWay {
         let mut now = self.activity.now();
         now.under_way -= 1;
         now.last = Instant::now();
-        now.broken |= !self.whole && !now.http2;
+        if !self.whole {
+            now.unfinished -= 1;
+            now.broken = true;
+        }
         if now.half_closed {
             // Nobody asks any more: the socket may say so.
             self.activity.waker.wake();

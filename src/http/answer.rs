@@ -4,6 +4,7 @@
 //! chooses its bundle once, at the start, and the batch job carries it: schema, featurizer, scaler and
 //! weights of an answer are always those of one version.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use axum::Json;
@@ -11,6 +12,7 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
+use serde::{Serialize, Serializer};
 
 use super::bulk;
 use super::error::ApiError;
@@ -18,6 +20,7 @@ use super::extract::{BodyKind, body_kind};
 use super::query::PredictQuery;
 use super::state::{State, choose};
 use super::timing::Stopwatch;
+use crate::batcher::Reserved;
 use crate::domain::{MOST_VIOLATIONS, RawSample, Sample, Violation};
 use crate::featurize::{Features, featurize};
 use crate::model::{Bundle, Confidence};
@@ -60,30 +63,46 @@ async fn answer_json(
         Ok((prepared?, admitted))
     };
     let (prepared, _admitted) = state.door().work(size, prepare).await?;
-    let Prepared { bundle, samples, features, confidence, echo, listed, mut watch } = prepared;
-    let answers = serving.batcher.submit(Arc::clone(&bundle) as _, features).await?;
+    let Prepared { bundle, samples, features, room, confidence, echo, listed, mut watch } = prepared;
+    let answers = serving.batcher.submit_reserved(Arc::clone(&bundle) as _, features, room).await?;
     watch.submitted(&answers);
     watch.lap_device();
     let metrics = Arc::clone(state.metrics());
     let render = move || {
-        let (mut predictions, mut in_domain) = (Vec::<Prediction>::with_capacity(samples.len()), 0);
-        for (sample, predicted) in samples.iter().zip(&answers.values) {
+        let in_domain = Cell::new(0);
+        let make = |at: usize| -> Prediction {
+            let (sample, predicted) = (&samples[at], &answers.values[at]);
             let trust = bundle.manifest().trust(sample, predicted, confidence);
-            in_domain += usize::from(trust.in_domain());
-            predictions.push(prediction(&bundle, sample, predicted, trust, confidence, echo));
-        }
-        metrics.predicted(&bundle.manifest().name, predictions.len(), in_domain);
-        let (model, batch_dependent) = (model_ref(&bundle), bundle.manifest().batch_dependent());
-        let mut response = if listed {
-            Json(Many { model, predictions, batch_dependent }).into_response()
-        } else {
-            let only = predictions.pop().ok_or_else(|| ApiError::InferenceFailed("no answer".to_owned()))?;
-            Json(Single { model, prediction: only, batch_dependent }).into_response()
+            in_domain.set(in_domain.get() + usize::from(trust.in_domain()));
+            prediction(&bundle, sample, predicted, trust, confidence, echo)
         };
+        let (count, batch_dependent) = (samples.len().min(answers.values.len()), bundle.manifest().batch_dependent());
+        let model = model_ref(&bundle);
+        let mut response = if listed {
+            let predictions = (0..count).map(|at| Late { at, make: &make }).collect();
+            Json(Many { model, predictions, batch_dependent }).into_response()
+        } else if count == 1 {
+            Json(Single { model, prediction: make(0), batch_dependent }).into_response()
+        } else {
+            return Err(ApiError::InferenceFailed("no answer".to_owned()));
+        };
+        metrics.predicted(&bundle.manifest().name, count, in_domain.get());
         watch.finish(&mut response);
         Ok(response)
     };
     state.door().work(size, render).await
+}
+
+/// A prediction that is made when it is written: a long list of them takes more memory than its text.
+struct Late<'a, F> {
+    at: usize,
+    make: &'a F,
+}
+
+impl<P: Serialize, F: Fn(usize) -> P> Serialize for Late<'_, F> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        (self.make)(self.at).serialize(serializer)
+    }
 }
 
 /// A request that is checked and featurized.
@@ -91,6 +110,8 @@ struct Prepared {
     bundle: Arc<Bundle>,
     samples: Vec<Sample>,
     features: Vec<Features>,
+    /// Their place in the queue.
+    room: Reserved,
     confidence: Confidence,
     echo: bool,
     listed: bool,
@@ -136,10 +157,14 @@ impl Prepared {
             let others = models_that_take(serving, bundle, &violations, &raw);
             return Err(ApiError::InvalidSample(violations, others));
         }
+        drop(raw);
         watch.lap("parse");
+        // Featurized samples take ten times the memory of their text: as many as may wait are made ready, no more.
+        let room = serving.batcher.reserve(samples.len())?;
         let features = samples.iter().map(|sample| featurize(sample, schema, &bundle.manifest().features)).collect();
         watch.lap("featurize");
-        Ok(Self { bundle: Arc::clone(bundle), samples, features, confidence, echo: echo || asked.echo, listed, watch })
+        let (bundle, echo) = (Arc::clone(bundle), echo || asked.echo);
+        Ok(Self { bundle, samples, features, room, confidence, echo, listed, watch })
     }
 }
 

@@ -35,7 +35,7 @@ use crate::metrics::Metrics;
 use crate::model::{Bundle, Confidence};
 use crate::serving::Serving;
 use crate::tables::{Chunk, Decide, Head, Limits, Rows, TableReader, is_workbook, read_table, text_to_workbook};
-use crate::wire::{Answered, Bulk, Columns, Lines, Table};
+use crate::wire::{Answered, Bulk, Columns, Lines, Table, foreign};
 
 /// What is said to be no longer than this is short: some hundred rows.
 const SHORT_BYTES: usize = 64 << 10;
@@ -48,7 +48,7 @@ const ROWS: HeaderName = HeaderName::from_static("mcvn-rows");
 /// Longest such list, in bytes; what is over is counted.
 const NOTES_BYTES: usize = 4 << 10;
 /// The content type of workbooks that are answered.
-const WORKBOOK: &str = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet";
+pub(super) const WORKBOOK: &str = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet";
 /// What a workbook of a request may hold; of what is on disk `mcvn predict` reads more.
 const LIMITS: Limits = Limits { unzipped_bytes: 128 << 20, cells: 2_000_000 };
 
@@ -183,11 +183,12 @@ impl Request<'_> {
         let as_workbook = wants_workbook(headers) || self.kind == BodyKind::Workbook && !wants_text(headers);
         let (bundle, batcher) = (Arc::clone(&self.bundle), self.serving.batcher.clone());
         let (confidence, echo, metrics) = (self.confidence, self.echo, Arc::clone(self.state.metrics()));
-        let TableQuery { options, mapping, others } = self.table;
+        let TableQuery { options, mapping, others, safe_cells } = self.table;
         let work = move || {
             let (head, rows) = read_table(&admitted.bytes, &options, LIMITS)?;
             let table = Table::new(head, Arc::clone(&bundle), confidence, Columns::Others(others), &mapping)?;
-            let table = table.echoing(echo);
+            // In a workbook a text is a text.
+            let table = table.echoing(echo).guarding(safe_cells && !as_workbook);
             table.check_first(&rows, usize::MAX)?;
             let (mut notes, mut bytes) = (table.notes(), table.head());
             let answered = count(&metrics, &bundle, answer_rows(&table, &batcher, &bundle, &rows));
@@ -219,6 +220,9 @@ impl Request<'_> {
         let bundle = Arc::clone(&self.bundle);
         let Some(head) = input.head().await? else {
             let first = input.chunk(true).await?;
+            if let Some(what) = first.as_ref().and_then(|first| foreign(&first.bytes)) {
+                return Err(ApiError::MalformedBody(what));
+            }
             return Ok(Format {
                 bulk: Arc::new(Lines::new(bundle, self.confidence, self.echo)),
                 first,
@@ -238,7 +242,7 @@ impl Request<'_> {
         let columns = Columns::Others(self.table.others);
         let table = Table::new(head, Arc::clone(&self.bundle), self.confidence, columns, &self.table.mapping)?;
         let notes = table.notes();
-        Ok((table.echoing(self.echo), notes))
+        Ok((table.echoing(self.echo).guarding(self.table.safe_cells), notes))
     }
 
     fn respond(&self, body: Body, notes: &[String]) -> Response {

@@ -56,6 +56,8 @@ pub(super) const ROUTE: &str = "/classify/glass";
             description = "Of a table: one value for all rows, as FIELD:VALUE; may be repeated"),
         ("other_columns" = Option<String>, Query, example = "keep",
             description = "Of a table: whether columns that are no input come back (`keep`), are left out (`drop`) or refused (`refuse`)"),
+        ("safe_cells" = Option<bool>, Query, example = true,
+            description = "Of a table: whether text that a spreadsheet would run as a formula (it begins with = + - @ and is no number) comes back with an apostrophe before it"),
     ),
     request_body(content((GlassRequest = "application/json"), (String = "text/csv"), (Vec<u8> = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"), (String = "application/x-ndjson"))),
     responses(

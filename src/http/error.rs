@@ -132,7 +132,7 @@ pub(super) enum Problems {
     /// body_too_large: over the limit for its content type
     #[response(status = 413, content_type = "application/problem+json")]
     BodyTooLarge(Problem),
-    /// unsupported_media_type: neither JSON nor CSV nor NDJSON
+    /// unsupported_media_type: neither JSON nor CSV nor NDJSON, or packed in another way than Accept-Encoding names
     #[response(status = 415, content_type = "application/problem+json")]
     UnsupportedMediaType(Problem),
     /// invalid_sample: every offending field is named in errors

@@ -8,6 +8,7 @@ use http_body_util::LengthLimitError;
 
 use super::error::ApiError;
 use crate::domain::Violation;
+use crate::wire::{explain, without_mark};
 
 /// What a body holds, by its content type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,16 +70,17 @@ pub(super) async fn read_body(headers: &HeaderMap, body: Body, limit: usize) -> 
 /// # Errors
 /// 400 where it is not JSON, 422 naming the field that is unknown or ill-typed.
 pub(super) fn typed_json<T: serde::de::DeserializeOwned>(bytes: &[u8], base: &str) -> Result<T, ApiError> {
+    let bytes = without_mark(bytes);
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
         let inner = error.inner();
         if inner.is_syntax() || inner.is_eof() {
-            return ApiError::MalformedBody(inner.to_string());
+            return ApiError::MalformedBody(explain(bytes, inner));
         }
         let path = error.path().iter().map(|segment| segment.to_string());
         let pointer = path.filter(|part| part != "?").fold(base.to_owned(), |at, part| Violation::child(&at, &part));
         ApiError::invalid(pointer, inner.to_string())
     })?;
-    reader.end().map_err(|error| ApiError::MalformedBody(error.to_string()))?;
+    reader.end().map_err(|error| ApiError::MalformedBody(explain(bytes, &error)))?;
     Ok(value)
 }

@@ -1,4 +1,4 @@
-//! What every request passes through: id, log line and metrics, error bodies, panics; and the deadline of its
+//! What every request passes through: id, log line and metrics, other origins, error bodies, panics, packed bodies; and the deadline of its
 //! routes.
 //!
 //! Its own so that their order is one list, read from the outside in.
@@ -13,24 +13,32 @@ use axum::extract::Request;
 use axum::http::{HeaderValue, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
+use tokio::sync::Semaphore;
 use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
 
+use super::cors::cors;
 use super::crowd::refuse;
 use super::error::{ApiError, REQUEST_ID, render};
-use super::observe::observe;
+use super::observe::{Observer, observe};
+use super::pack::{PACKED_AT_ONCE, pack};
 use super::state::State;
+use super::unpack::{UNPACKED_AT_ONCE, unpack};
 
 /// Wraps the routes.
 pub(super) fn wrap(router: Router<State>, state: &State) -> Router<State> {
+    let observer = Observer { metrics: Arc::clone(state.metrics()), trusted_proxies: state.http().trusted_proxies };
     router.layer(
         ServiceBuilder::new()
             .layer(from_fn(request_id))
-            .layer(from_fn_with_state(Arc::clone(state.metrics()), observe))
+            .layer(from_fn_with_state(observer, observe))
+            .option_layer(cors(&state.http().cors_origins))
             .layer(from_fn(render))
             .layer(CatchPanicLayer::custom(panicked))
             .layer(from_fn(refuse))
-            .layer(from_fn(one_host)),
+            .layer(from_fn(one_host))
+            .layer(from_fn_with_state(Arc::new(Semaphore::new(PACKED_AT_ONCE)), pack))
+            .layer(from_fn_with_state(Arc::new(Semaphore::new(UNPACKED_AT_ONCE)), unpack)),
     )
 }
 

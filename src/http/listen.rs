@@ -6,6 +6,7 @@
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::io;
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
@@ -13,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::{Body, Bytes, HttpBody};
+use axum::extract::ConnectInfo;
 use axum::http::{HeaderValue, Request, Version, header};
 use axum::response::Response;
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -131,6 +133,7 @@ fn waiting(listener: TcpListener) -> impl Iterator<Item = TcpStream> {
 fn answering<B>(
     shared: &Shared,
     activity: Arc<Activity>,
+    peer: Option<SocketAddr>,
     seating: Seating,
 ) -> impl Service<Request<B>, Response = Response, Error = Infallible, Future: Send> + Clone + use<B>
 where
@@ -138,6 +141,9 @@ where
 {
     let (router, unread) = (shared.router.clone(), Arc::clone(&shared.unread));
     service_fn(move |mut request: Request<B>| {
+        if let Some(peer) = peer {
+            request.extensions_mut().insert(ConnectInfo(peer));
+        }
         let http2 = request.version() == Version::HTTP_2;
         let under_way = activity.begin(http2);
         // Whoever answers in pieces can cut a client that takes none.
@@ -153,7 +159,8 @@ where
             if !http2 && under_way.is_last() {
                 response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
             }
-            Ok(response.map(|body| Body::new(Answer::new(body, under_way, &unread))))
+            let held = response.extensions().get().copied();
+            Ok(response.map(|body| Body::new(Answer::new(body, held, under_way, &unread))))
         }
     })
 }
@@ -164,7 +171,7 @@ async fn connection(socket: TcpStream, shared: Shared) {
     let _ = socket.set_nodelay(true);
     // What the system holds of an answer counts, too: it would let megabytes of it wait.
     let _ = rustix::net::sockopt::set_socket_send_buffer_size(&socket, SEND_BUFFER_BYTES);
-    let activity = Activity::new(shared.times);
+    let (activity, peer) = (Activity::new(shared.times), socket.peer_addr().ok());
     let _seat = shared.unread.join(&activity);
     let seating = Seating::new(&shared.seats);
     if seating.is_guest() {
@@ -175,7 +182,7 @@ async fn connection(socket: TcpStream, shared: Shared) {
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder.http1().max_buf_size(BUFFER_BYTES);
     builder.http2().max_send_buf_size(BUFFER_BYTES);
-    let service = TowerToHyperService::new(answering(&shared, activity.clone(), seating));
+    let service = TowerToHyperService::new(answering(&shared, activity.clone(), peer, seating));
     let mut connection = pin!(builder.serve_connection(io, service));
     let mut stop = pin!(until(shared.stopped));
     let mut stopping = false;

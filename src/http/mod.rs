@@ -8,6 +8,8 @@ mod admin;
 mod answer;
 mod bulk;
 mod classify;
+mod client;
+mod cors;
 mod crowd;
 mod degraded;
 mod door;
@@ -24,6 +26,7 @@ mod models;
 mod observe;
 mod outlet;
 mod pace;
+mod pack;
 mod predict;
 mod query;
 mod refusal;
@@ -33,15 +36,18 @@ mod socket;
 mod state;
 mod timing;
 mod traceparent;
+mod unpack;
 mod unread;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
+use axum::http::Uri;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+pub use cors::is_origin;
 pub use listen::serve;
 pub use state::{HttpConfig, State};
 
@@ -112,6 +118,13 @@ pub enum Surface {
     Whole,
 }
 
+async fn no_route(uri: Uri) -> ApiError {
+    let path = uri.path();
+    let odd = path.contains("//") || path.len() > 1 && path.ends_with('/');
+    let hint = if odd { ": paths are written without \"//\" and without \"/\" at the end" } else { "" };
+    ApiError::NotFound(format!("there is no {}{hint}; see /openapi.yaml", observe::shown(path)))
+}
+
 /// The service of one listener.
 pub fn router(state: State, surface: Surface) -> Router {
     let mut router = Router::new();
@@ -128,7 +141,7 @@ pub fn router(state: State, surface: Surface) -> Router {
         router = router.merge(layers::within(routes, state.admin_deadline()));
     }
     let router = router
-        .fallback(|| async { ApiError::NotFound("no such route; see /openapi.yaml".to_owned()) })
+        .fallback(no_route)
         .method_not_allowed_fallback(|| async { ApiError::MethodNotAllowed })
         // Bodies are read with limits of their own, by content type.
         .layer(DefaultBodyLimit::disable());

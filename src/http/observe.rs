@@ -11,21 +11,44 @@ use axum::middleware::Next;
 use axum::response::Response;
 use tracing::{Instrument, debug, error_span, info};
 
+use super::client::client;
 use super::error::{ProblemCode, REQUEST_ID};
 use super::traceparent::trace_id;
 use crate::metrics::Metrics;
 
+/// Stands for the route of a request that has none.
+const NO_ROUTE: &str = "none";
 /// Asked every few seconds by machines: their lines would drown all others, and their refusals are answers.
 pub(super) const PROBES: [&str; 4] = ["/livez", "/readyz", "/startupz", "/metrics"];
 
+/// Characters of a path that are repeated, in the log and in answers.
+const PATH_CHARACTERS: usize = 200;
+
+/// What is needed to observe.
+#[derive(Clone)]
+pub(super) struct Observer {
+    pub(super) metrics: Arc<Metrics>,
+    /// Proxies before the server whose word on who asks is believed.
+    pub(super) trusted_proxies: usize,
+}
+
+/// The beginning of a path, for whoever looks for it.
+pub(super) fn shown(path: &str) -> String {
+    path.chars().take(PATH_CHARACTERS).collect()
+}
+
 /// Answers a request under observation.
-pub(super) async fn observe(FromState(metrics): FromState<Arc<Metrics>>, request: Request, next: Next) -> Response {
+pub(super) async fn observe(FromState(observer): FromState<Observer>, request: Request, next: Next) -> Response {
+    let Observer { metrics, trusted_proxies } = observer;
     let start = Instant::now();
     let (method, route) = (request.method().clone(), request.extensions().get::<MatchedPath>().cloned());
-    let route = route.as_ref().map_or("none", MatchedPath::as_str);
+    let route = route.as_ref().map_or(NO_ROUTE, MatchedPath::as_str);
     let id = request.headers().get(REQUEST_ID).and_then(|id| id.to_str().ok()).unwrap_or_default();
     // Of the highest level, so that whatever is logged of a request carries its ids.
-    let span = error_span!("request", request_id = id, trace_id = trace_id(request.headers()), %method, route);
+    let client = client(&request, trusted_proxies).map(tracing::field::display);
+    let span = error_span!("request", request_id = id, trace_id = trace_id(request.headers()), %method, route, client);
+    // Where a route matched it says where the request went.
+    let path = (route == NO_ROUTE).then(|| shown(request.uri().path()));
     let response = next.run(request).instrument(span.clone()).await;
 
     let (status, duration) = (response.status().as_u16(), start.elapsed());
@@ -37,7 +60,7 @@ pub(super) async fn observe(FromState(metrics): FromState<Arc<Metrics>>, request
         debug!(status, duration_us, problem, "answered");
     } else {
         problem.into_iter().for_each(|code| metrics.refused(code));
-        info!(status, duration_us, problem, "answered");
+        info!(status, duration_us, problem, path, "answered");
     }
     response
 }

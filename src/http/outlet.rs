@@ -43,12 +43,17 @@ pub(super) struct Outlet {
 pub(super) fn outlet(stall: Duration) -> (Outlet, Body) {
     let (sender, receiver) = mpsc::unbounded_channel::<Result<Frame<Bytes>, Error>>();
     let (room, taken) = (Arc::new(Semaphore::new(WAITING_BYTES)), Arc::new(Notify::new()));
-    let start = (receiver, Arc::clone(&room), Arc::clone(&taken));
-    let answers = unfold(start, |(mut receiver, room, taken)| async move {
-        let next = receiver.recv().await?;
+    let start = Some((receiver, Arc::clone(&room), Arc::clone(&taken)));
+    let answers = unfold(start, |ends| async {
+        let (mut receiver, room, taken) = ends?;
+        let Some(next) = receiver.recv().await else {
+            // Whoever answers was ended with the process.
+            return Some((Err(Error::new(ErrorKind::ConnectionAborted, "the stream has no end")), None));
+        };
         room.add_permits(next.as_ref().ok().and_then(Frame::data_ref).map_or(0, |data| needed(data.len())));
         taken.notify_one();
-        Some((next, (receiver, room, taken)))
+        let goes_on = next.as_ref().is_ok_and(Frame::is_data);
+        Some((next, goes_on.then_some((receiver, room, taken))))
     });
     (Outlet { sender, room, taken, stall }, Body::new(StreamBody::new(answers)))
 }
@@ -99,11 +104,9 @@ impl Outlet {
         Broken::Stalled(format!("no answer was taken for {} s", self.stall.as_secs_f64()))
     }
 
-    /// What is only known at the end, for clients that read trailers.
+    /// The end, with what is only known there, for clients that read trailers. Without it the body breaks off.
     pub(super) fn finish(&self, trailers: HeaderMap) {
-        if !trailers.is_empty() {
-            let _ = self.sender.send(Ok(Frame::trailers(trailers)));
-        }
+        let _ = self.sender.send(Ok(Frame::trailers(trailers)));
     }
 
     pub(super) async fn gone(&self) {

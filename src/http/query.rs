@@ -27,6 +27,8 @@ pub(super) struct PredictQuery {
     /// `FIELD:VALUE`
     set: Vec<String>,
     other_columns: Option<String>,
+    /// Whether what a spreadsheet would run comes back with an apostrophe before it.
+    safe_cells: bool,
 }
 
 /// What a query says of a table.
@@ -35,6 +37,7 @@ pub(super) struct TableQuery {
     pub(super) options: ReadOptions,
     pub(super) mapping: Mapping,
     pub(super) others: Others,
+    pub(super) safe_cells: bool,
 }
 
 impl PredictQuery {
@@ -85,7 +88,12 @@ impl PredictQuery {
                 Others::Keep
             }
         };
-        TableQuery { options: ReadOptions { encoding, sheet: self.sheet.clone() }, mapping, others }
+        TableQuery {
+            options: ReadOptions { encoding, sheet: self.sheet.clone() },
+            mapping,
+            others,
+            safe_cells: self.safe_cells,
+        }
     }
 
     /// Complaints about what only a table can be asked, for other bodies.
@@ -96,6 +104,7 @@ impl PredictQuery {
             ("map", !self.map.is_empty()),
             ("set", !self.set.is_empty()),
             ("other_columns", self.other_columns.is_some()),
+            ("safe_cells", self.safe_cells),
         ];
         let stray = given.into_iter().filter(|(_, given)| *given);
         violations.extend(stray.map(|(field, _)| Violation::new(format!("/{field}"), "is for tables only")));

@@ -42,6 +42,10 @@ pub struct HttpConfig {
     pub keep_alive_seconds: f64,
     /// Whether there is `POST /debug/echo`, which answers as a prediction does and asks no model: for load tests.
     pub debug_routes: bool,
+    /// Proxies before the server whose `X-Forwarded-For` says who asks: 0 believes none.
+    pub trusted_proxies: usize,
+    /// Origins whose pages may ask from a browser: `https://lab.example`, or `*` for all; none by default.
+    pub cors_origins: Vec<String>,
 }
 
 impl Default for HttpConfig {
@@ -51,12 +55,14 @@ impl Default for HttpConfig {
             max_samples: 10_000,
             deadline_seconds: 30.0,
             waiting_bytes: 4_000_000,
-            answer_bytes: 64_000_000,
+            answer_bytes: 32_000_000,
             least_bytes_per_second: 10_000.0,
             connections: 4096,
             header_seconds: 10.0,
             keep_alive_seconds: 75.0,
             debug_routes: false,
+            trusted_proxies: 0,
+            cors_origins: Vec::new(),
         }
     }
 }
@@ -171,6 +177,14 @@ impl State {
     pub(super) fn admin(&self) -> Result<Arc<Admin>, ApiError> {
         let off = || ApiError::NotFound("administration is off: no admin keys are configured".to_owned());
         self.0.admin.clone().ok_or_else(off)
+    }
+
+    /// Removes old jobs and candidates as they come about, until the jobs stop; none where administration is off.
+    pub async fn keep_house(self) {
+        if let Some(admin) = self.0.admin.clone() {
+            drop(self);
+            admin.keep_house().await;
+        }
     }
 
     /// What keeps administration from working, in words; `None` where it is off.

@@ -1,7 +1,7 @@
 //! W3C trace context: which distributed trace a request belongs to.
 //!
-//! Its own because it comes from outside and goes into every log line of a request: what is not exactly a
-//! `traceparent` of version 00 is as good as none.
+//! Its own because it comes from outside and goes into every log line of a request: what is no `traceparent` is as good
+//! as none. Of versions after 00 the first four fields are known, and more may follow.
 
 use axum::http::{HeaderMap, HeaderName};
 
@@ -14,13 +14,14 @@ pub(super) fn trace_id(headers: &HeaderMap) -> Option<&str> {
     let mut fields = only.to_str().ok()?.split('-');
     let (version, trace, parent, flags) = (fields.next()?, fields.next()?, fields.next()?, fields.next()?);
     let nonzero = |id: &str| id.bytes().any(|digit| digit != b'0');
-    let valid = version == "00"
+    let valid = is_hex(version, 2)
+        && version != "ff"
         && is_hex(trace, 32)
         && nonzero(trace)
         && is_hex(parent, 16)
         && nonzero(parent)
         && is_hex(flags, 2)
-        && fields.next().is_none();
+        && (version != "00" || fields.next().is_none());
     valid.then_some(trace)
 }
 
@@ -51,12 +52,23 @@ mod tests {
     }
 
     #[test]
+    fn later_versions_have_the_same_first_fields() {
+        for version in ["01", "cc", "fe"] {
+            for more in ["", "-what-the-future-brings"] {
+                let header = format!("{version}-{TRACE}-00f067aa0ba902b7-01{more}");
+                assert_eq!(read(&[&header]).as_deref(), Some(TRACE), "{header}");
+            }
+        }
+    }
+
+    #[test]
     fn anything_else_is_none() {
         let good = format!("00-{TRACE}-00f067aa0ba902b7-01");
         let bad = [
             String::new(),
             "00".to_owned(),
-            good.replacen("00", "01", 1),
+            good.replacen("00", "0g", 1),
+            good.replacen("00", "000", 1),
             good.replacen("00", "ff", 1),
             good.to_uppercase(),
             format!("{good}-more"),

@@ -103,22 +103,27 @@ impl Drop for Seat {
     }
 }
 
+/// Left in an answer whose body holds more bytes than it hands over.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Holds(pub(super) usize);
+
 /// The body of an answer, handed over in pieces.
 pub(super) struct Answer {
     body: Body,
     /// Of the last piece of the body, what is not handed over.
     rest: Bytes,
     number: usize,
-    /// Bytes that are still to be handed over, where the body knows.
+    /// Bytes that are still held, where that is known.
     left: usize,
     under_way: UnderWay,
     unread: Arc<Unread>,
 }
 
 impl Answer {
-    pub(super) fn new(body: Body, mut under_way: UnderWay, unread: &Arc<Unread>) -> Self {
+    pub(super) fn new(body: Body, held: Option<Holds>, mut under_way: UnderWay, unread: &Arc<Unread>) -> Self {
         // What a stream has ready is bounded by whoever fills it.
-        let left = body.size_hint().exact().map_or(0, |bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
+        let left =
+            held.map(|Holds(bytes)| bytes).or_else(|| usize::try_from(body.size_hint().exact()?).ok()).unwrap_or(0);
         let number = unread.waits(under_way.activity(), left);
         if body.is_end_stream() {
             under_way.whole();

@@ -4,7 +4,10 @@
 //! folder, its record in the store. It knows the registry and the `train` command; neither routes nor the
 //! models in use. A job never changes what answers: that is a promotion.
 
+mod check;
 mod child;
+mod house;
+mod program;
 mod record;
 mod runner;
 mod submit;
@@ -26,7 +29,6 @@ use tokio::sync::watch;
 use crate::domain::Violation;
 use crate::registry::{RegistryError, Writer};
 use crate::store::{Store, StoreError};
-use record::StoredJob;
 
 const JOBS_FOLDER: &str = "jobs";
 const UPLOADS_FOLDER: &str = "uploads";
@@ -51,14 +53,17 @@ pub struct JobsConfig {
     pub queue: usize,
     /// Threads of a training on a CPU; 0 for half of the cores.
     pub threads: usize,
-    /// The program whose `train` is run; this one where it is not given.
+    /// Bytes of memory (address space) that a check of data or a training on a CPU may take; 0 for no bound.
+    pub memory_bytes: u64,
+    /// The program whose `check` and `train` are run; the running one where it is not given.
     #[serde(skip)]
     pub program: Option<PathBuf>,
 }
 
 impl Default for JobsConfig {
     fn default() -> Self {
-        Self { state_dir: PathBuf::from("mcvn-state"), data_dir: None, queue: 8, threads: 0, program: None }
+        let state_dir = PathBuf::from("mcvn-state");
+        Self { state_dir, data_dir: None, queue: 8, threads: 0, memory_bytes: 4 << 30, program: None }
     }
 }
 
@@ -74,15 +79,15 @@ pub enum JobError {
     /// As many jobs wait as may.
     #[error("{0} jobs are waiting already")]
     Full(usize),
-    /// The idempotency key was used for another request.
-    #[error("the idempotency key was used for another request (job {0})")]
-    KeyReused(u64),
     /// No such job.
     #[error("there is no job {0}")]
     NotFound(u64),
     /// The job has ended.
-    #[error("job {0} has ended: it {1}")]
+    #[error("job {0} has ended: it {1}; ?remove=true removes it")]
     Ended(u64, &'static str),
+    /// The job has not ended.
+    #[error("job {0} is {1}: cancel it before it is removed")]
+    Unended(u64, &'static str),
     /// The server is stopping.
     #[error("the server is stopping")]
     Stopping,
@@ -115,7 +120,9 @@ struct Shared {
     config: JobsConfig,
     store: Arc<Store>,
     writer: Arc<Writer>,
-    jobs: Mutex<BTreeMap<u64, StoredJob>>,
+    jobs: Mutex<BTreeMap<u64, Job>>,
+    /// Held while data is checked.
+    checking: tokio::sync::Mutex<()>,
     /// Held while a job is made: one at a time, without keeping others from looking.
     making: Mutex<()>,
     /// Counts changes; everything that waits for a job waits for this.
@@ -139,22 +146,25 @@ impl Jobs {
             std::fs::remove_dir_all(&uploads).map_err(JobError::Io)?;
         }
         std::fs::create_dir_all(&uploads).map_err(JobError::Io)?;
-        let mut jobs: BTreeMap<u64, StoredJob> = store.jobs()?.into_iter().collect();
-        for (id, stored) in jobs.iter_mut().filter(|(_, stored)| stored.job.state == JobState::Running) {
-            stored.job.finish(JobState::Interrupted, Some("the server ended while it ran".to_owned()));
-            store.put_job(*id, stored)?;
+        let mut jobs: BTreeMap<u64, Job> = store.jobs()?.into_iter().collect();
+        for (id, job) in jobs.iter_mut().filter(|(_, job)| job.state == JobState::Running) {
+            job.finish(JobState::Interrupted, Some("the server ended while it ran".to_owned()));
+            store.put_job(*id, job)?;
         }
         let shared = Shared {
             config,
             store,
             writer,
             jobs: Mutex::new(jobs),
+            checking: tokio::sync::Mutex::new(()),
             making: Mutex::new(()),
             changed: watch::Sender::new(0),
             cancelled: watch::Sender::new(None),
             stopping: watch::Sender::new(false),
         };
-        Ok(Self(Arc::new(shared)))
+        let jobs = Self(Arc::new(shared));
+        jobs.sweep()?;
+        Ok(jobs)
     }
 
     /// Begins to receive a file.
@@ -167,7 +177,7 @@ impl Jobs {
 
     /// All jobs, latest first.
     pub fn list(&self) -> Vec<Job> {
-        self.lock().values().rev().map(|stored| stored.job.clone()).collect()
+        self.lock().values().rev().cloned().collect()
     }
 
     /// One job.
@@ -175,13 +185,13 @@ impl Jobs {
     /// # Errors
     /// [`JobError::NotFound`]
     pub fn get(&self, id: u64) -> Result<Job, JobError> {
-        self.lock().get(&id).map(|stored| stored.job.clone()).ok_or(JobError::NotFound(id))
+        self.lock().get(&id).cloned().ok_or(JobError::NotFound(id))
     }
 
     /// How many jobs are in each state.
     pub fn count(&self) -> Vec<(&'static str, u64)> {
         let jobs = self.lock();
-        let count = |state| jobs.values().filter(|stored| stored.job.state == state).count() as u64;
+        let count = |state| jobs.values().filter(|job| job.state == state).count() as u64;
         JobState::ALL.into_iter().map(|state| (state.name(), count(state))).collect()
     }
 
@@ -199,12 +209,12 @@ impl Jobs {
     pub async fn cancel(&self, id: u64) -> Result<Job, JobError> {
         {
             let mut jobs = self.lock();
-            let stored = jobs.get_mut(&id).ok_or(JobError::NotFound(id))?;
-            match stored.job.state {
+            let job = jobs.get_mut(&id).ok_or(JobError::NotFound(id))?;
+            match job.state {
                 JobState::Queued => {
-                    stored.job.finish(JobState::Cancelled, None);
-                    self.0.store.put_job(id, stored)?;
-                    let job = stored.job.clone();
+                    job.finish(JobState::Cancelled, None);
+                    self.0.store.put_job(id, job)?;
+                    let job = job.clone();
                     drop(jobs);
                     self.tell();
                     return Ok(job);
@@ -258,7 +268,7 @@ impl Jobs {
         self.0.config.state_dir.join(JOBS_FOLDER).join(id.to_string())
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, StoredJob>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, Job>> {
         self.0.jobs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -281,11 +291,11 @@ impl Jobs {
     /// Changes a job in memory, and on disk where its state changes.
     fn update(&self, id: u64, change: impl FnOnce(&mut Job)) {
         let mut jobs = self.lock();
-        if let Some(stored) = jobs.get_mut(&id) {
-            let before = stored.job.state;
-            change(&mut stored.job);
-            if stored.job.state != before
-                && let Err(error) = self.0.store.put_job(id, stored)
+        if let Some(job) = jobs.get_mut(&id) {
+            let before = job.state;
+            change(job);
+            if job.state != before
+                && let Err(error) = self.0.store.put_job(id, job)
             {
                 // The job goes on; after a restart it will be listed as it was before.
                 tracing::error!(job = id, %error, "the job's record could not be kept");

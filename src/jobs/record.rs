@@ -170,13 +170,3 @@ impl Job {
         }
     }
 }
-
-/// A job as it is kept: with what only the server needs.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct StoredJob {
-    #[serde(flatten)]
-    pub(super) job: Job,
-    /// The client's key for this very request, so that a repeated one starts nothing.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) idempotency_key: Option<String>,
-}

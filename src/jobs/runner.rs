@@ -8,8 +8,9 @@ use std::sync::Arc;
 use tracing::{info, warn};
 
 use super::child::Training;
+use super::program::wanted_memory;
 use super::record::{Job, JobState};
-use super::{BUNDLE_FOLDER, Jobs};
+use super::{BUNDLE_FOLDER, Jobs, house};
 use crate::data::TrainingEvent;
 use crate::model::DeviceChoice;
 use crate::registry;
@@ -66,7 +67,8 @@ async fn run_one(jobs: &Jobs, job: Job, device: &str) {
         }
     }
     // What is worth keeping of a bundle stands among the versions now.
-    let _ = tokio::fs::remove_dir_all(&folder).await;
+    let place = jobs.folder(id);
+    let _ = tokio::task::spawn_blocking(move || house::tidy(&place)).await;
     jobs.update(id, |job| match end {
         End::Bundle(version) => {
             job.version = Some(version);
@@ -87,10 +89,6 @@ async fn run_one(jobs: &Jobs, job: Job, device: &str) {
 
 async fn train(jobs: &Jobs, job: &Job, device: &str) -> std::io::Result<End> {
     let config = &jobs.0.config;
-    let program = match &config.program {
-        Some(program) => program.clone(),
-        None => std::env::current_exe()?,
-    };
     let (writer, model) = (Arc::clone(&jobs.0.writer), job.model.clone());
     let cpu = DeviceChoice::Cpu.open().map_err(std::io::Error::other)?.device;
     // Where the version lies that answers, to compare the new one with: not one that cannot be loaded.
@@ -99,7 +97,7 @@ async fn train(jobs: &Jobs, job: &Job, device: &str) -> std::io::Result<End> {
     let half = || std::thread::available_parallelism().map_or(1, |cores| cores.get() / 2);
     let threads = if config.threads == 0 { half() } else { config.threads }.max(1);
     let folder = jobs.folder(job.id);
-    let training = Training { program: &program, folder: &folder, job, device, threads, active };
+    let training = Training { config, folder: &folder, job, device, threads, active };
     let (mut cancelled, mut stopping) = (jobs.0.cancelled.subscribe(), jobs.0.stopping.subscribe());
     let mut running = training.start()?;
     let mut version = None;
@@ -129,7 +127,12 @@ async fn train(jobs: &Jobs, job: &Job, device: &str) -> std::io::Result<End> {
         _ => {
             let log = jobs.log_tail(job.id);
             let last = log.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
-            End::Failed(format!("the training ended with {status}: {last}"))
+            let bound = match config.memory_bytes {
+                0 => String::new(),
+                _ if !wanted_memory(&log) => String::new(),
+                bytes => format!("; it may take {bytes} bytes of memory (job-memory-bytes)"),
+            };
+            End::Failed(format!("the training ended with {status}: {last}{bound}"))
         }
     })
 }

@@ -1,17 +1,22 @@
-//! How a job comes to be: checked to the last cell, its files kept, then its record.
+//! How a job comes to be: its files kept, checked to the last cell, then given a number, then its record.
 //!
 //! Its own because the order matters: a job that is listed has all it needs, and a request that is refused
 //! leaves nothing.
 
+use std::fs::{self, File};
 use std::io;
+use std::path::PathBuf;
 use std::sync::PoisonError;
 
-use super::record::{Job, JobData, JobOptions, JobState, StoredJob, now};
+use tempfile::TempDir;
+
+use super::check::{Rows, check};
+use super::record::{Job, JobData, JobOptions, JobState, now};
 use super::upload::DataSource;
-use super::{DATA_FILE, JobError, Jobs, RECIPE_FILE};
-use crate::data::{DataError, Dataset, Recipe, RecipeError};
+use super::{DATA_FILE, JobError, Jobs, RECIPE_FILE, UPLOADS_FOLDER, house};
+use crate::data::{Recipe, RecipeError};
 use crate::registry;
-use crate::tables::{Charset, Mapping, ReadOptions};
+use crate::tables::{Charset, Mapping};
 
 /// A request for a job.
 #[derive(Debug)]
@@ -20,66 +25,89 @@ pub struct JobRequest {
     pub model: String,
     /// The rows.
     pub data: DataSource,
+    /// Bytes that they may have, wherever they are.
+    pub most_bytes: u64,
     /// The options.
     pub options: JobOptions,
     /// Whose key asks.
     pub by: String,
-    /// The client's key for this very request.
-    pub idempotency_key: Option<String>,
+}
+
+/// The files of a job that has no number yet; removed where it gets none.
+struct Staged {
+    room: TempDir,
+    data: JobData,
+}
+
+/// Folder of a staged job in its room.
+const STAGED_FOLDER: &str = "job";
+
+impl Staged {
+    fn folder(&self) -> PathBuf {
+        self.room.path().join(STAGED_FOLDER)
+    }
 }
 
 impl Jobs {
-    /// Checks every row of the data, and queues the job. The same idempotency key with the same request
-    /// gives the job that is there already (`false`: nothing new).
+    /// Checks every row of the data, and queues the job.
     ///
     /// # Errors
     /// [`JobError`]; nothing is queued then.
-    pub async fn submit(&self, request: JobRequest) -> Result<(Job, bool), JobError> {
-        let jobs = self.clone();
-        tokio::task::spawn_blocking(move || jobs.submit_blocking(request)).await?
-    }
-
-    fn submit_blocking(&self, request: JobRequest) -> Result<(Job, bool), JobError> {
-        if *self.0.stopping.borrow() {
+    pub async fn submit(&self, request: JobRequest) -> Result<Job, JobError> {
+        let JobRequest { model, data, most_bytes, options, by } = request;
+        check_options(&options)?;
+        // Each may take as much memory as a training: so there is one at a time.
+        let _turn = self.0.checking.lock().await;
+        if self.is_stopping() {
             return Err(JobError::Stopping);
         }
-        let JobRequest { model, data, options, by, idempotency_key } = request;
-        let recipe_text = registry::recipe(self.0.writer.folders(), &model)?;
-        let recipe_text =
-            recipe_text.ok_or_else(|| JobError::invalid("/model", format!("there is no model {model}")))?;
-        let damaged = |error: RecipeError| JobError::invalid("/model", format!("its recipe: {error}"));
-        let recipe = Recipe::parse(&recipe_text).map_err(damaged)?;
-        if !(2..=10).contains(&options.folds) {
-            return Err(JobError::invalid("/folds", "must be from 2 to 10"));
-        }
-        let found = data.find(self.0.config.data_dir.as_deref(), |id| self.folder(id))?;
-        let bytes = std::fs::read(&found.path).map_err(JobError::Io)?;
-        let (reading, mapping) = reading(&options)?;
-        let rows = Dataset::read_as(&bytes, &recipe, &reading, &mapping).map_err(complaints)?;
-        let all: Vec<usize> = (0..rows.samples.len()).collect();
-        let data = JobData {
-            file: found.name.clone(),
-            sha256: rows.sha256.clone(),
-            rows: all.len(),
-            groups: rows.count_groups(&all),
-        };
+        self.check_room()?;
+        let (jobs, named) = (self.clone(), model.clone());
+        let mut staged = tokio::task::spawn_blocking(move || jobs.stage(&named, data, most_bytes)).await??;
+        let Rows { rows, groups } = check(self, &staged.folder(), &options).await?;
+        (staged.data.rows, staged.data.groups) = (rows, groups);
+        let jobs = self.clone();
+        tokio::task::spawn_blocking(move || jobs.make(&staged, model, options, by)).await?
+    }
 
-        let _alone = self.0.making.lock().unwrap_or_else(PoisonError::into_inner);
-        let idempotency_key = idempotency_key.map(|key| format!("{by}\n{key}"));
-        let id = {
-            let jobs = self.lock();
-            let mut known = jobs.values().filter(|stored| stored.idempotency_key.is_some());
-            if let Some(StoredJob { job, .. }) = known.find(|stored| stored.idempotency_key == idempotency_key) {
-                let same = job.model == model && job.data.sha256 == data.sha256 && job.options == options;
-                return if same { Ok((job.clone(), false)) } else { Err(JobError::KeyReused(job.id)) };
-            }
-            let waiting = jobs.values().filter(|stored| stored.job.state == JobState::Queued).count();
-            if waiting >= self.0.config.queue {
-                return Err(JobError::Full(waiting));
-            }
-            jobs.last_key_value().map_or(1, |(last, _)| last + 1)
+    fn check_room(&self) -> Result<(), JobError> {
+        let waiting = self.lock().values().filter(|job| job.state == JobState::Queued).count();
+        if waiting >= self.0.config.queue { Err(JobError::Full(waiting)) } else { Ok(()) }
+    }
+
+    /// Puts recipe and data into a folder, as the job will have them.
+    fn stage(&self, model: &str, data: DataSource, most_bytes: u64) -> Result<Staged, JobError> {
+        let recipe = registry::recipe(self.0.writer.folders(), model)?;
+        let recipe = recipe.ok_or_else(|| JobError::invalid("/model", format!("there is no model {model}")))?;
+        let damaged = |error: RecipeError| JobError::invalid("/model", format!("its recipe: {error}"));
+        Recipe::parse(&recipe).map_err(damaged)?;
+        let config = &self.0.config;
+        let found = data.find(config.data_dir.as_deref(), |id| self.folder(id), most_bytes)?;
+        let room = TempDir::new_in(config.state_dir.join(UPLOADS_FOLDER)).map_err(JobError::Io)?;
+        let folder = room.path().join(STAGED_FOLDER);
+        fs::create_dir(&folder).map_err(JobError::Io)?;
+        fs::write(folder.join(RECIPE_FILE), recipe).map_err(JobError::Io)?;
+        let (file, sha256) = found.put(&folder.join(DATA_FILE), most_bytes)?;
+        let synced = || {
+            [RECIPE_FILE, DATA_FILE].into_iter().try_for_each(|name| File::open(folder.join(name))?.sync_all())?;
+            File::open(&folder)?.sync_all()
         };
-        self.keep_files(id, &bytes, &recipe_text).map_err(JobError::Io)?;
+        synced().map_err(JobError::Io)?;
+        Ok(Staged { room, data: JobData { file, sha256, rows: 0, groups: 0 } })
+    }
+
+    /// The job's folder holds all it needs before its record says that it is there.
+    fn make(&self, staged: &Staged, model: String, options: JobOptions, by: String) -> Result<Job, JobError> {
+        let _alone = self.0.making.lock().unwrap_or_else(PoisonError::into_inner);
+        self.check_room()?;
+        // A folder without a record may be of a store that was lost: its rows stay.
+        let id = loop {
+            let id = self.0.store.next_job()?;
+            if !self.folder(id).exists() {
+                break id;
+            }
+        };
+        self.keep(staged, id).map_err(JobError::Io)?;
         let job = Job {
             id,
             state: JobState::Queued,
@@ -88,7 +116,7 @@ impl Jobs {
             created: now(),
             started: None,
             finished: None,
-            data,
+            data: staged.data.clone(),
             options,
             progress: None,
             losses: Vec::new(),
@@ -97,42 +125,29 @@ impl Jobs {
             notes: Vec::new(),
             error: None,
         };
-        let stored = StoredJob { job: job.clone(), idempotency_key };
-        self.0.store.put_job(id, &stored)?;
-        self.lock().insert(id, stored);
+        self.0.store.put_job(id, &job)?;
+        house::unmark(&self.folder(id));
+        self.lock().insert(id, job.clone());
         self.tell();
-        Ok((job, true))
+        Ok(job)
     }
 
-    /// The job's folder holds all it needs before its record says that it is there.
-    fn keep_files(&self, id: u64, data: &[u8], recipe: &str) -> io::Result<()> {
+    /// Marked, until there is a record of it.
+    fn keep(&self, staged: &Staged, id: u64) -> io::Result<()> {
         let folder = self.folder(id);
-        // Left by a server that was killed between the two.
-        if folder.exists() {
-            std::fs::remove_dir_all(&folder)?;
-        }
-        std::fs::create_dir_all(&folder)?;
-        for (name, bytes) in [(DATA_FILE, data), (RECIPE_FILE, recipe.as_bytes())] {
-            let mut file = std::fs::File::create(folder.join(name))?;
-            io::Write::write_all(&mut file, bytes)?;
-            file.sync_all()?;
-        }
-        std::fs::File::open(&folder)?.sync_all()
+        house::mark(&staged.folder())?;
+        fs::rename(staged.folder(), &folder)?;
+        folder.parent().map_or(Ok(()), |parent| File::open(parent)?.sync_all())
     }
 }
 
-/// What the options say of the table.
-fn reading(options: &JobOptions) -> Result<(ReadOptions, Mapping), JobError> {
+/// What can be said of options without the data.
+fn check_options(options: &JobOptions) -> Result<(), JobError> {
+    if !(2..=10).contains(&options.folds) {
+        return Err(JobError::invalid("/folds", "must be from 2 to 10"));
+    }
     let encoding = options.encoding.as_deref().map(str::parse::<Charset>).transpose();
-    let encoding = encoding.map_err(|detail| JobError::invalid("/encoding", detail))?;
+    encoding.map_err(|detail| JobError::invalid("/encoding", detail))?;
     let pairs: Result<Vec<_>, _> = options.map.iter().map(|text| Mapping::pair(text)).collect();
-    let columns = pairs.map_err(|detail| JobError::invalid("/map", detail))?;
-    Ok((ReadOptions { encoding, sheet: options.sheet.clone() }, Mapping { columns, values: Vec::new() }))
-}
-
-fn complaints(error: DataError) -> JobError {
-    match error {
-        DataError::Cells(cells) => JobError::Invalid(cells.violations()),
-        other => JobError::invalid("/data", other.to_string()),
-    }
+    pairs.map(|_| ()).map_err(|detail| JobError::invalid("/map", detail))
 }

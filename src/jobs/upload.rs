@@ -3,9 +3,11 @@
 //! Its own because a client may send more than memory holds, or break off: the file removes itself unless a
 //! job takes it.
 
-use std::io::{self, Write};
+use std::fs::File;
+use std::io::{self, Read, Write};
 use std::path::{Component, Path, PathBuf};
 
+use sha2::{Digest, Sha256};
 use tempfile::NamedTempFile;
 
 use super::JobError;
@@ -17,6 +19,7 @@ pub struct Upload {
     name: String,
     bytes: u64,
     most: u64,
+    hash: Sha256,
 }
 
 impl Upload {
@@ -24,7 +27,13 @@ impl Upload {
         // Only the last part of what a client calls it, for the record; never a path here.
         let name =
             Path::new(name).file_name().map_or_else(|| "data.csv".to_owned(), |n| n.to_string_lossy().into_owned());
-        Ok(Self { file: NamedTempFile::new_in(folder)?, name: name.chars().take(100).collect(), bytes: 0, most })
+        Ok(Self {
+            file: NamedTempFile::new_in(folder)?,
+            name: name.chars().take(100).collect(),
+            bytes: 0,
+            most,
+            hash: Sha256::new(),
+        })
     }
 
     /// Takes the next bytes.
@@ -36,6 +45,7 @@ impl Upload {
         if self.bytes > self.most {
             return Err(JobError::TooLarge(self.most));
         }
+        self.hash.update(chunk);
         self.file.write_all(chunk).map_err(JobError::Io)
     }
 }
@@ -51,45 +61,106 @@ pub enum DataSource {
     Job(u64),
 }
 
-/// A file that is there, with the name to record.
+/// A file that is there.
 pub(super) struct Found {
-    pub(super) path: PathBuf,
-    pub(super) name: String,
-    /// Keeps an upload until it has been copied.
-    _upload: Option<NamedTempFile>,
+    /// Its name, for the record.
+    name: String,
+    place: Place,
+}
+
+enum Place {
+    Received(Upload),
+    Here(PathBuf),
+}
+
+impl Found {
+    /// Puts the file at a path where there is none; gives its name and its SHA-256.
+    pub(super) fn put(self, to: &Path, most: u64) -> Result<(String, String), JobError> {
+        let hash = match self.place {
+            Place::Received(upload) => {
+                upload.file.persist(to).map_err(|error| JobError::Io(error.error))?;
+                upload.hash
+            }
+            Place::Here(path) => copy(&path, to, most)?,
+        };
+        Ok((self.name, hex(&hash)))
+    }
+}
+
+/// Copies a file piece by piece; it may grow meanwhile, but not over the limit.
+fn copy(from: &Path, to: &Path, most: u64) -> Result<Sha256, JobError> {
+    let copied = || {
+        let mut from = File::open(from)?.take(most.saturating_add(1));
+        let (mut to, mut hash, mut piece) = (File::create_new(to)?, Sha256::new(), vec![0; 1 << 16]);
+        loop {
+            match from.read(&mut piece)? {
+                0 => return Ok((hash, from.limit() == 0)),
+                count => {
+                    hash.update(&piece[..count]);
+                    to.write_all(&piece[..count])?;
+                }
+            }
+        }
+    };
+    match copied().map_err(JobError::Io)? {
+        (_, true) => Err(JobError::TooLarge(most)),
+        (hash, false) => Ok(hash),
+    }
 }
 
 impl DataSource {
-    /// Finds the file. A named one must lie inside the folder, links followed.
-    pub(super) fn find(self, data_dir: Option<&Path>, job_folder: impl Fn(u64) -> PathBuf) -> Result<Found, JobError> {
+    /// What tells it from other data, as far as the request goes: the content of an upload, the name of what is here.
+    pub fn named(&self) -> String {
         match self {
-            Self::Upload(upload) => {
-                Ok(Found { path: upload.file.path().to_owned(), name: upload.name, _upload: Some(upload.file) })
-            }
-            Self::Job(id) => {
-                let path = job_folder(id).join(super::DATA_FILE);
-                match path.is_file() {
-                    true => Ok(Found { path, name: format!("data of job {id}"), _upload: None }),
-                    false => Err(JobError::invalid("/data_of_job", format!("there is no data of a job {id}"))),
-                }
-            }
-            Self::File(name) => {
-                let missing =
-                    || JobError::invalid("/data", format!("there is no \"{name}\" in the folder of data files"));
-                let folder = data_dir.ok_or_else(|| {
-                    JobError::invalid(
-                        "/data",
-                        "no folder of data files is configured (data_dir): upload the file instead",
-                    )
-                })?;
-                let plain = Path::new(&name).components().all(|part| matches!(part, Component::Normal(_)));
-                let folder = folder.canonicalize().map_err(|_| missing())?;
-                let path = folder.join(&name).canonicalize().map_err(|_| missing())?;
-                if !plain || !path.starts_with(&folder) || !path.is_file() {
-                    return Err(missing());
-                }
-                Ok(Found { path, name, _upload: None })
-            }
+            Self::Upload(upload) => format!("upload {}", hex(&upload.hash)),
+            Self::File(name) => format!("file {name}"),
+            Self::Job(id) => format!("job {id}"),
         }
     }
+
+    /// Finds the file. A named one must lie inside the folder, links followed, and be no larger than an upload may be.
+    pub(super) fn find(
+        self,
+        data_dir: Option<&Path>,
+        job_folder: impl Fn(u64) -> PathBuf,
+        most: u64,
+    ) -> Result<Found, JobError> {
+        let (pointer, name, path) = match self {
+            Self::Upload(upload) => return Ok(Found { name: upload.name.clone(), place: Place::Received(upload) }),
+            Self::Job(id) => {
+                let path = job_folder(id).join(super::DATA_FILE);
+                if !path.is_file() {
+                    return Err(JobError::invalid("/data_of_job", format!("there is no data of a job {id}")));
+                }
+                ("/data_of_job", format!("data of job {id}"), path)
+            }
+            Self::File(name) => {
+                let path = inside(data_dir, &name)?;
+                ("/data", name, path)
+            }
+        };
+        let bytes = path.metadata().map_err(JobError::Io)?.len();
+        if bytes > most {
+            let detail = format!("{name} has {bytes} bytes; at most {most} are read (upload-bytes)");
+            return Err(JobError::invalid(pointer, detail));
+        }
+        Ok(Found { name, place: Place::Here(path) })
+    }
+}
+
+/// A file in the folder of data files.
+fn inside(data_dir: Option<&Path>, name: &str) -> Result<PathBuf, JobError> {
+    let missing = || JobError::invalid("/data", format!("there is no \"{name}\" in the folder of data files"));
+    let folder = data_dir.ok_or_else(|| {
+        JobError::invalid("/data", "no folder of data files is configured (data_dir): upload the file instead")
+    })?;
+    let plain = Path::new(name).components().all(|part| matches!(part, Component::Normal(_)));
+    let folder = folder.canonicalize().map_err(|_| missing())?;
+    let path = folder.join(name).canonicalize().map_err(|_| missing())?;
+    if plain && path.starts_with(&folder) && path.is_file() { Ok(path) } else { Err(missing()) }
+}
+
+/// A hash in hexadecimal.
+fn hex(hash: &Sha256) -> String {
+    hash.clone().finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }

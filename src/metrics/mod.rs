@@ -68,6 +68,8 @@ pub struct Metrics {
     batch: Histogram,
     pass_duration: Durations<ModelLabel>,
     pass_failures: Counter,
+    /// Says how many lines the log has dropped: of the whole process, as the log is.
+    dropped_log_lines: fn() -> u64,
 }
 
 impl Default for Metrics {
@@ -90,9 +92,16 @@ impl Metrics {
             batch: Histogram::new(exponential_buckets(1.0, 2.0, 13)),
             pass_duration: Family::new_with_constructor(durations),
             pass_failures: Counter::default(),
+            dropped_log_lines: || 0,
         };
         metrics.register();
         metrics
+    }
+
+    /// Beside a log that drops lines, and says how many.
+    #[must_use]
+    pub fn dropping(self, dropped_log_lines: fn() -> u64) -> Self {
+        Self { dropped_log_lines, ..self }
     }
 
     /// Names, help and units. The encoder adds the unit to a name, `_total` to a counter, a full stop to a help.

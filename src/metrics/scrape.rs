@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicU64;
 use std::time::SystemTime;
 
 use prometheus_client::encoding::text::{encode_eof, encode_registry};
+use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Registry, Unit};
@@ -72,7 +73,8 @@ type Labels = Vec<(&'static str, String)>;
 impl TextFormat {
     /// The format for the value of an `Accept` header.
     pub fn accepted(accept: &str) -> Self {
-        if accept.contains("application/openmetrics-text") { Self::OpenMetrics } else { Self::Plain }
+        let (open, plain) = (quality(accept, "application/openmetrics-text"), quality(accept, "text/plain"));
+        if open > 0.0 && open >= plain { Self::OpenMetrics } else { Self::Plain }
     }
 
     /// The value of the `Content-Type` header.
@@ -84,6 +86,17 @@ impl TextFormat {
     }
 }
 
+/// How much a media type is wanted: its `q`, 1 where it has none, 0 where it is not named.
+fn quality(accept: &str, media_type: &str) -> f32 {
+    let named = accept.split(',').filter_map(|range| {
+        let mut parts = range.split(';').map(str::trim);
+        parts.next().filter(|name| name.eq_ignore_ascii_case(media_type))?;
+        let q = parts.find_map(|part| part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")));
+        Some(q.map_or(1.0, |q| q.parse().unwrap_or(0.0)))
+    });
+    named.fold(0.0, f32::max)
+}
+
 impl Metrics {
     /// Everything, as text.
     ///
@@ -92,7 +105,7 @@ impl Metrics {
     pub fn render(&self, now: &Now, format: TextFormat) -> Result<String, std::fmt::Error> {
         let mut text = String::with_capacity(16 * 1024);
         encode_registry(&mut text, &self.registry)?;
-        encode_registry(&mut text, &momentary(now, self.started))?;
+        encode_registry(&mut text, &momentary(now, self.started, (self.dropped_log_lines)()))?;
         encode_eof(&mut text)?;
         Ok(match format {
             TextFormat::OpenMetrics => text,
@@ -101,7 +114,7 @@ impl Metrics {
     }
 }
 
-fn momentary(now: &Now, started: SystemTime) -> Registry {
+fn momentary(now: &Now, started: SystemTime, dropped_log_lines: u64) -> Registry {
     let mut registry = Registry::default();
     let samples = || Unit::Other("samples".to_owned());
     let gauge = |value: usize| {
@@ -138,6 +151,9 @@ fn momentary(now: &Now, started: SystemTime) -> Registry {
         let help = "1 where admin keys can be read and the audit log can be written";
         registry.register("mcvn_admin_working", help, gauge(usize::from(working)));
     }
+
+    let help = "Log lines dropped because too many others waited for a reader";
+    registry.register("mcvn_log_lines_dropped", help, ConstCounter::new(dropped_log_lines));
 
     // The two names that every Prometheus client gives.
     let start = Gauge::<f64, AtomicU64>::default();
@@ -193,7 +209,7 @@ mod tests {
 
     #[test]
     fn what_happened_is_what_is_written() {
-        let metrics = Metrics::new();
+        let metrics = Metrics::new().dropping(|| 9);
         metrics.answered("POST", "/predict/steel", 200, Duration::from_millis(3));
         metrics.answered("BREW", "none", 404, Duration::from_micros(70));
         metrics.refused("not_found");
@@ -226,6 +242,7 @@ mod tests {
             "mcvn_batch_samples_bucket{le=\"8.0\"} 2",
             "mcvn_pass_duration_seconds_count{model=\"glass\"} 2",
             "mcvn_pass_failures_total 1",
+            "mcvn_log_lines_dropped_total 9",
             "mcvn_queue_samples 7",
             "mcvn_queue_limit_samples 100",
             "mcvn_ready 1",
@@ -269,6 +286,15 @@ mod tests {
     fn only_who_asks_gets_open_metrics() {
         let prometheus = "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.2,*/*;q=0.1";
         assert_eq!(TextFormat::accepted(prometheus), TextFormat::OpenMetrics);
-        assert_eq!(TextFormat::accepted("*/*"), TextFormat::Plain);
+        for (accept, format) in [
+            ("", TextFormat::Plain),
+            ("*/*", TextFormat::Plain),
+            ("Application/OpenMetrics-Text; version=1.0.0", TextFormat::OpenMetrics),
+            ("application/openmetrics-text;q=0", TextFormat::Plain),
+            ("application/openmetrics-text;q=0.1,text/plain", TextFormat::Plain),
+            ("text/plain;q=0.5, application/openmetrics-text;version=0.0.1;q=0.75", TextFormat::OpenMetrics),
+        ] {
+            assert_eq!(TextFormat::accepted(accept), format, "{accept}");
+        }
     }
 }

@@ -10,6 +10,7 @@ mod catalogue;
 #[cfg(test)]
 mod fixture;
 mod load;
+mod staging;
 mod versions;
 mod writer;
 
@@ -28,6 +29,7 @@ use std::path::{Path, PathBuf};
 use candle_core::Device;
 
 use crate::model::Manifest;
+use staging::Staging;
 
 /// Name of the manifest in a bundle's folder.
 pub const MANIFEST_FILE: &str = "manifest.json";
@@ -68,6 +70,12 @@ pub enum RegistryError {
     /// Another process writes there.
     #[error("{0} is written to by another process (a running server, perhaps: use its admin routes)")]
     Locked(PathBuf),
+    /// A version that is in use.
+    #[error("{0} is in use: promote another version first")]
+    InUse(String),
+    /// A version in a folder that is not written to.
+    #[error("{0} stands in a models folder that is only read")]
+    ReadOnly(String),
     /// There is no such version.
     #[error("{0} is not there")]
     Missing(String),
@@ -90,7 +98,7 @@ impl RegistryError {
             Self::Exists(path) => format!("{} exists already", name(path)),
             Self::Unfit(_, reason) => reason.clone(),
             Self::Locked(_) => "another process writes there".to_owned(),
-            Self::Missing(_) | Self::Name(_) => self.to_string(),
+            Self::InUse(_) | Self::ReadOnly(_) | Self::Missing(_) | Self::Name(_) => self.to_string(),
         }
     }
 }
@@ -160,10 +168,7 @@ pub fn write_bundle(
         _ => Path::new("."),
     };
     fs::create_dir_all(parent).map_err(RegistryError::io(parent))?;
-    let staging = tempfile::Builder::new()
-        .prefix(writer::STAGING_PREFIX)
-        .tempdir_in(parent)
-        .map_err(RegistryError::io(parent))?;
+    let staging = Staging::begin(parent).map_err(RegistryError::io(parent))?;
     let files = [
         (MANIFEST_FILE, bundle.manifest.as_slice()),
         (WEIGHTS_FILE, bundle.weights.as_slice()),
@@ -177,10 +182,8 @@ pub fn write_bundle(
     }
     sync_folder(staging.path()).map_err(RegistryError::io(staging.path()))?;
     readable(staging.path()).map_err(RegistryError::io(staging.path()))?;
-    // On failure the temporary folder removes itself; after the rename there is nothing left to remove.
     fit(staging.path(), folder)?;
-    fs::rename(staging.path(), folder).map_err(RegistryError::io(folder))?;
-    let _ = staging.keep();
+    staging.finish(folder).map_err(RegistryError::io(folder))?;
     sync_folder(parent).map_err(RegistryError::io(parent))
 }
 

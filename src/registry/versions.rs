@@ -114,6 +114,8 @@ pub fn known_history(folders: &[PathBuf], model: &str) -> Result<Vec<String>, Re
 fn read_history(file: &Path) -> Result<Vec<String>, RegistryError> {
     let bytes = fs::read(file).map_err(RegistryError::io(file))?;
     let text = String::from_utf8_lossy(&bytes);
+    // Some editors put a mark before a text.
+    let text = text.trim_start_matches('\u{feff}');
     let history: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
     match history.iter().find(|version| !is_name(version)) {
         None if !history.is_empty() => Ok(history),
@@ -206,7 +208,7 @@ mod tests {
         }
         fs::write(first.path().join("m/active"), "v1\n").unwrap();
         assert_eq!(history(&folders, "m").unwrap(), ["v1"]);
-        fs::write(second.path().join("m/active"), "v2\nv1\n").unwrap();
+        fs::write(second.path().join("m/active"), "\u{feff}v2\r\nv1\r\n").unwrap();
         let states: Vec<_> = versions(&folders, "m").unwrap().into_iter().map(|v| (v.name, v.state)).collect();
         let state = |name: &str, state| (name.to_owned(), state);
         assert_eq!(

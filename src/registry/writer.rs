@@ -6,16 +6,19 @@
 use std::fs::{self, File, TryLockError};
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::versions::{RECIPE_FILE, find, history, known_history, read_manifest};
+use super::staging::{self, Staging};
+use super::versions::{
+    RECIPE_FILE, Version, VersionState, find, history, known_history, read_manifest, subfolders, versions,
+};
 use super::{
-    ACTIVE_FILE, RegistryError, fit, holds_the_same, is_name, readable, readable_file, sync_folder, write_synced,
+    ACTIVE_FILE, MANIFEST_FILE, RegistryError, fit, holds_the_same, is_name, readable, readable_file, sync_folder,
+    write_synced,
 };
 
 /// Name of the file whose lock says that a process writes here.
 const LOCK_FILE: &str = ".lock";
-/// Beginning of the names of unfinished folders.
-pub(super) const STAGING_PREFIX: &str = ".staging-";
 /// Earlier versions that are remembered for a rollback.
 const LONGEST_HISTORY: usize = 20;
 
@@ -24,6 +27,8 @@ const LONGEST_HISTORY: usize = 20;
 pub struct Writer {
     folders: Vec<PathBuf>,
     own: PathBuf,
+    /// Held while what is in use is changed, or what is not is removed.
+    changing: Mutex<()>,
     _lock: File,
 }
 
@@ -43,7 +48,7 @@ impl Writer {
             Err(TryLockError::WouldBlock) => return Err(RegistryError::Locked(own)),
             Err(TryLockError::Error(source)) => return Err(RegistryError::Io { path, source }),
         }
-        let writer = Self { folders: folders.to_vec(), own, _lock: lock };
+        let writer = Self { folders: folders.to_vec(), own, changing: Mutex::new(()), _lock: lock };
         writer.sweep()?;
         Ok(writer)
     }
@@ -68,12 +73,10 @@ impl Writer {
             return fit(&place, &place).map(|()| false);
         }
         let model = self.make_model(model)?;
-        let staging = tempfile::Builder::new().prefix(STAGING_PREFIX).tempdir_in(&model);
-        let staging = staging.map_err(RegistryError::io(&model))?;
+        let staging = Staging::begin(&model).map_err(RegistryError::io(&model))?;
         copy(from, staging.path())?;
         fit(staging.path(), &place)?;
-        fs::rename(staging.path(), &place).map_err(RegistryError::io(&place))?;
-        let _ = staging.keep();
+        staging.finish(&place).map_err(RegistryError::io(&place))?;
         sync_folder(&model).map_err(RegistryError::io(&model))?;
         Ok(true)
     }
@@ -84,6 +87,7 @@ impl Writer {
     /// # Errors
     /// [`RegistryError::Missing`] where there is no such version, or what the file system said.
     pub fn promote(&self, model: &str, version: &str) -> Result<(), RegistryError> {
+        let _alone = self.alone();
         if find(&self.folders, model, version).is_none() {
             return Err(RegistryError::Missing(format!("{model} {version}")));
         }
@@ -97,6 +101,7 @@ impl Writer {
     /// # Errors
     /// [`RegistryError::Missing`] where there is none before, or what the file system said.
     pub fn rollback(&self, model: &str) -> Result<String, RegistryError> {
+        let _alone = self.alone();
         let now: Vec<String> = history(&self.folders, model)?.into_iter().skip(1).collect();
         match now.first() {
             Some(version) if find(&self.folders, model, version).is_some() => {
@@ -105,6 +110,56 @@ impl Writer {
             }
             _ => Err(RegistryError::Missing(format!("{model}: a version before the one in use"))),
         }
+    }
+
+    /// Removes a version that is not in use: at once, as far as anyone can see. A rollback passes over it then.
+    ///
+    /// # Errors
+    /// [`RegistryError::InUse`], [`RegistryError::Missing`], [`RegistryError::ReadOnly`] where it stands in a folder that is
+    /// not written to, what the file system said, or a name that may not be one.
+    pub fn remove(&self, model: &str, version: &str) -> Result<(), RegistryError> {
+        let _alone = self.alone();
+        let (folder, named) = (self.model(model)?, named(version)?);
+        let place = folder.join(named);
+        let words = || format!("{model} {version}");
+        let history = known_history(&self.folders, model)?;
+        if history.first().is_some_and(|first| first == version) {
+            return Err(RegistryError::InUse(words()));
+        }
+        let elsewhere = self.folders.split_last().and_then(|(_, others)| find(others, model, version));
+        if !place.is_dir() {
+            return Err(if elsewhere.is_some() {
+                RegistryError::ReadOnly(words())
+            } else {
+                RegistryError::Missing(words())
+            });
+        }
+        // First the list: what no rollback names may go at any moment.
+        if elsewhere.is_none() && history.iter().any(|known| known == version) {
+            let left: Vec<String> = history.into_iter().filter(|known| known != version).collect();
+            self.write_history(model, &left)?;
+        }
+        let grave = Staging::begin(&folder).map_err(RegistryError::io(&folder))?;
+        grave.bury(&place).map_err(RegistryError::io(&place))?;
+        sync_folder(&folder).map_err(RegistryError::io(&folder))
+    }
+
+    /// Candidates that may be removed, model by model, but for the newest of each.
+    ///
+    /// # Errors
+    /// A folder that cannot be read.
+    pub fn old_candidates(&self, keep: usize) -> Result<Vec<(String, String)>, RegistryError> {
+        let mut old = Vec::new();
+        for model in subfolders(&self.own)? {
+            let Ok(versions) = versions(&self.folders, &model) else { continue };
+            let candidates = versions.into_iter().filter(|version| version.state == VersionState::Candidate);
+            let own = candidates.filter(|version| version.folder.starts_with(&self.own));
+            let written = |version: &Version| fs::metadata(version.folder.join(MANIFEST_FILE))?.modified();
+            let mut own: Vec<_> = own.filter_map(|version| Some((written(&version).ok()?, version.name))).collect();
+            own.sort_by(|one, other| other.cmp(one));
+            old.extend(own.into_iter().skip(keep).map(|(_, version)| (model.clone(), version)));
+        }
+        Ok(old)
     }
 
     /// Keeps the recipe of a model.
@@ -121,6 +176,10 @@ impl Writer {
         replace(&folder, &folder.join(ACTIVE_FILE), &(history.join("\n") + "\n"))
     }
 
+    fn alone(&self) -> MutexGuard<'_, ()> {
+        self.changing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn model(&self, model: &str) -> Result<PathBuf, RegistryError> {
         Ok(self.own.join(named(model)?))
     }
@@ -133,14 +192,7 @@ impl Writer {
     }
 
     fn sweep(&self) -> Result<(), RegistryError> {
-        for model in super::versions::subfolders(&self.own)? {
-            let model = self.own.join(model);
-            for entry in fs::read_dir(&model).map_err(RegistryError::io(&model))?.filter_map(Result::ok) {
-                if entry.file_name().to_str().is_some_and(|name| name.starts_with(STAGING_PREFIX)) {
-                    fs::remove_dir_all(entry.path()).map_err(RegistryError::io(&entry.path()))?;
-                }
-            }
-        }
+        subfolders(&self.own)?.iter().for_each(|model| staging::sweep(&self.own.join(model)));
         Ok(())
     }
 }
@@ -152,7 +204,7 @@ fn named(name: &str) -> Result<&str, RegistryError> {
 /// Replaces a file by an atomic rename.
 fn replace(folder: &Path, path: &Path, text: &str) -> Result<(), RegistryError> {
     let write = || {
-        let mut file = tempfile::NamedTempFile::new_in(folder)?;
+        let mut file = staging::file_in(folder)?;
         file.write_all(text.as_bytes())?;
         file.as_file().sync_all()?;
         file.persist(path)?;
@@ -225,6 +277,33 @@ mod tests {
     }
 
     #[test]
+    fn what_is_not_in_use_can_be_removed() {
+        let (shipped, own) = (Models::new(), Models::new());
+        shipped.put("m", "v0", |_| {}).activate("m", "v0\n");
+        for version in ["v1", "v2", "v3", "v4"] {
+            own.put("m", version, |_| {});
+        }
+        let folders = [shipped.path(""), own.path("")];
+        let writer = Writer::open(&folders).unwrap();
+        assert!(matches!(writer.remove("m", "v0"), Err(RegistryError::InUse(_))));
+        writer.promote("m", "v1").unwrap();
+        writer.promote("m", "v2").unwrap();
+        assert!(matches!(writer.remove("m", "v2"), Err(RegistryError::InUse(_))));
+        assert!(matches!(writer.remove("m", "v0"), Err(RegistryError::ReadOnly(_))));
+        assert!(matches!(writer.remove("m", "v9"), Err(RegistryError::Missing(_))));
+        assert!(matches!(writer.remove("m", "../m"), Err(RegistryError::Name(_))));
+        assert_eq!(writer.old_candidates(1).unwrap(), [("m".to_owned(), "v3".to_owned())]);
+        writer.remove("m", "v3").unwrap();
+        assert_eq!(writer.old_candidates(0).unwrap(), [("m".to_owned(), "v4".to_owned())]);
+        // Of one that was in use a rollback knows no more.
+        writer.remove("m", "v1").unwrap();
+        assert_eq!(history(&folders, "m").unwrap(), ["v2", "v0"]);
+        assert_eq!(writer.rollback("m").unwrap(), "v0");
+        let left = fs::read_dir(own.path("m")).unwrap().count();
+        assert_eq!(left, 3, "active, v2 and v4");
+    }
+
+    #[test]
     fn a_promotion_mends_an_active_file_that_names_no_version() {
         let own = Models::new();
         own.put("m", "v1", |_| {}).activate("m", "");
@@ -238,10 +317,20 @@ mod tests {
     fn one_process_writes_and_sweeps_up() {
         let own = Models::new();
         let folders = own.folders();
-        let left = own.path("m").join(format!("{STAGING_PREFIX}x"));
-        fs::create_dir_all(&left).unwrap();
+        let model = own.path("m");
+        fs::create_dir_all(model.join(".staging-folder/plots")).unwrap();
+        // Of promotions that were killed, this version's and those before.
+        for name in [".staging-active", ".tmpXyZ123"] {
+            fs::write(model.join(name), "v1\n").unwrap();
+        }
+        fs::write(model.join(RECIPE_FILE), "kept").unwrap();
+        // A training that writes here without the right to.
+        let training = Staging::begin(&model).unwrap();
         let writer = Writer::open(&folders).unwrap();
-        assert!(!left.exists());
+        assert!(training.path().is_dir());
+        drop(training);
+        let left: Vec<_> = fs::read_dir(&model).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(left, [RECIPE_FILE]);
         assert!(matches!(Writer::open(&folders), Err(RegistryError::Locked(_))));
         drop(writer);
         Writer::open(&folders).unwrap();

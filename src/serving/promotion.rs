@@ -33,6 +33,9 @@ pub enum SwapError {
     /// It answers already.
     #[error("{0} is in use already")]
     InUse(String),
+    /// It answers, and is to be removed.
+    #[error("{0} answers: promote another version first")]
+    Answers(String),
     /// What speaks against it; may be overruled.
     #[error("{}", .0.join("; "))]
     Objections(Vec<String>),
@@ -101,6 +104,21 @@ impl Live {
         Ok(Swap { version: earlier.clone(), before, overruled: Vec::new() })
     }
 
+    /// Removes a version that does not answer from storage.
+    ///
+    /// # Errors
+    /// [`SwapError`]; then it is there as before.
+    pub async fn remove(&self, writer: &Arc<Writer>, model: &str, version: &str) -> Result<(), SwapError> {
+        let _alone = self.swapping.lock().await;
+        let history = registry::known_history(writer.folders(), model)?;
+        // It may stand in for the one in use.
+        if answering(&self.current().catalogue, model, &history).as_deref() == Some(version) {
+            return Err(SwapError::Answers(format!("{model} {version}")));
+        }
+        let (owned, name, unwanted) = (Arc::clone(writer), model.to_owned(), version.to_owned());
+        Ok(tokio::task::spawn_blocking(move || owned.remove(&name, &unwanted)).await??)
+    }
+
     /// Loads and tries a bundle, changes storage, then memory.
     async fn swap(
         &self,
@@ -138,7 +156,8 @@ fn look_up(catalogue: &Catalogue, folders: &[PathBuf], model: &str, version: &st
     }
     // What answers already, as a stand-in, is only made the version in use.
     let in_use = catalogue.get(model).map(|bundle| bundle.manifest()).filter(|_| !answers);
-    let objections = objections(in_use, &folder)?;
+    // A candidate that cannot be read cannot be served either.
+    let objections = objections(in_use, &folder).map_err(|error| SwapError::Unfit(error.reason()))?;
     Ok(Found { folder, before, objections })
 }
 

@@ -20,7 +20,9 @@ pub(super) fn refuse(bytes: &[u8]) -> Result<(), TableError> {
         () if bytes.starts_with(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1") => {
             "this is an old Excel workbook, not text: send it as a file that ends in .xls, or save the sheet as CSV UTF-8"
         }
-        () if bytes.starts_with(b"\x1f\x8b") => "this is a gzip file: unpack it first",
+        () if bytes.starts_with(b"\x1f\x8b") => {
+            "this is a gzip file: unpack it first (over HTTP, say `content-encoding: gzip`)"
+        }
         () if starts("%PDF-") => "this is a PDF file: a table as text (CSV) or a workbook is expected",
         () if ["<!doctype", "<html", "<table", "<?xml"].into_iter().any(starts) => {
             "this is a web page or XML, not a table: save the table as CSV UTF-8 or as a workbook"

@@ -12,6 +12,8 @@ pub use super::dialect::Dialect;
 
 /// Skipped lines that are named one by one.
 const NAMED_LINES: usize = 4;
+/// As many numbers on a line that should name columns are no mistake in a name.
+const LOST_NUMBERS: usize = 3;
 
 /// The header of a table and what was understood above and below it.
 #[derive(Clone, Debug, PartialEq)]
@@ -43,6 +45,9 @@ pub(super) struct Opening {
 /// # Errors
 /// A text without a header.
 pub(super) fn read_opening(text: &[u8], extent: Extent) -> Result<Option<Opening>, TableError> {
+    if extent != Extent::FirstLines {
+        refuse_lost_lines(text)?;
+    }
     let Some((separator, records, place)) = choose(text, extent)? else { return Ok(None) };
     let header = &records[place.header];
     check_width(header, records.get(place.header + 1))?;
@@ -66,6 +71,25 @@ pub(super) fn read_opening(text: &[u8], extent: Extent) -> Result<Option<Opening
     let dialect = Dialect::of(separator, records.get(place.below()..).unwrap_or_default(), &mut notes);
     let head = Head { names, units, line: header.line, dialect, notes };
     Ok(Some(Opening { head, bytes, line: 1 + line_breaks(text.get(..bytes).unwrap_or_default()) }))
+}
+
+/// A table that is a single line, most of it numbers: whoever sent it took its line breaks out.
+fn refuse_lost_lines(text: &[u8]) -> Result<(), TableError> {
+    let line = text.trim_ascii();
+    if line.iter().any(|byte| matches!(byte, b'\n' | b'\r')) {
+        return Ok(());
+    }
+    let line = String::from_utf8_lossy(line);
+    let cells = || line.split([',', ';', '\t', '|']).map(str::trim);
+    let (width, numbers) = (cells().count(), cells().filter(|cell| is_number(cell)).count());
+    if numbers < LOST_NUMBERS || numbers * 3 < width {
+        return Ok(());
+    }
+    let detail = format!(
+        "this is a single line of {width} cells, {numbers} of them numbers: its line breaks are gone, or its header row is \
+         missing. curl takes line breaks out with -d: send a file with --data-binary @FILE"
+    );
+    Err(TableError::Unreadable(detail))
 }
 
 /// A lone text above numbers is a title, and the header is missing.

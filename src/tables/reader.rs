@@ -253,11 +253,10 @@ fn read_text(bytes: &[u8], encoding: Option<Charset>) -> Result<(Arc<Head>, Chun
     };
     for piece in bytes.chunks(LONGEST_ROW_BYTES / 2) {
         reader.push(piece)?;
-        reader.take_whole().into_iter().for_each(&mut keep);
+        std::iter::from_fn(|| reader.take_whole()).for_each(&mut keep);
     }
     reader.end()?;
-    reader.take_whole().into_iter().for_each(&mut keep);
-    reader.chunk().into_iter().for_each(&mut keep);
+    std::iter::from_fn(|| reader.chunk()).for_each(&mut keep);
     let head = reader.head().cloned().ok_or_else(no_header)?;
     let line = head.line + 1;
     Ok((head, whole.unwrap_or(Chunk { bytes: Vec::new(), line })))

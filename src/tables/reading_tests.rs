@@ -248,6 +248,21 @@ fn the_first_row_is_answered_at_once() {
     assert_eq!(reader.head().unwrap().names, ["C", "Si", "Mn"]);
 }
 
+#[test]
+fn a_table_read_at_once_has_all_its_rows() {
+    for (count, break_) in
+        [(0, "\n"), (1, "\n"), (511, "\r\n"), (512, "\n"), (1_500, "\n"), (40_000, "\r\n"), (300_000, "\n")]
+    {
+        let mut text = format!("C,Si{break_}");
+        (0..count).for_each(|row| text.push_str(&format!("0.1,{row}{break_}")));
+        text.push_str("0.2,\"last\"");
+        let (head, chunk) = read_table(text.as_bytes(), &ReadOptions::default(), Limits::default()).unwrap();
+        let rows: Vec<Row> = head.rows(&chunk).collect();
+        assert_eq!(rows.len(), count + 1);
+        assert!(rows.iter().enumerate().all(|(at, row)| chunk.line_of(row) == at as u64 + 2), "{count} rows");
+    }
+}
+
 /// The line of a row, its cells, and the places of those that cannot be decoded.
 type Numbered = (u64, Vec<String>, Vec<usize>);
 

@@ -5,6 +5,7 @@
 use rust_xlsxwriter::{DocProperties, ExcelDateTime, Format, Workbook, Worksheet, XlsxError};
 
 use super::error::TableError;
+use super::injection::would_run;
 
 /// What a sheet has.
 const MOST_ROWS: u32 = 1 << 20;
@@ -61,6 +62,8 @@ fn write(text: &[u8], notes: &[String]) -> Result<Vec<u8>, Broken> {
 fn write_rows(sheet: &mut Worksheet, text: &[u8], bold: &Format) -> Result<(u32, u16), Broken> {
     let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(text);
     let (mut record, mut rows, mut columns) = (csv::ByteRecord::new(), 0, 0);
+    // A text is no formula in a workbook, but would become one when somebody edits the cell.
+    let (text, bold_text) = (Format::new().set_quote_prefix(), bold.clone().set_quote_prefix());
     while reader.read_byte_record(&mut record).map_err(|error| unreadable(error.to_string()))? {
         if rows == MOST_ROWS || record.len() > MOST_COLUMNS {
             let most = format!("a sheet has at most {MOST_ROWS} rows and {MOST_COLUMNS} columns: ask for CSV");
@@ -70,6 +73,10 @@ fn write_rows(sheet: &mut Worksheet, text: &[u8], bold: &Format) -> Result<(u32,
             let cell = String::from_utf8_lossy(cell);
             match number(&cell) {
                 _ if cell.is_empty() => continue,
+                _ if would_run(&cell) && number(&cell).is_none() => {
+                    let format = if rows == 0 { &bold_text } else { &text };
+                    sheet.write_string_with_format(rows, column, short(&cell), format)?
+                }
                 _ if rows == 0 => sheet.write_string_with_format(0, column, short(&cell), bold)?,
                 Some(number) => sheet.write_number(rows, column, number)?,
                 None => sheet.write_string(rows, column, short(&cell))?,
@@ -134,6 +141,19 @@ mod tests {
         assert_eq!(said.len(), 1);
         let (read, _) = workbook_to_text(&workbook, Some("notes"), Limits::default()).unwrap();
         assert_eq!(String::from_utf8(read).unwrap(), "notes\n12 blank cells were taken as 0\n");
+    }
+
+    #[test]
+    fn what_looks_like_a_formula_is_a_text_that_stays_one() {
+        let text = "id,=note\n=1+1,-1.5\n@SUM(A1),x\n";
+        let workbook = text_to_workbook(text.as_bytes(), &[]).unwrap();
+        let mut parts = zip::ZipArchive::new(std::io::Cursor::new(&workbook)).unwrap();
+        let mut part = |name: &str| std::io::read_to_string(parts.by_name(name).unwrap()).unwrap();
+        let (sheet, styles) = (part("xl/worksheets/sheet1.xml"), part("xl/styles.xml"));
+        assert!(!sheet.contains("<f>") && sheet.contains("<v>-1.5</v>"), "{sheet}");
+        assert_eq!(styles.matches("quotePrefix=\"1\"").count(), 2, "{styles}");
+        let (read, _) = workbook_to_text(&workbook, None, Limits::default()).unwrap();
+        assert_eq!(String::from_utf8(read).unwrap(), text);
     }
 
     #[test]

@@ -4,15 +4,19 @@
 
 use std::fmt::{Display, Write};
 
+use crate::tables::would_run;
+
 /// Writes cells of a row one after the other, quoted where they must be.
 pub(super) struct Cells<'a> {
     bytes: &'a mut Vec<u8>,
     first: bool,
+    /// Texts that a spreadsheet would run get an apostrophe.
+    safe: bool,
 }
 
 impl<'a> Cells<'a> {
-    pub(super) fn new(bytes: &'a mut Vec<u8>) -> Self {
-        Self { bytes, first: true }
+    pub(super) fn new(bytes: &'a mut Vec<u8>, safe: bool) -> Self {
+        Self { bytes, first: true, safe }
     }
 
     fn separate(&mut self) {
@@ -24,12 +28,15 @@ impl<'a> Cells<'a> {
 
     pub(super) fn text(&mut self, text: &str) {
         self.separate();
+        let guard: &[u8] = if self.safe && would_run(text) { b"'" } else { b"" };
         let plain = |byte: &u8| !matches!(byte, b',' | b'"' | b'\n' | b'\r');
         if text.as_bytes().iter().all(plain) {
+            self.bytes.extend_from_slice(guard);
             self.bytes.extend_from_slice(text.as_bytes());
             return;
         }
         self.bytes.push(b'"');
+        self.bytes.extend_from_slice(guard);
         for byte in text.bytes() {
             self.bytes.extend(std::iter::repeat_n(byte, if byte == b'"' { 2 } else { 1 }));
         }
@@ -107,7 +114,7 @@ mod tests {
 
     fn written(write: impl FnOnce(&mut Cells)) -> String {
         let mut bytes = Vec::new();
-        let mut cells = Cells::new(&mut bytes);
+        let mut cells = Cells::new(&mut bytes, false);
         write(&mut cells);
         cells.end();
         String::from_utf8(bytes).unwrap()
@@ -123,6 +130,17 @@ mod tests {
             cells.percent(None);
         });
         assert_eq!(line, "a,,\"b,c\",\"say \"\"x\"\"\",p; q,,7,\n");
+    }
+
+    #[test]
+    fn what_a_spreadsheet_would_run_is_guarded_where_that_is_asked() {
+        let mut bytes = Vec::new();
+        let mut cells = Cells::new(&mut bytes, true);
+        cells.texts(["=1+1", "@a,b", "-1.5", "a", "\ta"]);
+        cells.number(-2.5, 1);
+        cells.end();
+        assert_eq!(String::from_utf8(bytes).unwrap(), "'=1+1,\"'@a,b\",-1.5,a,'\ta,-2.5\n");
+        assert_eq!(written(|cells| cells.text("=1+1")), "=1+1\n");
     }
 
     #[test]

@@ -6,12 +6,14 @@
 mod cells;
 mod entries;
 mod lines;
+mod misread;
 pub(crate) mod reply;
 pub(crate) mod request;
 mod reread;
 mod table;
 
 pub use lines::Lines;
+pub(crate) use misread::{explain, foreign, without_mark};
 pub use table::{Columns, Others, Table};
 
 use crate::domain::{Sample, Violation};

@@ -11,13 +11,14 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue as RawJson;
 
 use super::entries::Entries;
+use super::misread::{explain, without_mark};
 use super::reread::{Reader, is_null, number, typed};
 use crate::domain::{Basis, RawComposition, RawSample, RawValue, Violation};
 
 /// A text that is not JSON at all.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub(crate) struct Malformed(#[from] serde_json::Error);
+pub(crate) struct Malformed(String);
 
 /// A request for predictions, well-typed but not yet checked.
 #[derive(Debug, Default, Deserialize)]
@@ -140,6 +141,7 @@ pub(crate) struct Parsed<'a> {
 /// # Errors
 /// 400 where the body is not JSON at all.
 pub(crate) fn parse(body: &[u8]) -> Result<Parsed<'_>, Malformed> {
+    let body = without_mark(body);
     match serde_json::from_slice::<PredictRequest>(body) {
         Ok(request) => Ok(request.into_parsed()),
         Err(_) => reread(body),
@@ -185,7 +187,7 @@ impl<'a> SampleInput<'a> {
 
 /// The slow road: the body as a tree of unparsed values, each looked at alone.
 fn reread(body: &[u8]) -> Result<Parsed<'_>, Malformed> {
-    let whole: &RawJson = serde_json::from_slice(body)?;
+    let whole: &RawJson = serde_json::from_slice(body).map_err(|error| Malformed(explain(body, &error)))?;
     let mut reader = Reader::default();
     let mut parsed = Parsed::default();
     let known = ["model", "confidence", "echo", "samples", "composition", "basis", "processing"];
@@ -250,11 +252,12 @@ struct LineInput<'a> {
 /// # Errors
 /// Where it is not JSON at all.
 pub(crate) fn parse_line(line: &[u8]) -> Result<Line<'_>, Malformed> {
+    let line = without_mark(line);
     if let Ok(LineInput { id, composition, basis, processing }) = serde_json::from_slice(line) {
         let sample = SampleInput { composition, basis, processing }.into_raw();
         return Ok(Line { id, sample, violations: Vec::new() });
     }
-    let whole: &RawJson = serde_json::from_slice(line)?;
+    let whole: &RawJson = serde_json::from_slice(line).map_err(|error| Malformed(explain(line, &error)))?;
     let mut reader = Reader::default();
     let fields = reader.fields(whole, "", &["id", "composition", "basis", "processing"]).unwrap_or_default();
     let id = fields.iter().find(|(name, _)| name == "id").map(|(_, value)| *value);

@@ -48,6 +48,7 @@ pub struct Table {
     /// Places of columns that come back.
     carried: Vec<usize>,
     echo: bool,
+    safe_cells: bool,
 }
 
 /// Columns of compositions as they were understood.
@@ -90,13 +91,19 @@ impl Table {
                 layout.others().map(|(at, _)| at).collect()
             }
         };
-        Ok(Self { bundle, head, layout, confidence, columns, carried, echo: false })
+        Ok(Self { bundle, head, layout, confidence, columns, carried, echo: false, safe_cells: false })
     }
 
     /// Whether each row repeats its composition as it was understood, on both bases.
     #[must_use]
     pub fn echoing(self, echo: bool) -> Self {
         Self { echo, ..self }
+    }
+
+    /// Whether texts that a spreadsheet would run get an apostrophe before them.
+    #[must_use]
+    pub fn guarding(self, safe_cells: bool) -> Self {
+        Self { safe_cells, ..self }
     }
 
     /// What was understood of the bytes and the header, in words.
@@ -154,7 +161,7 @@ impl Table {
     /// are there where the model can give them.
     fn write(&self, bytes: &mut Vec<u8>, row: &Row, said: Said) {
         let manifest = self.bundle.manifest();
-        let mut cells = Cells::new(bytes);
+        let mut cells = Cells::new(bytes, self.safe_cells);
         cells.texts(self.carried.iter().map(|at| row.cells.cells.get(*at).unwrap_or_default()));
         match said {
             Ok((sample, predicted, trust)) => {
@@ -235,7 +242,7 @@ impl Table {
 impl Bulk for Table {
     fn head(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
-        let mut cells = Cells::new(&mut bytes);
+        let mut cells = Cells::new(&mut bytes, self.safe_cells);
         let said = self.said_columns();
         let taken = |name: &str| said.iter().any(|own| own == name) || ["model", "version", "error"].contains(&name);
         for name in self.carried.iter().map(|at| self.head.names[*at].as_str()) {

@@ -12,16 +12,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::time::sleep;
 
-use crate::support::{Lab, Server};
-
-/// A copy of the shipped glass model under another version.
-fn another_glass(lab: &Lab, version: &str, name: &str) {
-    let place = lab.folder.path().join("models/glass").join(name);
-    crate::lifecycle::copy(&crate::support::shipped_models().join("glass").join(version), &place);
-    let manifest = std::fs::read_to_string(place.join("manifest.json")).unwrap();
-    let renamed = manifest.replace(&format!("\"version\": \"{version}\""), &format!("\"version\": \"{name}\""));
-    std::fs::write(place.join("manifest.json"), renamed).unwrap();
-}
+use crate::support::{Lab, Server, another_glass};
 
 async fn audit(server: &Server, lab: &Lab) -> Vec<Value> {
     let log: Value = server.admin(Method::GET, "/admin/audit", &lab.key).send().await.unwrap().json().await.unwrap();

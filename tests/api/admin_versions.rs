@@ -78,7 +78,11 @@ async fn from_a_labs_rows_to_answers_and_back() {
     let place = format!("/admin/models/steel-lab42/versions/{worse}");
     let detail = get(&server, &lab, &place).await;
     assert!(detail["objections"][0].as_str().unwrap().contains("worse"), "{:#}", detail["objections"]);
-    let plot = server.admin(Method::GET, detail["plots"][0].as_str().unwrap(), &lab.key).send().await.unwrap();
+    // Relative to the version's address, as links of a page are.
+    let plot = reqwest::Url::parse(&format!("http://proxy/prefix{place}")).unwrap();
+    let plot = plot.join(detail["plots"][0].as_str().unwrap()).unwrap();
+    let plot = plot.path().strip_prefix("/prefix").unwrap();
+    let plot = server.admin(Method::GET, plot, &lab.key).send().await.unwrap();
     assert_eq!(plot.headers()["content-type"], "image/svg+xml");
     let (status, refused) = post(&server, &lab, &format!("{place}/promote"), json!({})).await;
     assert_eq!((status, &refused["code"]), (409, &json!("conflict")), "{refused:#}");

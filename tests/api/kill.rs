@@ -1,6 +1,7 @@
 //! Kill -9 at any moment: the next start serves whole versions, and says what became of the job.
 
 use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -15,9 +16,9 @@ use crate::support::{Lab, lab_recipe, lab_rows, shipped_models};
 const KILLS: usize = 10;
 
 /// The program itself, in a process of its own.
-struct Program {
-    process: Child,
-    url: String,
+pub(crate) struct Program {
+    pub(crate) process: Child,
+    pub(crate) url: String,
     client: Client,
     key: String,
 }
@@ -31,8 +32,13 @@ impl Drop for Program {
 
 impl Program {
     async fn start(lab: &Lab) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_mcvn"));
-        command.args(["serve", "--listen", "127.0.0.1:0", "--device", "cpu"]);
+        Self::start_as(env!("CARGO_BIN_EXE_mcvn").as_ref(), lab, &[]).await
+    }
+
+    /// From a file of its own, with more flags.
+    pub(crate) async fn start_as(file: &Path, lab: &Lab, flags: &[&str]) -> Self {
+        let mut command = Command::new(file);
+        command.args(["serve", "--listen", "127.0.0.1:0", "--device", "cpu"]).args(flags);
         for folder in &lab.config.models_dirs {
             command.arg("--models-dir").arg(folder);
         }
@@ -58,11 +64,11 @@ impl Program {
         program
     }
 
-    fn ask(&self, method: Method, path: &str) -> RequestBuilder {
+    pub(crate) fn ask(&self, method: Method, path: &str) -> RequestBuilder {
         self.client.request(method, format!("{}{path}", self.url)).bearer_auth(&self.key)
     }
 
-    async fn get(&self, path: &str) -> Value {
+    pub(crate) async fn get(&self, path: &str) -> Value {
         self.ask(Method::GET, path).send().await.unwrap().json().await.unwrap()
     }
 }
@@ -74,6 +80,44 @@ fn trainings(lab: &Lab) -> usize {
     let lines = processes.filter_map(|process| std::fs::read(process.path().join("cmdline")).ok());
     let lines = lines.map(|line| String::from_utf8_lossy(&line).replace('\0', " "));
     lines.filter(|line| line.contains(" train ") && line.contains(&folder)).count()
+}
+
+/// Files and folders that a killed process left among models and jobs.
+fn unfinished(lab: &Lab) -> Vec<String> {
+    let state = lab.config.jobs.state_dir.join("jobs");
+    let folders = [lab.folder.path().join("models"), state].into_iter().filter_map(|folder| folder.read_dir().ok());
+    let inner = folders.flatten().filter_map(|entry| entry.unwrap().path().read_dir().ok()).flatten();
+    let names = inner.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    names.filter(|name| name.starts_with('.') || name == "bundle" || name == "unlisted").collect()
+}
+
+#[test]
+fn a_killed_prediction_leaves_one_file_and_the_next_takes_it_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    std::fs::write(at("in.csv"), format!("formula\n{}", "Fe80B20\n".repeat(500_000))).unwrap();
+    std::fs::write(at("short.csv"), "formula\nFe80B20\n").unwrap();
+    let predict = |input: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_mcvn"));
+        command.args(["predict", "--model", "glass", "--device", "cpu", "--models-dir"]).arg(shipped_models());
+        command.arg("--input").arg(at(input)).arg("--output").arg(at("out.csv")).stderr(Stdio::null());
+        command
+    };
+    for _ in 0..3 {
+        let mut killed = predict("in.csv").spawn().unwrap();
+        let (begin, unfinished) = (Instant::now(), at(".out.csv.unfinished"));
+        let _ = std::fs::write(&unfinished, "");
+        while std::fs::metadata(&unfinished).unwrap().len() == 0 {
+            assert!(begin.elapsed() < Duration::from_secs(60) && killed.try_wait().unwrap().is_none());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        killed.kill().unwrap();
+        killed.wait().unwrap();
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 3, "both inputs, and what is unfinished");
+    }
+    assert!(predict("short.csv").status().unwrap().success());
+    assert_eq!(std::fs::read_to_string(at("out.csv")).unwrap().lines().count(), 2);
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 3, "the output, and nothing else");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -90,6 +134,8 @@ async fn whatever_moment_it_is_killed_at() {
     let mut cut_off: Option<u64> = None;
     for round in 0..=KILLS {
         let mut program = Program::start(&lab).await;
+        let left = unfinished(&lab);
+        assert!(left.is_empty(), "round {round}: {left:?}");
         // A whole version answers, one of the two.
         let glass = json!({"composition": "Fe80B20"});
         let answer = program.ask(Method::POST, "/classify/glass").json(&glass).send().await.unwrap();

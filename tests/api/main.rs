@@ -4,9 +4,15 @@
 
 mod admin_access;
 mod admin_audit;
+mod admin_bounds;
+mod admin_events;
+mod admin_faults;
+mod admin_house;
 mod admin_jobs;
+mod admin_repeats;
 mod admin_versions;
 mod batching;
+mod bodies;
 mod bulk;
 mod compositions;
 mod connections;
@@ -23,6 +29,7 @@ mod models_cli;
 mod mutation;
 mod observe;
 mod predict;
+mod process;
 mod readme;
 mod story;
 mod strangers;

@@ -53,6 +53,13 @@ fn versions_are_listed_moved_promoted_and_rolled_back() {
     assert_eq!(lines(&mcvn(&[&own], &["models", "rollback", "glass"])), [format!("glass {version} is in use")]);
     assert!(complaint(&mcvn(&[&own], &["models", "rollback", "glass"])).contains("is not there"));
 
+    // What answers is not removed, what does not is.
+    assert!(complaint(&mcvn(&[&own], &["models", "remove", "glass", &version])).contains("answers"));
+    copy(&place, &own.join("glass/third"));
+    assert_eq!(lines(&mcvn(&[&own], &["models", "remove", "glass", "third"])), ["glass third is gone"]);
+    assert!(!own.join("glass/third").exists());
+    assert!(complaint(&mcvn(&[&own], &["models", "remove", "glass", "third"])).contains("is not there"));
+
     // Damage is found.
     let weights = place.join("weights.safetensors");
     let mut bytes = std::fs::read(&weights).unwrap();
@@ -71,6 +78,38 @@ fn versions_are_listed_moved_promoted_and_rolled_back() {
     assert!(!elsewhere.join("glass").exists(), "nothing half-written");
     std::fs::write(&bad, "no tar").unwrap();
     assert!(!import(&bad).status.success());
+}
+
+#[test]
+fn what_no_bundle_is_like_is_refused_before_it_is_unpacked() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, paths: &mut dyn Iterator<Item = String>| {
+        let path = folder.path().join(name);
+        let mut archive = tar::Builder::new(std::fs::File::create(&path).unwrap());
+        for path in paths {
+            let mut header = tar::Header::new_gnu();
+            header.set_entry_type(tar::EntryType::Directory);
+            header.set_size(0);
+            header.set_mode(0o755);
+            archive.append_data(&mut header, path, std::io::empty()).unwrap();
+        }
+        archive.finish().unwrap();
+        path
+    };
+    let nested = (1..=2_000).map(|depth| "d/".repeat(depth));
+    let one = std::iter::once("d/".repeat(2_000));
+    let many = (0..1_500).map(|count| format!("m/v/{count}"));
+    let own = folder.path().join("own");
+    for (archive, reason) in [
+        (file("nested.tar", &mut nested.into_iter()), "folders 5 deep"),
+        (file("one.tar", &mut one.into_iter()), "folders 2000 deep"),
+        (file("many.tar", &mut many.into_iter()), "more than 1000 files and folders"),
+    ] {
+        let begin = std::time::Instant::now();
+        let refused = mcvn(&[&own], &["models", "import", archive.to_str().unwrap()]);
+        assert!(complaint(&refused).contains(reason), "{reason}: {refused:?}");
+        assert!(begin.elapsed().as_secs() < 5, "{:?}", begin.elapsed());
+    }
 }
 
 #[test]

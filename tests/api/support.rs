@@ -194,6 +194,15 @@ impl Lab {
     }
 }
 
+/// A copy of the shipped glass model under another version.
+pub(crate) fn another_glass(lab: &Lab, version: &str, name: &str) {
+    let place = lab.folder.path().join("models/glass").join(name);
+    crate::lifecycle::copy(&shipped_models().join("glass").join(version), &place);
+    let manifest = std::fs::read_to_string(place.join("manifest.json")).unwrap();
+    let renamed = manifest.replace(&format!("\"version\": \"{version}\""), &format!("\"version\": \"{name}\""));
+    std::fs::write(place.join("manifest.json"), renamed).unwrap();
+}
+
 /// The example's recipe, quick enough for a test.
 pub(crate) fn lab_recipe() -> String {
     let text = include_str!("../../examples/steel-lab42/recipe.toml");

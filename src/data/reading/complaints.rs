@@ -26,6 +26,16 @@ pub enum DataError {
     TooFew(String),
 }
 
+impl DataError {
+    /// The complaints about the field `data` of a request.
+    pub fn violations(&self) -> Vec<Violation> {
+        match self {
+            Self::Cells(cells) => cells.violations(),
+            other => vec![Violation::new("/data", other.to_string())],
+        }
+    }
+}
+
 /// Cells that are not what they should be: how many, and the first of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, thiserror::Error)]
 pub struct BadCells {

@@ -10,6 +10,12 @@ use crate::data::source::RowFilter;
 use crate::domain::is_balance;
 use crate::tables::{Head, Limits, ReadOptions, Row, read_table};
 
+/// Tables to learn from have fewer rows, columns and cells: no training here would end on more, and each row costs many
+/// times its bytes.
+const MOST_ROWS: usize = 100_000;
+const MOST_COLUMNS: usize = 2_000;
+const MOST_CELLS: usize = 10_000_000;
+
 /// A table with the line of each of its rows.
 pub(in crate::data) struct Sheet {
     pub(in crate::data) head: Arc<Head>,
@@ -35,11 +41,19 @@ impl Sheet {
         let read = read_table(bytes, options, Limits::default());
         let (head, chunk) = read.map_err(|error| DataError::Table(error.to_string()))?;
         let (mut rows, width) = (Vec::new(), head.names.len());
+        if width > MOST_COLUMNS {
+            return Err(too_much(width, MOST_COLUMNS, "columns", "leave out those that the recipe does not name"));
+        }
+        let most = MOST_ROWS.min(MOST_CELLS / width.max(1));
         for (line, row) in head.numbered_rows(&chunk).filter(|(_, row)| !row.is_blank()) {
             let cells = row.cells.len();
             if cells < width || row.cells.iter().skip(width).any(|cell| !cell.is_empty()) {
                 bad.add(line, "", format!("{cells} cells, the header has {width}"));
                 continue;
+            }
+            if rows.len() == most {
+                let what = format!("rows of {width} columns");
+                return Err(too_much(most + 1, most, &what, "train on a part of them"));
             }
             rows.push(SheetRow { line, row });
         }
@@ -79,6 +93,10 @@ impl Sheet {
     }
 }
 
+fn too_much(seen: usize, most: usize, what: &str, remedy: &str) -> DataError {
+    DataError::Table(format!("the table has {seen} or more {what}, and at most {most} are read: {remedy}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -96,6 +114,24 @@ mod tests {
             assert_eq!(sheet.rows.iter().map(|row| row.line).collect::<Vec<_>>(), [2, 5, 8], "{end:?}");
             assert_eq!(bad, BadCells::default());
         }
+    }
+
+    #[test]
+    fn rows_columns_and_cells_have_limits() {
+        let refused = |text: &str| {
+            let read = Sheet::read(text.as_bytes(), &ReadOptions::default(), &mut BadCells::default());
+            read.map(|sheet| sheet.rows.len()).map_err(|error| error.to_string())
+        };
+        assert_eq!(refused(&format!("a\n{}", "1\n".repeat(MOST_ROWS))), Ok(MOST_ROWS));
+        let rows = refused(&format!("a\n{}", "1\n".repeat(MOST_ROWS + 1))).unwrap_err();
+        assert!(rows.contains("at most 100000 are read"), "{rows}");
+        let wide = |columns: usize, rows: usize| {
+            let header: Vec<String> = (0..columns).map(|at| format!("c{at}")).collect();
+            format!("{}\n", header.join(",")) + &("1,".repeat(columns - 1) + "1\n").repeat(rows)
+        };
+        assert!(refused(&wide(MOST_COLUMNS + 1, 2)).unwrap_err().contains("at most 2000 are read"));
+        let cells = refused(&wide(MOST_COLUMNS, 5_001)).unwrap_err();
+        assert!(cells.contains("at most 5000 are read"), "{cells}");
     }
 
     #[test]

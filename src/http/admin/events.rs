@@ -1,12 +1,18 @@
 //! `/admin/jobs/{id}/events`: a job as it goes, as server-sent events.
+//!
+//! Its own because a stream outlives its request: it is taken up again where it broke off, ends with the job, and with the
+//! key that it was asked for with. An event holds the whole job, and its id is a fingerprint of that: so whoever comes back
+//! with the id of the last event misses nothing, also where the server was started anew meanwhile.
 
 use std::convert::Infallible;
 
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State as FromState};
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::sse::{Event, KeepAlive, Sse};
-use futures_util::stream::{self, Stream};
+use axum::response::{IntoResponse, Response};
+use futures_util::StreamExt;
+use futures_util::stream;
 
 use super::super::error::ApiError;
 use super::super::state::State;
@@ -15,14 +21,31 @@ use super::jobs::job_id;
 use super::keys::Caller;
 use crate::jobs::{Job, Jobs};
 use crate::keys::Scope;
+use crate::model::sha256_hex;
+
+/// The last event that a client has seen.
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+/// nginx would keep events back until it has some thousand bytes of them.
+const UNBUFFERED: (HeaderName, HeaderValue) =
+    (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
+/// Enough of a fingerprint to tell two states of one job apart.
+const ID_LENGTH: usize = 16;
 
 /// A job as it goes: an event at every change, its name the state, its data the job. Ends with the job.
 /// Scope `read`.
+///
+/// Who comes back with the id of the last event (`Last-Event-ID`) gets what has changed since, or a 204 where the job
+/// has ended and nothing will: an `EventSource` then asks no more. The stream ends, too, within a second or two of its
+/// key being revoked.
 #[utoipa::path(
     get, path = "/admin/jobs/{id}/events", tag = "admin", security(("admin_key" = [])),
-    params(("id" = u64, Path, description = "Number of the job", example = 1)),
+    params(
+        ("id" = u64, Path, description = "Number of the job", example = 1),
+        ("Last-Event-ID" = Option<String>, Header, description = "The id of the last event that was seen"),
+    ),
     responses(
         (status = 200, body = String, content_type = "text/event-stream", description = "Server-sent events"),
+        (status = 204, description = "The job has ended, and its last event was seen"),
         AdminProblems,
     )
 )]
@@ -30,28 +53,48 @@ pub(super) async fn job_events(
     FromState(state): FromState<State>,
     headers: HeaderMap,
     id: Result<Path<u64>, PathRejection>,
-) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, ApiError> {
+) -> Result<Response, ApiError> {
     let caller = Caller::identify(&state, &headers, Scope::Read, "job.read", "").await?;
     let jobs = caller.admin.jobs.clone();
     let id = job_id(id)?;
-    jobs.get(id)?;
-    let events = stream::unfold(Some((jobs, None)), move |state| async move {
-        let (jobs, last) = state?;
-        let job = next(&jobs, id, last.as_ref()).await?;
-        let event = Event::default().event(job.state.name()).json_data(&job).ok()?;
-        let rest = (!job.state.is_final()).then_some((jobs, Some(job)));
-        Some((Ok(event), rest))
+    let job = jobs.get(id)?;
+    let seen = headers.get(LAST_EVENT_ID).and_then(|seen| seen.to_str().ok()).map(str::to_owned);
+    if job.state.is_final() && seen == Snapshot::of(&job).map(|snapshot| snapshot.id) {
+        return Ok(StatusCode::NO_CONTENT.into_response());
+    }
+    let events = stream::unfold(Some((jobs, seen)), move |state| async move {
+        let (jobs, seen) = state?;
+        let (job, Snapshot { id, text }) = next(&jobs, id, seen.as_deref()).await?;
+        let event = Event::default().event(job.state.name()).id(id.clone()).data(text);
+        let rest = (!job.state.is_final()).then_some((jobs, Some(id)));
+        Some((Ok::<_, Infallible>(event), rest))
     });
-    Ok(Sse::new(events).keep_alive(KeepAlive::default()))
+    let events = events.take_until(caller.revoked(Scope::Read));
+    Ok(([UNBUFFERED], Sse::new(events).keep_alive(KeepAlive::default())).into_response())
 }
 
-/// The job as soon as it is not as it was; `None` when the server stops.
-async fn next(jobs: &Jobs, id: u64, last: Option<&Job>) -> Option<Job> {
+/// What an event says of a job.
+struct Snapshot {
+    id: String,
+    text: String,
+}
+
+impl Snapshot {
+    fn of(job: &Job) -> Option<Self> {
+        let text = serde_json::to_string(job).ok()?;
+        let id = sha256_hex(text.as_bytes()).chars().take(ID_LENGTH).collect();
+        Some(Self { id, text })
+    }
+}
+
+/// The job as soon as it is not as it was seen; `None` when the server stops, or the job was removed.
+async fn next(jobs: &Jobs, id: u64, seen: Option<&str>) -> Option<(Job, Snapshot)> {
     let mut changes = jobs.changes();
     loop {
         let job = jobs.get(id).ok()?;
-        if last != Some(&job) {
-            return Some(job);
+        let snapshot = Snapshot::of(&job)?;
+        if seen != Some(snapshot.id.as_str()) {
+            return Some((job, snapshot));
         }
         if jobs.is_stopping() || changes.changed().await.is_err() {
             return None;

@@ -1,29 +1,27 @@
 //! `/admin/jobs`: retraining.
 
 use axum::Json;
-use axum::extract::rejection::PathRejection;
-use axum::extract::{FromRequest, Multipart, Path, Request, State as FromState};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::extract::{Path, Query, Request, State as FromState};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use serde_json::json;
+use utoipa::{IntoParams, ToSchema};
 
 use super::super::error::{ApiError, Problem};
 use super::super::extract::{read_body, typed_json};
 use super::super::state::State;
+use super::act::{Asked, Done};
+use super::form::read_form;
 use super::keys::Caller;
-use super::{AdminProblems, blocking, made};
-use crate::domain::Violation;
+use super::{AdminProblems, IdempotencyKey, blocking};
 use crate::jobs::{DataSource, Job, JobError, JobOptions, JobRequest, Jobs};
 use crate::keys::Scope;
 use crate::registry;
 
-/// A request that is repeated with the same value starts nothing new.
-const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
-/// Says that the job was there already.
-const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 /// The options of a job need no more.
-const MOST_OPTION_BYTES: usize = 64_000;
+pub(super) const MOST_OPTION_BYTES: usize = 64_000;
 
 /// What to retrain, and how.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -33,9 +31,9 @@ pub(super) struct JobBody {
     #[schema(example = "steel-lab42")]
     model: String,
     /// Name of a table in the configured folder of data files (not with an upload).
-    data: Option<String>,
+    pub(super) data: Option<String>,
     /// The data of an earlier job, by its number (not with an upload).
-    data_of_job: Option<u64>,
+    pub(super) data_of_job: Option<u64>,
     /// Seed of everything random.
     #[serde(default = "default_seed")]
     #[schema(default = 7)]
@@ -97,10 +95,10 @@ pub(super) struct JobList {
 ///
 /// Send the rows (`multipart/form-data` with `options` and `data`), or name a file of the configured folder
 /// (JSON). Every cell is checked before the job is accepted. The job leaves a candidate, never an active
-/// version. With an `Idempotency-Key` header a repeated request gives the same job.
+/// version.
 #[utoipa::path(
     post, path = "/admin/jobs", tag = "admin", security(("admin_key" = [])),
-    params(("Idempotency-Key" = Option<String>, Header, description = "Names this very request; up to 200 characters")),
+    params(IdempotencyKey),
     request_body(content((JobForm = "multipart/form-data"), (JobBody = "application/json"))),
     responses(
         (status = 202, body = Job, description = "Accepted; see the Location header"),
@@ -114,46 +112,27 @@ pub(super) struct JobList {
 pub(super) async fn create_job(FromState(state): FromState<State>, request: Request) -> Result<Response, ApiError> {
     let headers = request.headers().clone();
     let caller = Caller::identify(&state, &headers, Scope::Train, "job.create", "").await?;
-    let idempotency_key = idempotency_key(&headers)?;
     let most_bytes = caller.admin.config.upload_bytes;
     let (body, data) = read_request(&caller.admin.jobs, request, most_bytes).await?;
     let JobBody { model, seed, folds, encoding, sheet, map, .. } = body;
-    let request = JobRequest {
-        model: model.clone(),
-        data,
-        options: JobOptions { seed, folds, encoding, sheet, map },
-        by: caller.name.clone(),
-        idempotency_key,
-    };
+    let options = JobOptions { seed, folds, encoding, sheet, map };
+    let asked =
+        Asked { action: "job.create", target: &model, with: json!({ "data": data.named(), "options": options }) };
+    let request = JobRequest { model: model.clone(), data, most_bytes, options, by: caller.name.clone() };
     let jobs = caller.admin.jobs.clone();
     let work = async move {
-        let (job, new) = jobs.submit(request).await?;
+        let job = jobs.submit(request).await?;
         let detail = format!("job {}: {} rows, data {}", job.id, job.data.rows, job.data.sha256);
-        Ok(((job, new), detail))
+        Ok(Done::new(StatusCode::ACCEPTED, &job, detail)?.found_at(format!("jobs/{}", job.id)))
     };
-    let (job, new) = caller.act(&headers, "job.create", &model, work).await?;
-    let location = format!("/admin/jobs/{}", job.id);
-    let mut response = made(StatusCode::ACCEPTED, &location, job);
-    if !new {
-        response.headers_mut().insert(IDEMPOTENCY_REPLAYED, HeaderValue::from_static("true"));
-    }
-    Ok(response)
-}
-
-fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
-    let Some(value) = headers.get(IDEMPOTENCY_KEY) else { return Ok(None) };
-    match value.to_str() {
-        Ok(key) if !key.trim().is_empty() && key.len() <= 200 => Ok(Some(key.trim().to_owned())),
-        _ => Err(ApiError::invalid("/Idempotency-Key", "must be 1 to 200 plain characters")),
-    }
+    caller.act(&headers, asked, work).await
 }
 
 async fn read_request(jobs: &Jobs, request: Request, most_bytes: u64) -> Result<(JobBody, DataSource), ApiError> {
     let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let content_type = content_type.unwrap_or_default().to_ascii_lowercase();
     if content_type.starts_with("multipart/form-data") {
-        let form = Multipart::from_request(request, &()).await;
-        return read_form(jobs, form.map_err(|error| ApiError::MalformedBody(error.body_text()))?, most_bytes).await;
+        return read_form(jobs, request, most_bytes).await;
     }
     if !content_type.starts_with("application/json") {
         let detail = "send multipart/form-data (options and data) or application/json".to_owned();
@@ -168,44 +147,6 @@ async fn read_request(jobs: &Jobs, request: Request, most_bytes: u64) -> Result<
         _ => return Err(ApiError::invalid("/data", "name a file (data), or a job (data_of_job), or upload the rows")),
     };
     Ok((body, data))
-}
-
-async fn read_form(jobs: &Jobs, mut form: Multipart, most_bytes: u64) -> Result<(JobBody, DataSource), ApiError> {
-    let malformed = |error: axum::extract::multipart::MultipartError| ApiError::MalformedBody(error.body_text());
-    let (mut body, mut upload) = (None, None);
-    while let Some(mut field) = form.next_field().await.map_err(malformed)? {
-        match field.name() {
-            Some("options") if body.is_some() => return Err(ApiError::invalid("/options", "given twice")),
-            Some("data") if upload.is_some() => return Err(ApiError::invalid("/data", "given twice")),
-            Some("options") => {
-                let mut bytes = Vec::new();
-                while let Some(chunk) = field.chunk().await.map_err(malformed)? {
-                    bytes.extend_from_slice(&chunk);
-                    if bytes.len() > MOST_OPTION_BYTES {
-                        return Err(ApiError::BodyTooLarge(MOST_OPTION_BYTES));
-                    }
-                }
-                body = Some(typed_json::<JobBody>(&bytes, "/options")?);
-            }
-            Some("data") => {
-                let mut file = jobs.receive(field.file_name().unwrap_or("data.csv"), most_bytes)?;
-                while let Some(chunk) = field.chunk().await.map_err(malformed)? {
-                    file.write(&chunk)?;
-                }
-                upload = Some(file);
-            }
-            other => {
-                let name = other.unwrap_or_default().chars().take(60).collect::<String>();
-                return Err(ApiError::invalid(Violation::child("", &name), "unknown part; known are options, data"));
-            }
-        }
-    }
-    let body = body.ok_or_else(|| ApiError::invalid("/options", "is missing: a part with JSON"))?;
-    if body.data.is_some() || body.data_of_job.is_some() {
-        return Err(ApiError::invalid("/options/data", "the rows come with this request"));
-    }
-    let upload = upload.ok_or_else(|| ApiError::invalid("/data", "is missing: a part with the table"))?;
-    Ok((body, DataSource::Upload(upload)))
 }
 
 /// All jobs. Scope `read`.
@@ -239,10 +180,8 @@ pub(super) async fn show_job(
         let job = jobs.get(id)?;
         let folder = job.version.as_ref();
         let folder = folder.and_then(|version| registry::find(caller.admin.writer.folders(), &job.model, version));
-        let report = match folder {
-            Some(folder) => registry::report(&folder).map_err(ApiError::internal)?,
-            None => None,
-        };
+        // A report that cannot be read is the version's trouble, not the job's.
+        let report = folder.and_then(|folder| registry::report(&folder).ok().flatten());
         Ok(Json(JobDetail { log_tail: jobs.log_tail(id), metrics: report.and_then(|text| metrics(&text)), job }))
     })
     .await
@@ -251,31 +190,50 @@ pub(super) async fn show_job(
 /// The part of a report that is about scores: the answers of every row are in the version's report.
 fn metrics(report: &str) -> Option<serde_json::Value> {
     let mut report: serde_json::Value = serde_json::from_str(report).ok()?;
-    Some(serde_json::json!({ "protocols": report["protocols"].take(), "comparison": report["comparison"].take() }))
+    Some(json!({ "protocols": report["protocols"].take(), "comparison": report["comparison"].take() }))
 }
 
-/// Cancel a job. Scope `train`.
+/// How a job is ended.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields, default)]
+#[into_params(parameter_in = Query)]
+pub(super) struct EndQuery {
+    /// Remove a job that has ended, with its rows, recipe and log. The version that it left stays.
+    remove: bool,
+}
+
+/// Cancel a job, or remove one that has ended. Scope `train`.
 ///
-/// A waiting job never starts, a running one ends within a second.
+/// A waiting job never starts, a running one ends within a second. A job that has ended is removed with `?remove=true`,
+/// and only then: so a cancellation that comes too late, or twice, loses no rows.
 #[utoipa::path(
     delete, path = "/admin/jobs/{id}", tag = "admin", security(("admin_key" = [])),
-    params(("id" = u64, Path, description = "Number of the job", example = 1)),
+    params(("id" = u64, Path, description = "Number of the job", example = 1), EndQuery, IdempotencyKey),
     responses(
-        (status = 200, body = Job, description = "The job, cancelled"),
-        (status = 409, body = Problem, content_type = "application/problem+json", description = "conflict: it has ended"),
+        (status = 200, body = Job, description = "The job, cancelled; or as it was before it was removed"),
+        (status = 409, body = Problem, content_type = "application/problem+json",
+            description = "conflict: it has ended, so only `?remove=true` can be meant; or it has not, so it cannot be removed"),
         AdminProblems,
     )
 )]
-pub(super) async fn cancel_job(
+pub(super) async fn end_job(
     FromState(state): FromState<State>,
     headers: HeaderMap,
     id: Result<Path<u64>, PathRejection>,
-) -> Result<Json<Job>, ApiError> {
-    let caller = Caller::identify(&state, &headers, Scope::Train, "job.cancel", "").await?;
+    query: Result<Query<EndQuery>, QueryRejection>,
+) -> Result<Response, ApiError> {
+    let remove = query.as_ref().is_ok_and(|Query(query)| query.remove);
+    let action = if remove { "job.remove" } else { "job.cancel" };
+    let caller = Caller::identify(&state, &headers, Scope::Train, action, "").await?;
     let id = job_id(id)?;
+    query.map_err(|error| ApiError::invalid("/remove", error.body_text()))?;
     let jobs = caller.admin.jobs.clone();
-    let work = async move { Ok((jobs.cancel(id).await?, String::new())) };
-    caller.act(&headers, "job.cancel", &format!("job {id}"), work).await.map(Json)
+    let asked = Asked { action, target: &format!("job {id}"), with: json!({}) };
+    let work = async move {
+        let job = if remove { jobs.remove(id).await? } else { jobs.cancel(id).await? };
+        Done::new(StatusCode::OK, &job, String::new())
+    };
+    caller.act(&headers, asked, work).await
 }
 
 pub(super) fn job_id(id: Result<Path<u64>, PathRejection>) -> Result<u64, ApiError> {
@@ -288,9 +246,8 @@ impl From<JobError> for ApiError {
             JobError::Invalid(violations) => Self::InvalidRequest(violations),
             JobError::TooLarge(limit) => Self::BodyTooLarge(usize::try_from(limit).unwrap_or(usize::MAX)),
             JobError::Full(_) => Self::Overloaded,
-            JobError::KeyReused(_) => Self::invalid("/Idempotency-Key", error.to_string()),
             JobError::NotFound(_) => Self::NotFound(error.to_string()),
-            JobError::Ended(..) => Self::Conflict(error.to_string(), Vec::new()),
+            JobError::Ended(..) | JobError::Unended(..) => Self::Conflict(error.to_string(), Vec::new()),
             JobError::Stopping => Self::NotReady,
             JobError::Io(_) | JobError::Store(_) | JobError::Registry(_) | JobError::Join(_) => Self::internal(error),
         }

@@ -3,15 +3,18 @@
 //! Its own so that no admin handler can forget: they get at jobs and versions only through a [`Caller`].
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::http::{HeaderMap, header};
-use tracing::Instrument;
 
 use super::super::error::ApiError;
 use super::super::state::State;
-use super::{begun, blocking, keep, note, told};
+use super::{begun, blocking, note};
 use crate::admin::Admin;
 use crate::keys::{KeyRecord, Scope};
+
+/// A key that is used for long is looked at again so often.
+const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
 
 /// Someone with a key that is for what they ask.
 pub(super) struct Caller {
@@ -19,6 +22,7 @@ pub(super) struct Caller {
     pub(super) name: String,
     /// What they may use.
     pub(super) admin: Arc<Admin>,
+    key: String,
 }
 
 impl Caller {
@@ -40,8 +44,8 @@ impl Caller {
         if !scheme.eq_ignore_ascii_case("bearer") {
             return Err(ApiError::Unauthorized);
         }
-        let (keeper, key) = (Arc::clone(&admin), key.trim().to_owned());
-        let found = blocking(move || keeper.authenticate(&key).map_err(ApiError::internal)).await?;
+        let key = key.trim().to_owned();
+        let found = look_up(&admin, &key).await?;
         let record: KeyRecord = found.ok_or(ApiError::Unauthorized)?;
         if !record.may(scope) {
             let refused = ApiError::Forbidden(scope);
@@ -49,29 +53,22 @@ impl Caller {
             note(&admin, begun(headers, &record.name, action, target), told).await;
             return Err(refused);
         }
-        Ok(Self { name: record.name, admin })
+        Ok(Self { name: record.name, admin, key })
     }
 
-    /// Does something: notes that it begins, does it, and notes that it was done or why not. All of it in a task of its
-    /// own, so that a client which hangs up leaves nothing half done and nothing unsaid.
-    ///
-    /// # Errors
-    /// 503 where the beginning cannot be noted: then nothing is done.
-    pub(super) async fn act<T: Send + 'static>(
-        &self,
-        headers: &HeaderMap,
-        action: &str,
-        target: &str,
-        work: impl Future<Output = Result<(T, String), ApiError>> + Send + 'static,
-    ) -> Result<T, ApiError> {
-        let (admin, begun) = (Arc::clone(&self.admin), begun(headers, &self.name, action, target));
-        let whole = async move {
-            keep(&admin, begun.clone()).await?;
-            let outcome = work.await;
-            note(&admin, begun, told(&outcome)).await;
-            outcome.map(|(done, _)| done)
-        };
-        let ended = tokio::spawn(whole.in_current_span()).await;
-        ended.unwrap_or_else(|error| Err(ApiError::internal(error)))
+    /// Resolves when the key is not for this any more.
+    pub(super) async fn revoked(self, scope: Scope) {
+        loop {
+            tokio::time::sleep(BETWEEN_LOOKS).await;
+            let found = look_up(&self.admin, &self.key).await;
+            if !found.is_ok_and(|record| record.is_some_and(|record| record.may(scope))) {
+                return;
+            }
+        }
     }
+}
+
+async fn look_up(admin: &Arc<Admin>, key: &str) -> Result<Option<KeyRecord>, ApiError> {
+    let (admin, key) = (Arc::clone(admin), key.to_owned());
+    blocking(move || admin.authenticate(&key).map_err(ApiError::internal)).await
 }

@@ -3,18 +3,21 @@
 //! Its own because it is another surface, with keys, for other people; it may even listen elsewhere. Every
 //! action that changes something, or was refused, leaves a line in the audit log.
 
+mod act;
 mod events;
+mod file_name;
+mod form;
 mod jobs;
 mod keys;
 mod models;
+mod removal;
 mod versions;
 
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State as FromState;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::http::HeaderMap;
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -31,11 +34,11 @@ use keys::Caller;
 pub(super) fn routes() -> OpenApiRouter<State> {
     OpenApiRouter::new()
         .routes(routes!(jobs::create_job, jobs::list_jobs))
-        .routes(routes!(jobs::show_job, jobs::cancel_job))
+        .routes(routes!(jobs::show_job, jobs::end_job))
         .routes(routes!(events::job_events))
         .routes(routes!(models::create_model))
         .routes(routes!(versions::list_versions))
-        .routes(routes!(versions::show_version))
+        .routes(routes!(versions::show_version, removal::remove_version))
         .routes(routes!(versions::show_plot))
         .routes(routes!(versions::promote))
         .routes(routes!(versions::roll_back))
@@ -55,6 +58,19 @@ enum AdminProblems {
     /// not_found: no such model, version or job
     #[response(status = 404, content_type = "application/problem+json")]
     NotFound(Problem),
+}
+
+/// The header of a request that may be repeated, for the document.
+#[derive(utoipa::IntoParams)]
+#[into_params(parameter_in = Header)]
+#[allow(dead_code, reason = "describes a header; it is read where actions are done")]
+struct IdempotencyKey {
+    /// Names this very request, up to 200 characters. Repeated with the same key it does nothing again: the answer is that
+    /// of the first time, with the header `Idempotency-Replayed: true`. What failed may be repeated. Another request with
+    /// the key is a 422; one of which nobody knows whether it was done, for the server ended meanwhile, a 409. Keys are
+    /// remembered for seven days.
+    #[param(rename = "Idempotency-Key", example = "promote 2026-11-26")]
+    idempotency_key: Option<String>,
 }
 
 /// A line of the audit log with its number.
@@ -87,15 +103,6 @@ async fn audit_log(FromState(state): FromState<State>, headers: HeaderMap) -> Re
     Ok(Json(AuditLog { records }))
 }
 
-/// An answer that says where what it made can be found.
-fn made<T: Serialize>(status: StatusCode, location: &str, body: T) -> Response {
-    let mut response = (status, Json(body)).into_response();
-    if let Ok(location) = HeaderValue::from_str(location) {
-        response.headers_mut().insert(header::LOCATION, location);
-    }
-    response
-}
-
 /// Work on files, off the threads that answer.
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, ApiError> + Send + 'static,
@@ -121,14 +128,6 @@ fn begun(headers: &HeaderMap, by: &str, action: &str, target: &str) -> AuditReco
 async fn keep(admin: &Arc<Admin>, record: AuditRecord) -> Result<(), ApiError> {
     let admin = Arc::clone(admin);
     blocking(move || admin.audit(&record).map_err(|error| ApiError::AuditUnavailable(error.to_string()))).await
-}
-
-/// An outcome as the audit log has it: its code, and more in words.
-fn told<T>(outcome: &Result<(T, String), ApiError>) -> (&'static str, String) {
-    match outcome {
-        Ok((_, detail)) => ("ok", detail.clone()),
-        Err(error) => (error.code(), error.detail()),
-    }
 }
 
 /// Keeps the outcome of an action, which stands whatever becomes of the line.

@@ -5,14 +5,16 @@ use axum::extract::State as FromState;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
 use serde::Serialize;
+use serde_json::json;
 use utoipa::ToSchema;
 
 use super::super::error::{ApiError, Problem};
 use super::super::extract::{read_body, typed_json};
 use super::super::state::State;
 use super::super::{classify, predict};
+use super::act::{Asked, Done};
 use super::keys::Caller;
-use super::{AdminProblems, blocking, made};
+use super::{AdminProblems, IdempotencyKey, blocking};
 use crate::data::Recipe;
 use crate::keys::Scope;
 use crate::registry;
@@ -40,9 +42,10 @@ pub(super) struct NewModel {
 /// trained a version and it was promoted.
 #[utoipa::path(
     post, path = "/admin/models", tag = "admin", security(("admin_key" = [])),
+    params(IdempotencyKey),
     request_body(content((String = "application/toml"), (Object = "application/json"))),
     responses(
-        (status = 201, body = NewModel, description = "The model"),
+        (status = 201, body = NewModel, description = "The model; see the Location header"),
         (status = 409, body = Problem, content_type = "application/problem+json", description = "conflict: the name is taken"),
         (status = 422, body = Problem, content_type = "application/problem+json", description = "invalid_request: the recipe"),
         AdminProblems,
@@ -60,6 +63,8 @@ pub(super) async fn create_model(
     check_route(&recipe)?;
     let (name, route) = (recipe.name.clone(), recipe.route.clone());
     let (writer, model, default, wanted) = (caller.admin.writer.clone(), name.clone(), recipe.default, route.clone());
+    let made = NewModel { columns: recipe.columns(), name: name.clone(), route };
+    let asked = Asked { action: "model.create", target: &name, with: json!({ "recipe": text }) };
     let work = async move {
         if default
             && let Some(other) = serving.catalogue.default_of(&wanted).filter(|other| other.manifest().name != model)
@@ -76,11 +81,10 @@ pub(super) async fn create_model(
             writer.write_recipe(&model, &text).map_err(ApiError::internal)
         })
         .await?;
-        Ok(((), String::new()))
+        let location = format!("models/{}/versions", made.name);
+        Ok(Done::new(StatusCode::CREATED, &made, String::new())?.found_at(location))
     };
-    caller.act(&headers, "model.create", &name, work).await?;
-    let location = format!("/admin/models/{name}/versions");
-    Ok(made(StatusCode::CREATED, &location, NewModel { columns: recipe.columns(), name, route }))
+    caller.act(&headers, asked, work).await
 }
 
 fn read_recipe(headers: &HeaderMap, bytes: &[u8]) -> Result<(Recipe, String), ApiError> {

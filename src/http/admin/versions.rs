@@ -6,19 +6,21 @@ use axum::Json;
 use axum::body::Body;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State as FromState};
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use utoipa::ToSchema;
 
 use super::super::error::{ApiError, Problem};
 use super::super::extract::{read_body, typed_json};
 use super::super::state::State;
+use super::act::{Asked, Done};
 use super::keys::Caller;
-use super::{AdminProblems, blocking};
+use super::{AdminProblems, IdempotencyKey, blocking};
 use crate::keys::Scope;
 use crate::model::Manifest;
-use crate::registry::{self, Version, VersionState};
+use crate::registry::{self, RegistryError, Version, VersionState};
 use crate::serving::{Swap, SwapError, objections};
 
 /// A promotion's body needs no more.
@@ -71,7 +73,7 @@ pub(super) struct VersionDetail {
     summary: VersionSummary,
     /// What would have to be overruled for a promotion.
     objections: Vec<String>,
-    /// Links to its plots.
+    /// Links to its plots, relative to the address of this version.
     plots: Vec<String>,
     /// Its report, where it came of a job: scores on folds of its data beside those of the version in use,
     /// a ridge regression and a random forest, and warnings.
@@ -152,7 +154,12 @@ pub(super) async fn list_versions(
         ("name" = String, Path, description = "Name of the model", example = "steel-fatigue"),
         ("version" = String, Path, description = "Its version"),
     ),
-    responses((status = 200, body = VersionDetail, description = "The version"), AdminProblems)
+    responses(
+        (status = 200, body = VersionDetail, description = "The version"),
+        (status = 409, body = Problem, content_type = "application/problem+json",
+            description = "conflict: its files are damaged"),
+        AdminProblems,
+    )
 )]
 pub(super) async fn show_version(
     FromState(state): FromState<State>,
@@ -167,14 +174,18 @@ pub(super) async fn show_version(
         let versions = registry::versions(folders, &name).map_err(ApiError::internal)?;
         let version = versions.into_iter().find(|version| version.name == wanted).ok_or_else(no_such_version)?;
         let folder = version.folder.clone();
+        let damaged = |error: RegistryError| {
+            ApiError::Conflict(format!("the version is damaged: {}", error.reason()), Vec::new())
+        };
+        let manifest = registry::read_manifest(&folder).map_err(damaged)?;
         let objections = match version.state {
             VersionState::Active => Vec::new(),
-            _ => objections(in_use.as_ref().map(|bundle| bundle.manifest()), &folder).map_err(ApiError::internal)?,
+            _ => objections(in_use.as_ref().map(|bundle| bundle.manifest()), &folder).map_err(damaged)?,
         };
-        let link = |plot: String| format!("/admin/models/{name}/versions/{wanted}/plots/{plot}");
-        let report = registry::report(&folder).map_err(ApiError::internal)?;
+        let link = |plot: String| format!("{wanted}/plots/{plot}");
+        let report = registry::report(&folder).map_err(damaged)?;
         Ok(Json(VersionDetail {
-            summary: summary(version, registry::read_manifest(&folder).map_err(ApiError::internal)?),
+            summary: summary(version, manifest),
             objections,
             plots: registry::plots(&folder).into_iter().map(link).collect(),
             report: report.and_then(|text| serde_json::from_str(&text).ok()),
@@ -220,6 +231,7 @@ pub(super) async fn show_plot(
     params(
         ("name" = String, Path, description = "Name of the model", example = "steel-fatigue"),
         ("version" = String, Path, description = "Its version"),
+        IdempotencyKey,
     ),
     request_body(content = Option<PromoteBody>),
     responses(
@@ -235,7 +247,7 @@ pub(super) async fn promote(
     headers: HeaderMap,
     place: Result<Path<(String, String)>, PathRejection>,
     body: Body,
-) -> Result<Json<Swapped>, ApiError> {
+) -> Result<Response, ApiError> {
     let caller = Caller::identify(&state, &headers, Scope::Promote, "version.promote", "").await?;
     let Path((name, version)) = place.map_err(|_| no_such_version())?;
     let PromoteBody { force, reason } = optional(&headers, body).await?;
@@ -244,21 +256,24 @@ pub(super) async fn promote(
         return Err(ApiError::invalid("/reason", "say why, with force"));
     }
     let target = format!("{name} {version}");
-    let (admin, model) = (Arc::clone(&caller.admin), name.clone());
+    let admin = Arc::clone(&caller.admin);
+    let asked = Asked { action: "version.promote", target: &target, with: json!({ "force": force, "reason": reason }) };
     let work = async move {
-        let swap = state.loaded()?.promote(&admin.writer, &model, &version, force).await?;
+        let swap = state.loaded()?.promote(&admin.writer, &name, &version, force).await?;
         let before = swap.before.clone().unwrap_or_else(|| "none".to_owned());
         let overruled = if swap.overruled.is_empty() { "nothing".to_owned() } else { swap.overruled.join("; ") };
-        Ok((swap, format!("before: {before}; overruled: {overruled}; reason: {reason}")))
+        let detail = format!("before: {before}; overruled: {overruled}; reason: {reason}");
+        Done::new(StatusCode::OK, &swapped(name, swap), detail)
     };
-    let swap = caller.act(&headers, "version.promote", &target, work).await?;
-    Ok(Json(swapped(name, swap)))
+    caller.act(&headers, asked, work).await
 }
 
 /// Make the version before the one in use the one that answers. Scope `promote`.
+///
+/// Asked twice it goes back twice, unless both requests have the same `Idempotency-Key`.
 #[utoipa::path(
     post, path = "/admin/models/{name}/rollback", tag = "admin", security(("admin_key" = [])),
-    params(("name" = String, Path, description = "Name of the model", example = "steel-fatigue")),
+    params(("name" = String, Path, description = "Name of the model", example = "steel-fatigue"), IdempotencyKey),
     request_body(content = Option<RollbackBody>),
     responses((status = 200, body = Swapped, description = "What answers now"), AdminProblems)
 )]
@@ -267,19 +282,19 @@ pub(super) async fn roll_back(
     headers: HeaderMap,
     name: Result<Path<String>, PathRejection>,
     body: Body,
-) -> Result<Json<Swapped>, ApiError> {
+) -> Result<Response, ApiError> {
     let caller = Caller::identify(&state, &headers, Scope::Promote, "version.rollback", "").await?;
     let Path(name) = name.map_err(|_| no_such_version())?;
     let RollbackBody { reason } = optional(&headers, body).await?;
     let (admin, model) = (Arc::clone(&caller.admin), name.clone());
+    let asked = Asked { action: "version.rollback", target: &name, with: json!({ "reason": reason }) };
     let work = async move {
         let swap = state.loaded()?.roll_back(&admin.writer, &model).await?;
         let before = swap.before.clone().unwrap_or_default();
         let detail = format!("now: {}; before: {before}; reason: {}", swap.version, reason.unwrap_or_default());
-        Ok((swap, detail))
+        Done::new(StatusCode::OK, &swapped(model, swap), detail)
     };
-    let swap = caller.act(&headers, "version.rollback", &name, work).await?;
-    Ok(Json(swapped(name, swap)))
+    caller.act(&headers, asked, work).await
 }
 
 /// A JSON body that may be left out.
@@ -305,7 +320,7 @@ fn swapped(name: String, swap: Swap) -> Swapped {
     Swapped { name, version, before, overruled }
 }
 
-fn no_such_version() -> ApiError {
+pub(super) fn no_such_version() -> ApiError {
     ApiError::NotFound("no such version; see /admin/models/{name}/versions".to_owned())
 }
 
@@ -313,10 +328,16 @@ impl From<SwapError> for ApiError {
     fn from(error: SwapError) -> Self {
         match error {
             SwapError::Missing(detail) => Self::NotFound(detail),
-            SwapError::InUse(_) | SwapError::Unfit(_) => Self::Conflict(error.to_string(), Vec::new()),
+            SwapError::InUse(_) | SwapError::Answers(_) | SwapError::Unfit(_) => {
+                Self::Conflict(error.to_string(), Vec::new())
+            }
             SwapError::Objections(objections) => {
                 Self::Conflict("refused; force with a reason overrules".to_owned(), objections)
             }
+            SwapError::Registry(error @ (RegistryError::InUse(_) | RegistryError::ReadOnly(_))) => {
+                Self::Conflict(error.to_string(), Vec::new())
+            }
+            SwapError::Registry(RegistryError::Missing(_) | RegistryError::Name(_)) => no_such_version(),
             SwapError::Registry(_) | SwapError::Join(_) => Self::internal(error),
         }
     }

@@ -2,6 +2,12 @@
 //!
 //! Its own because it exists only where keys are configured; a server without them has none of it.
 
+mod house;
+mod keyring;
+mod once;
+
+pub use once::{Answer, Once, RepeatError};
+
 use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,9 +17,10 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::jobs::{JobError, Jobs, JobsConfig, now, store_file};
-use crate::keys::{self, KeyError, KeyRecord};
+use crate::keys::{KeyError, KeyRecord};
 use crate::registry::{RegistryError, Writer};
 use crate::store::{Store, StoreError};
+use keyring::Keyring;
 
 /// Whether there is administration, and where.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -27,11 +34,22 @@ pub struct AdminConfig {
     pub upload_bytes: u64,
     /// Longest time for one admin request, uploads included; streams of events are not bound by it.
     pub deadline_seconds: f64,
+    /// Jobs that are kept when they have ended, the latest; older ones are removed with their rows. 0 for all.
+    pub keep_jobs: usize,
+    /// Candidates of each model that are kept, the newest; older ones are removed. 0 for all.
+    pub keep_candidates: usize,
 }
 
 impl Default for AdminConfig {
     fn default() -> Self {
-        Self { keys_file: None, listen: None, upload_bytes: 64_000_000, deadline_seconds: 600.0 }
+        Self {
+            keys_file: None,
+            listen: None,
+            upload_bytes: 64_000_000,
+            deadline_seconds: 600.0,
+            keep_jobs: 0,
+            keep_candidates: 0,
+        }
     }
 }
 
@@ -92,8 +110,10 @@ pub struct Admin {
     pub jobs: Jobs,
     /// The right to write models.
     pub writer: Arc<Writer>,
+    /// Requests that may be repeated.
+    pub once: Once,
     store: Arc<Store>,
-    keys_file: PathBuf,
+    keys: Keyring,
     /// Why the last line of the audit log could not be kept.
     audit_failure: Mutex<Option<String>>,
 }
@@ -105,13 +125,13 @@ impl Admin {
     /// [`AdminError`]: what is configured but does not work is not left out silently.
     pub fn open(config: &AdminConfig, jobs: &JobsConfig, models: &[PathBuf]) -> Result<Option<Self>, AdminError> {
         let Some(keys_file) = config.keys_file.clone() else { return Ok(None) };
-        keys::list(&keys_file)?;
+        let keys = Keyring::open(keys_file)?;
         let writer = Arc::new(Writer::open(models)?);
         std::fs::create_dir_all(&jobs.state_dir).map_err(JobError::Io)?;
         let store = Arc::new(Store::open(&store_file(&jobs.state_dir))?);
         let jobs = Jobs::open(jobs.clone(), Arc::clone(&store), Arc::clone(&writer))?;
-        let audit_failure = Mutex::new(None);
-        let admin = Self { config: config.clone(), jobs, writer, store, keys_file, audit_failure };
+        let (once, audit_failure) = (Once::new(Arc::clone(&store)), Mutex::new(None));
+        let admin = Self { config: config.clone(), jobs, writer, once, store, keys, audit_failure };
         admin.end_what_was_begun()?;
         Ok(Some(admin))
     }
@@ -138,7 +158,7 @@ impl Admin {
     /// # Errors
     /// A file of keys that can no longer be read.
     pub fn authenticate(&self, key: &str) -> Result<Option<KeyRecord>, KeyError> {
-        keys::authenticate(&self.keys_file, key)
+        self.keys.find(key)
     }
 
     /// Adds a line to the audit log. On return it is on disk.
@@ -147,7 +167,8 @@ impl Admin {
     /// [`StoreError`]
     pub fn audit(&self, record: &AuditRecord) -> Result<(), StoreError> {
         let AuditRecord { by, action, target, outcome, detail, request_id, .. } = record;
-        tracing::info!(target: "mcvn::audit", by, action, target, outcome, detail, request_id, "admin");
+        // `target` is a key of every line already: each line has each key once.
+        tracing::info!(target: "mcvn::audit", by, action, object = target, outcome, detail, request_id, "admin");
         let kept = self.store.append_audit(record).map(|_| ());
         let failure = kept.as_ref().err().map(ToString::to_string);
         *self.audit_failure.lock().unwrap_or_else(PoisonError::into_inner) = failure;
@@ -158,9 +179,7 @@ impl Admin {
     pub fn troubles(&self) -> Vec<String> {
         let audit = self.audit_failure.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let audit = audit.map(|cause| format!("nothing can be changed, the audit log cannot be written: {cause}"));
-        let keys = keys::list(&self.keys_file).err();
-        let keys = keys.map(|error| format!("no key is accepted, their file cannot be read: {}", error.reason()));
-        audit.into_iter().chain(keys).collect()
+        audit.into_iter().chain(self.keys.trouble()).collect()
     }
 
     /// The latest lines of the audit log with their numbers, latest first.

@@ -1,0 +1,1 @@
+"""What strangers, administrators' slips, proxies and other programs do to a server: tried item by item."""
