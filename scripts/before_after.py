@@ -11,11 +11,13 @@ each figure, the median of both and the median of the rounds' ratios with its ra
 
 import argparse
 import json
+import os
 import pathlib
 import re
 import statistics
 import subprocess
 import sys
+import tomllib
 
 from performance import micro_table
 
@@ -34,12 +36,18 @@ def build(checkout, bench):
 
 def run(checkout, bench, program):
     command = [program, "--bench", *SHORTER.get(bench, [])]
-    done = subprocess.run(command, cwd=checkout, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    asked = {"cwd": checkout, "env": {**os.environ, **cargo_env(checkout)}, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    done = subprocess.run(command, text=True, **asked)
     # 1 and 101: a goal was missed, which the table tells.
     if done.returncode not in (0, 1, 101) or not done.stdout.strip():
         sys.exit(f"{bench} in {checkout} ended with {done.returncode}:\n{done.stderr[-2000:]}")
     found = figures(micro_table(done.stdout) if bench == "micro" else done.stdout)
     return found or sys.exit(f"{bench} in {checkout} gave no figures:\n{done.stderr[-2000:]}")
+
+
+def cargo_env(checkout):
+    """What `cargo bench` would set: candle is several times slower without."""
+    return tomllib.loads((checkout / ".cargo" / "config.toml").read_text()).get("env", {})
 
 
 def figures(text):
