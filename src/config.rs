@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use crate::admin::AdminConfig;
@@ -15,18 +15,7 @@ use crate::http::{HttpConfig, is_origin};
 use crate::jobs::JobsConfig;
 use crate::model::DeviceChoice;
 use crate::serving::ServingConfig;
-use crate::telemetry;
-
-/// How log lines are written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
-#[serde(rename_all = "snake_case")]
-pub enum LogFormat {
-    /// For people.
-    #[default]
-    Text,
-    /// One JSON object a line.
-    Json,
-}
+use crate::telemetry::{self, LogFormat};
 
 /// The server's configuration.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

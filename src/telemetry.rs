@@ -9,16 +9,27 @@ use std::io::{BufWriter, IsTerminal, stderr};
 use std::sync::{OnceLock, mpsc};
 use std::time::Duration;
 
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
 use tracing::level_filters::LevelFilter;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
-
-use crate::config::LogFormat;
 
 /// So long the end of the process waits for the last lines to be read.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 /// What a level may be.
 const LEVELS: &str = "use off, error, warn, info, debug or trace, for one module as in info,mcvn=debug";
+
+/// How log lines are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
 
 /// Counts the lines that were dropped, once logging has started.
 static DROPPED: OnceLock<ErrorCounter> = OnceLock::new();

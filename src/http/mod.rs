@@ -23,6 +23,7 @@ mod input;
 mod layers;
 mod listen;
 mod models;
+mod notes;
 mod observe;
 mod outlet;
 mod pace;

@@ -16,7 +16,7 @@ use futures_util::Stream;
 use super::super::error::ApiError;
 use super::super::extract::typed_json;
 use super::file_name::extended_file_name;
-use super::jobs::{JobBody, MOST_OPTION_BYTES};
+use super::job_body::{JobBody, MOST_OPTION_BYTES};
 use crate::domain::Violation;
 use crate::jobs::{DataSource, Jobs};
 

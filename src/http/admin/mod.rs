@@ -7,6 +7,7 @@ mod act;
 mod events;
 mod file_name;
 mod form;
+mod job_body;
 mod jobs;
 mod keys;
 mod models;
