@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 
 use axum::body::{Body, BodyDataStream, Bytes};
 use axum::extract::multipart::{Field, MultipartError};
-use axum::extract::{FromRequest, Multipart, Request};
+use axum::extract::{DefaultBodyLimit, FromRequest, Multipart, Request};
 use futures_util::Stream;
 
 use super::super::error::ApiError;
@@ -72,7 +72,9 @@ pub(super) async fn read_form(
 async fn open(request: Request) -> Result<(Multipart, Unread), ApiError> {
     let unread = Unread::default();
     let counted = |body: Body| Counted { inner: body.into_data_stream(), unread: unread.clone(), gave: false };
-    let request = request.map(|body| Body::from_stream(counted(body)));
+    let mut request = request.map(|body| Body::from_stream(counted(body)));
+    // Its parts have limits of their own.
+    DefaultBodyLimit::disable().apply(&mut request);
     let parts = Multipart::from_request(request, &()).await;
     Ok((parts.map_err(|error| ApiError::MalformedBody(error.body_text()))?, unread))
 }
