@@ -3,12 +3,12 @@
 //! Its own because a subscriber is set once for a whole process. A thread of its own writes: under load it puts many
 //! lines into one system call, and no request waits for whoever reads the log. Where that reader is too slow, or nobody
 //! reads at all, lines are dropped and counted; neither a request nor the end of the process waits for it.
-//! What it wakes for costs requests on the same cores: so it rests after each call, while lines gather.
+//! What it wakes for costs requests on the same cores: so where many come it rests after each call, while they gather.
 
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::io::{self, BufWriter, IsTerminal, Write, stderr};
 use std::sync::{OnceLock, mpsc};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
@@ -20,8 +20,10 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 /// So long the end of the process waits for the last lines to be read.
 const LAST_WORDS: Duration = Duration::from_secs(2);
-/// So long lines gather after some were written: no reader of a log will notice, and a busy server writes a hundred at once.
+/// So long lines gather after some were written, where many come: no reader of a log will notice.
 const GATHERING: Duration = Duration::from_millis(1);
+/// More lines than these in that time are many.
+const MANY: u32 = 16;
 /// Bytes of lines that are written at once.
 const WRITTEN_BYTES: usize = 64 << 10;
 /// What a level may be.
@@ -38,17 +40,32 @@ pub enum LogFormat {
     Json,
 }
 
-/// Rests after it has written.
-struct Gathering<W>(W);
+/// Rests after it has written, where many lines come.
+struct Gathering<W> {
+    inner: W,
+    /// Lines since the last call.
+    lines: u32,
+    called: Instant,
+}
+
+impl<W> Gathering<W> {
+    fn new(inner: W) -> Self {
+        Self { inner, lines: 0, called: Instant::now() }
+    }
+}
 
 impl<W: Write> Write for Gathering<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.write(bytes)
+        self.lines += 1;
+        self.inner.write(bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.0.flush()?;
-        std::thread::sleep(GATHERING);
+        self.inner.flush()?;
+        let (lines, since) = (std::mem::take(&mut self.lines), std::mem::replace(&mut self.called, Instant::now()));
+        if since.elapsed() * MANY < GATHERING * lines {
+            std::thread::sleep(GATHERING);
+        }
         Ok(())
     }
 }
@@ -84,7 +101,7 @@ pub fn start(
 ) -> Result<Log, Box<dyn std::error::Error + Send + Sync>> {
     let filter = filter(level)?;
     let queue = NonBlockingBuilder::default().lossy(true).buffered_lines_limit(queue_lines);
-    let (writer, guard) = queue.finish(Gathering(BufWriter::with_capacity(WRITTEN_BYTES, stderr())));
+    let (writer, guard) = queue.finish(Gathering::new(BufWriter::with_capacity(WRITTEN_BYTES, stderr())));
     let _ = DROPPED.set(writer.error_counter());
     let (filtered, lines) = (tracing_subscriber::registry().with(filter), tracing_subscriber::fmt::layer());
     let lines = lines.with_writer(writer).with_ansi(stderr().is_terminal());
