@@ -8,7 +8,7 @@ use libmimalloc_sys::{mi_option_set, mi_option_t};
 /// `mi_option_purge_delay` of mimalloc.h, which the crate does not name.
 const PURGE_DELAY: mi_option_t = 15;
 /// Milliseconds after which unused pages go back; mimalloc's own is a second.
-const SOON: std::ffi::c_long = 30;
+const SOON: std::ffi::c_long = 60;
 
 /// From now on unused memory goes back after some milliseconds.
 #[allow(unsafe_code, reason = "the allocator is set through C; see the proof below")]
