@@ -18,6 +18,8 @@ import statistics
 import subprocess
 import tempfile
 import time
+import urllib.error
+import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 SECONDS = 2
@@ -47,11 +49,17 @@ class Server:
     def wait(self):
         for _ in range(300):
             found = re.search(r"listening on (http://\S+)", self.log.read_text())
-            if found:
-                self.url = found[1]
+            self.url = found and found[1]
+            if self.url and self.is_ready():
                 return
             time.sleep(0.1)
         raise SystemExit(f"no server came up:\n{self.log.read_text()}")
+
+    def is_ready(self):
+        try:
+            return urllib.request.urlopen(self.url + "/readyz", timeout=5).status == 200
+        except urllib.error.URLError:
+            return False
 
     def ticks(self):
         """Hundredths of a second in user and system mode so far."""
