@@ -56,7 +56,7 @@ impl<W> Gathering<W> {
 
 impl<W: Write> Write for Gathering<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.lines += 1;
+        self.lines = self.lines.saturating_add(1);
         self.inner.write(bytes)
     }
 
@@ -133,7 +133,11 @@ pub fn filter(text: &str) -> Result<Targets, String> {
     if words.is_empty() {
         return Err(format!("no level is given; {LEVELS}"));
     }
-    match words.iter().find(|word| !word.contains('=') && word.parse::<LevelFilter>().is_err()) {
+    let is_level = |word: &str| word.parse::<LevelFilter>().is_ok();
+    // A span or a field would be taken for a part of a module's name.
+    let is_of_a_module =
+        |word: &str| word.split_once('=').is_some_and(|(module, _)| !module.is_empty() && !module.contains('['));
+    match words.iter().find(|word| !is_level(word) && !is_of_a_module(word)) {
         Some(word) => Err(format!("\"{word}\" is no level; {LEVELS}")),
         // Their own reader knows no blanks.
         None => words.join(",").parse::<Targets>().map_err(|error| format!("\"{text}\": {error}; {LEVELS}")),
@@ -164,6 +168,10 @@ mod tests {
         {
             let refused = filter(text).expect_err(text);
             assert!(refused.contains("use off, error, warn, info, debug or trace"), "{refused}");
+        }
+        for text in ["[request]=debug", "mcvn[request]=debug", "info,[a]=trace", "=debug"] {
+            let refused = filter(text).expect_err(text);
+            assert!(refused.contains("is no level; use off"), "{refused}");
         }
         for text in
             ["off", "error", "WARN", "info", "debug", "trace", "info,mcvn=debug", "mcvn=debug", "warn, mcvn=info"]
