@@ -3,7 +3,7 @@
 the same for both.
 
     git worktree add ../before COMMIT
-    scripts/before_after.py ../before serve bulk micro overload --rounds 3
+    scripts/before_after.py ../before serve bulk micro overload --rounds 3     # needs wrk
 
 Builds both, runs each benchmark once a round on either side (the order changes from round to round) and prints, for
 each figure, the median of both and the median of the rounds' ratios with its range. Leave the machine alone meanwhile.
@@ -11,15 +11,19 @@ each figure, the median of both and the median of the rounds' ratios with its ra
 
 import argparse
 import json
+import os
 import pathlib
 import re
 import statistics
 import subprocess
 import sys
+import tomllib
 
 from performance import micro_table
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+# Criterion's own times are for single runs: here rounds repeat them.
+SHORTER = {"micro": ["--warm-up-time", "0.5", "--measurement-time", "1"]}
 UNITS = {"ns": 1e-3, "µs": 1.0, "ms": 1e3, "s": 1e6, "K": 1e3, "M": 1e6}
 
 
@@ -31,11 +35,19 @@ def build(checkout, bench):
 
 
 def run(checkout, bench, program):
-    done = subprocess.run([program, "--bench"], cwd=checkout, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    command = [program, "--bench", *SHORTER.get(bench, [])]
+    asked = {"cwd": checkout, "env": {**os.environ, **cargo_env(checkout)}, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    done = subprocess.run(command, text=True, **asked)
     # 1 and 101: a goal was missed, which the table tells.
     if done.returncode not in (0, 1, 101) or not done.stdout.strip():
         sys.exit(f"{bench} in {checkout} ended with {done.returncode}:\n{done.stderr[-2000:]}")
-    return figures(micro_table(done.stdout) if bench == "micro" else done.stdout)
+    found = figures(micro_table(done.stdout) if bench == "micro" else done.stdout)
+    return found or sys.exit(f"{bench} in {checkout} gave no figures:\n{done.stderr[-2000:]}")
+
+
+def cargo_env(checkout):
+    """What `cargo bench` would set: candle is several times slower without."""
+    return tomllib.loads((checkout / ".cargo" / "config.toml").read_text()).get("env", {})
 
 
 def figures(text):

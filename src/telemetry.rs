@@ -3,20 +3,29 @@
 //! Its own because a subscriber is set once for a whole process. A thread of its own writes: under load it puts many
 //! lines into one system call, and no request waits for whoever reads the log. Where that reader is too slow, or nobody
 //! reads at all, lines are dropped and counted; neither a request nor the end of the process waits for it.
+//! What it wakes for costs requests on the same cores: so where many come it rests after each call, while they gather.
 
 use std::backtrace::{Backtrace, BacktraceStatus};
-use std::io::{BufWriter, IsTerminal, stderr};
+use std::io::{self, BufWriter, IsTerminal, Write, stderr};
 use std::sync::{OnceLock, mpsc};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use tracing::level_filters::LevelFilter;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 /// So long the end of the process waits for the last lines to be read.
 const LAST_WORDS: Duration = Duration::from_secs(2);
+/// So long lines gather after some were written, where many come: no reader of a log will notice.
+const GATHERING: Duration = Duration::from_millis(1);
+/// More lines than these in that time are many.
+const MANY: u32 = 16;
+/// Bytes of lines that are written at once.
+const WRITTEN_BYTES: usize = 64 << 10;
 /// What a level may be.
 const LEVELS: &str = "use off, error, warn, info, debug or trace, for one module as in info,mcvn=debug";
 
@@ -29,6 +38,36 @@ pub enum LogFormat {
     Text,
     /// One JSON object a line.
     Json,
+}
+
+/// Rests after it has written, where many lines come.
+struct Gathering<W> {
+    inner: W,
+    /// Lines since the last call.
+    lines: u32,
+    called: Instant,
+}
+
+impl<W> Gathering<W> {
+    fn new(inner: W) -> Self {
+        Self { inner, lines: 0, called: Instant::now() }
+    }
+}
+
+impl<W: Write> Write for Gathering<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.lines = self.lines.saturating_add(1);
+        self.inner.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()?;
+        let (lines, since) = (std::mem::take(&mut self.lines), std::mem::replace(&mut self.called, Instant::now()));
+        if since.elapsed() * MANY < GATHERING * lines {
+            std::thread::sleep(GATHERING);
+        }
+        Ok(())
+    }
 }
 
 /// Counts the lines that were dropped, once logging has started.
@@ -62,13 +101,13 @@ pub fn start(
 ) -> Result<Log, Box<dyn std::error::Error + Send + Sync>> {
     let filter = filter(level)?;
     let queue = NonBlockingBuilder::default().lossy(true).buffered_lines_limit(queue_lines);
-    let (writer, guard) = queue.finish(BufWriter::new(stderr()));
+    let (writer, guard) = queue.finish(Gathering::new(BufWriter::with_capacity(WRITTEN_BYTES, stderr())));
     let _ = DROPPED.set(writer.error_counter());
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
-    let builder = builder.with_ansi(stderr().is_terminal());
+    let (filtered, lines) = (tracing_subscriber::registry().with(filter), tracing_subscriber::fmt::layer());
+    let lines = lines.with_writer(writer).with_ansi(stderr().is_terminal());
     match format {
-        LogFormat::Text => builder.try_init()?,
-        LogFormat::Json => builder.json().flatten_event(true).with_span_list(false).try_init()?,
+        LogFormat::Text => filtered.with(lines).try_init()?,
+        LogFormat::Json => filtered.with(lines.json().flatten_event(true).with_span_list(false)).try_init()?,
     }
     tell_panics();
     Ok(Log(Some(guard)))
@@ -89,15 +128,19 @@ fn tell_panics() {
 ///
 /// # Errors
 /// What is no level, in words. A word alone would be taken as the name of a module, and silence all others.
-pub fn filter(text: &str) -> Result<EnvFilter, String> {
+pub fn filter(text: &str) -> Result<Targets, String> {
     let words: Vec<&str> = text.split(',').map(str::trim).filter(|word| !word.is_empty()).collect();
     if words.is_empty() {
         return Err(format!("no level is given; {LEVELS}"));
     }
-    match words.iter().find(|word| !word.contains(['=', '[']) && word.parse::<LevelFilter>().is_err()) {
+    let is_level = |word: &str| word.parse::<LevelFilter>().is_ok();
+    // A span or a field would be taken for a part of a module's name.
+    let is_of_a_module =
+        |word: &str| word.split_once('=').is_some_and(|(module, _)| !module.is_empty() && !module.contains('['));
+    match words.iter().find(|word| !is_level(word) && !is_of_a_module(word)) {
         Some(word) => Err(format!("\"{word}\" is no level; {LEVELS}")),
-        // The filter's own reader knows no blanks.
-        None => EnvFilter::try_new(words.join(",")).map_err(|error| format!("\"{text}\": {error}; {LEVELS}")),
+        // Their own reader knows no blanks.
+        None => words.join(",").parse::<Targets>().map_err(|error| format!("\"{text}\": {error}; {LEVELS}")),
     }
 }
 
@@ -125,6 +168,10 @@ mod tests {
         {
             let refused = filter(text).expect_err(text);
             assert!(refused.contains("use off, error, warn, info, debug or trace"), "{refused}");
+        }
+        for text in ["[request]=debug", "mcvn[request]=debug", "info,[a]=trace", "=debug"] {
+            let refused = filter(text).expect_err(text);
+            assert!(refused.contains("is no level; use off"), "{refused}");
         }
         for text in
             ["off", "error", "WARN", "info", "debug", "trace", "info,mcvn=debug", "mcvn=debug", "warn, mcvn=info"]

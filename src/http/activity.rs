@@ -4,6 +4,7 @@
 //! connection may rest for longer than a head may take, and a client that sends or reads nothing at all must end
 //! too. Whoever reads and writes the socket and whoever answers note here what happens; `listen` acts on it.
 
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::{Duration, Instant};
@@ -41,6 +42,8 @@ pub(super) enum Verdict {
 #[derive(Debug)]
 pub(super) struct Activity {
     times: Times,
+    /// Who is at the other end.
+    peer: Option<IpAddr>,
     now: Mutex<Now>,
     /// Wakes whoever holds the connection.
     waker: AtomicWaker,
@@ -90,7 +93,7 @@ struct Waiting {
 
 impl Activity {
     /// A connection that has just been accepted.
-    pub(super) fn new(times: Times) -> Arc<Self> {
+    pub(super) fn new(times: Times, peer: Option<IpAddr>) -> Arc<Self> {
         let last = Instant::now();
         let now = Now {
             last,
@@ -109,11 +112,16 @@ impl Activity {
             cut: false,
             clear: true,
         };
-        Arc::new(Self { times, now: Mutex::new(now), waker: AtomicWaker::new() })
+        Arc::new(Self { times, peer, now: Mutex::new(now), waker: AtomicWaker::new() })
     }
 
     fn now(&self) -> MutexGuard<'_, Now> {
         self.now.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The address at the other end, where the system knows it.
+    pub(super) fn peer(&self) -> Option<IpAddr> {
+        self.peer
     }
 
     /// When a client that has closed its way out is taken for gone; `None` where there is no request.

@@ -23,6 +23,7 @@ use super::door::announced;
 use super::error::ApiError;
 use super::extract::BodyKind;
 use super::input::{Feed, Input, peek};
+use super::notes::notes_header;
 use super::outlet::{Broken, Outlet, outlet, yields};
 use super::query::{PredictQuery, TableQuery};
 use super::room::Taken;
@@ -41,12 +42,8 @@ use crate::wire::{Answered, Bulk, Columns, Lines, Table, foreign};
 const SHORT_BYTES: usize = 64 << 10;
 /// Chunks of one stream that are under way, for each thread: one is answered while the next one waits.
 const CHUNKS_PER_THREAD: usize = 2;
-/// What was understood of a table, in words: a list as JSON, in ASCII.
-const NOTES: HeaderName = HeaderName::from_static("mcvn-notes");
 /// How many rows were answered, after the last of them: an answer that is whole says so.
 const ROWS: HeaderName = HeaderName::from_static("mcvn-rows");
-/// Longest such list, in bytes; what is over is counted.
-const NOTES_BYTES: usize = 4 << 10;
 /// The content type of workbooks that are answered.
 pub(super) const WORKBOOK: &str = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet";
 /// What a workbook of a request may hold; of what is on disk `mcvn predict` reads more.
@@ -258,37 +255,8 @@ const CSV: &str = "text/csv; charset=utf-8";
 
 fn respond(content_type: &'static str, body: Body, notes: &[String]) -> Response {
     let mut response = ([(header::CONTENT_TYPE, content_type)], body).into_response();
-    response.headers_mut().extend(notes_header(notes).map(|notes| (NOTES, notes)));
+    response.headers_mut().extend(notes_header(notes));
     response
-}
-
-/// Notes as a list in JSON. A header holds ASCII only.
-fn notes_header(notes: &[String]) -> Option<HeaderValue> {
-    let (mut kept, mut bytes) = (Vec::new(), 0);
-    for note in notes {
-        bytes += ascii(note).len() + 3;
-        if bytes > NOTES_BYTES {
-            break;
-        }
-        kept.push(note.clone());
-    }
-    if kept.len() < notes.len() {
-        kept.push(format!("{} more", notes.len() - kept.len()));
-    }
-    let list = serde_json::to_string(&kept).ok().filter(|_| !notes.is_empty())?;
-    HeaderValue::from_str(&ascii(&list)).ok()
-}
-
-/// A text with the escapes of JSON for all that is no ASCII.
-fn ascii(text: &str) -> String {
-    let mut plain = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            ' '..='~' => plain.push(c),
-            _ => c.encode_utf16(&mut [0; 2]).iter().for_each(|unit| plain += &format!("\\u{unit:04x}")),
-        }
-    }
-    plain
 }
 
 fn accepts(headers: &HeaderMap, what: &str) -> bool {
@@ -332,7 +300,7 @@ impl Pump {
     async fn run(mut self, input: Input, first: Chunk) {
         let mut broken = self.stream(input, first).await.err();
         if broken.is_none() {
-            let notes = notes_header(&self.total.answered.notes()).map(|notes| (NOTES, notes));
+            let notes = notes_header(&self.total.answered.notes());
             let rows = (ROWS, HeaderValue::from(self.total.answered.rows));
             self.answers.finish(notes.into_iter().chain([rows]).collect());
             broken = self.answers.drained(&self.place).await.err();

@@ -3,15 +3,18 @@
 //! Its own because a header can be written by anyone: only what trusted proxies have added to it is believed.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
-use axum::extract::{ConnectInfo, Request};
+use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderName};
+
+use super::activity::Activity;
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// The client's address, behind so many proxies. Where the header does not say it, the peer's.
 pub(super) fn client(request: &Request, trusted_proxies: usize) -> Option<IpAddr> {
-    let peer = || request.extensions().get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip().to_canonical());
+    let peer = || request.extensions().get::<Arc<Activity>>().and_then(|connection| connection.peer());
     forwarded_for(request.headers(), trusted_proxies).or_else(peer)
 }
 
@@ -26,12 +29,16 @@ fn forwarded_for(headers: &HeaderMap, trusted_proxies: usize) -> Option<IpAddr> 
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use super::super::activity::Times;
     use super::*;
     use axum::body::Body;
 
     fn asked(trusted_proxies: usize, forwarded: &[&str]) -> String {
         let mut request = Request::new(Body::empty());
-        request.extensions_mut().insert(ConnectInfo(SocketAddr::from(([10, 0, 0, 9], 4711))));
+        let times = Times { header: Duration::ZERO, keep_alive: Duration::ZERO };
+        request.extensions_mut().insert(Activity::new(times, Some(IpAddr::from([10, 0, 0, 9]))));
         for value in forwarded {
             request.headers_mut().append(FORWARDED_FOR, value.parse().unwrap());
         }

@@ -7,11 +7,8 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::extract::Request;
-use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::error::ApiError;
 use super::observe::PROBES;
 
 /// For so long a request waits for a place.
@@ -54,10 +51,7 @@ impl Seating {
     }
 }
 
-/// Refuses a request for which there is no place.
-pub(super) async fn refuse(request: Request, next: Next) -> Response {
-    if request.extensions().get::<Crowded>().is_some() {
-        return ApiError::Overloaded.into_response();
-    }
-    next.run(request).await
+/// Whether there is no place for a request.
+pub(super) fn is_crowded(request: &Request) -> bool {
+    request.extensions().get::<Crowded>().is_some()
 }

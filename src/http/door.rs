@@ -154,7 +154,7 @@ mod tests {
         let slow = Body::from_stream(stream::iter([Ok::<_, std::io::Error>("123456789")]).chain(stream::pending()));
         let reading = std::sync::Arc::clone(&door);
         let reading = tokio::spawn(async move { reading.read(&announcing("10"), slow, 10).await.err() });
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        tokio::time::sleep(Duration::from_millis(150)).await;
         assert_eq!(read(&door, "1234").await.err(), Some(ApiError::Overloaded), "not whole as far as anyone knows");
         let whole = door.read(&announcing("4"), Body::from("1234"), 10).await.unwrap();
         assert_eq!(whole.bytes, b"1234");

@@ -6,19 +6,16 @@
 use std::time::Duration;
 
 use axum::Json;
-use axum::extract::Request;
-use axum::http::{HeaderName, HeaderValue, StatusCode, header};
-use axum::middleware::Next;
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::{IntoResponses, ToSchema};
 
+use super::request_id::REQUEST_ID;
 use crate::batcher::SubmitError;
 use crate::domain::{MOST_VIOLATIONS, Violation};
 use crate::keys::Scope;
 
-/// The header that names a request, in requests, answers and logs.
-pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// How long a refused client should wait.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
@@ -323,11 +320,10 @@ impl IntoResponse for ApiError {
     }
 }
 
-/// Writes the bodies of error answers, and logs internal failures: once, here.
-pub(super) async fn render(request: Request, next: Next) -> Response {
-    let id = request.headers().get(REQUEST_ID).and_then(|id| id.to_str().ok()).map(str::to_owned);
-    let mut response = next.run(request).await;
+/// Writes the body of an error answer, and logs internal failures: once, here.
+pub(super) fn render(id: Option<&HeaderValue>, mut response: Response) -> Response {
     let Some(error) = response.extensions_mut().remove::<ApiError>() else { return response };
+    let id = id.and_then(|id| id.to_str().ok()).map(str::to_owned);
     if let ApiError::InferenceFailed(cause) | ApiError::Internal(cause) | ApiError::AuditUnavailable(cause) = &error {
         tracing::error!(cause, "{}", error.code());
     }

@@ -6,7 +6,6 @@
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::io;
-use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
@@ -14,7 +13,6 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::{Body, Bytes, HttpBody};
-use axum::extract::ConnectInfo;
 use axum::http::{HeaderValue, Request, Version, header};
 use axum::response::Response;
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -133,7 +131,6 @@ fn waiting(listener: TcpListener) -> impl Iterator<Item = TcpStream> {
 fn answering<B>(
     shared: &Shared,
     activity: Arc<Activity>,
-    peer: Option<SocketAddr>,
     seating: Seating,
 ) -> impl Service<Request<B>, Response = Response, Error = Infallible, Future: Send> + Clone + use<B>
 where
@@ -141,12 +138,9 @@ where
 {
     let (router, unread) = (shared.router.clone(), Arc::clone(&shared.unread));
     service_fn(move |mut request: Request<B>| {
-        if let Some(peer) = peer {
-            request.extensions_mut().insert(ConnectInfo(peer));
-        }
         let http2 = request.version() == Version::HTTP_2;
         let under_way = activity.begin(http2);
-        // Whoever answers in pieces can cut a client that takes none.
+        // Whoever answers in pieces can cut a client that takes none; the log names who asks.
         request.extensions_mut().insert(Arc::clone(&activity));
         let (router, unread, seating) = (router.clone(), Arc::clone(&unread), seating.clone());
         async move {
@@ -171,7 +165,7 @@ async fn connection(socket: TcpStream, shared: Shared) {
     let _ = socket.set_nodelay(true);
     // What the system holds of an answer counts, too: it would let megabytes of it wait.
     let _ = rustix::net::sockopt::set_socket_send_buffer_size(&socket, SEND_BUFFER_BYTES);
-    let (activity, peer) = (Activity::new(shared.times), socket.peer_addr().ok());
+    let activity = Activity::new(shared.times, socket.peer_addr().ok().map(|peer| peer.ip().to_canonical()));
     let _seat = shared.unread.join(&activity);
     let seating = Seating::new(&shared.seats);
     if seating.is_guest() {
@@ -182,7 +176,7 @@ async fn connection(socket: TcpStream, shared: Shared) {
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder.http1().max_buf_size(BUFFER_BYTES);
     builder.http2().max_send_buf_size(BUFFER_BYTES);
-    let service = TowerToHyperService::new(answering(&shared, activity.clone(), peer, seating));
+    let service = TowerToHyperService::new(answering(&shared, activity.clone(), seating));
     let mut connection = pin!(builder.serve_connection(io, service));
     let mut stop = pin!(until(shared.stopped));
     let mut stopping = false;

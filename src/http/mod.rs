@@ -23,6 +23,7 @@ mod input;
 mod layers;
 mod listen;
 mod models;
+mod notes;
 mod observe;
 mod outlet;
 mod pace;
@@ -30,6 +31,7 @@ mod pack;
 mod predict;
 mod query;
 mod refusal;
+mod request_id;
 mod rest;
 mod room;
 mod socket;
@@ -40,7 +42,6 @@ mod unpack;
 mod unread;
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
 use axum::http::Uri;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
@@ -140,10 +141,6 @@ pub fn router(state: State, surface: Surface) -> Router {
         let (routes, _) = admin::routes().split_for_parts();
         router = router.merge(layers::within(routes, state.admin_deadline()));
     }
-    let router = router
-        .fallback(no_route)
-        .method_not_allowed_fallback(|| async { ApiError::MethodNotAllowed })
-        // Bodies are read with limits of their own, by content type.
-        .layer(DefaultBodyLimit::disable());
+    let router = router.fallback(no_route).method_not_allowed_fallback(|| async { ApiError::MethodNotAllowed });
     layers::wrap(router, &state).with_state(state)
 }

@@ -12,7 +12,8 @@ use axum::response::Response;
 use tracing::{Instrument, debug, error_span, info};
 
 use super::client::client;
-use super::error::{ProblemCode, REQUEST_ID};
+use super::error::ProblemCode;
+use super::request_id::{REQUEST_ID, identify};
 use super::traceparent::trace_id;
 use crate::metrics::Metrics;
 
@@ -37,19 +38,20 @@ pub(super) fn shown(path: &str) -> String {
     path.chars().take(PATH_CHARACTERS).collect()
 }
 
-/// Answers a request under observation.
-pub(super) async fn observe(FromState(observer): FromState<Observer>, request: Request, next: Next) -> Response {
+/// Answers a request under observation; the answer carries its id.
+pub(super) async fn observe(FromState(observer): FromState<Observer>, mut request: Request, next: Next) -> Response {
     let Observer { metrics, trusted_proxies } = observer;
     let start = Instant::now();
+    let id = identify(request.headers_mut());
     let (method, route) = (request.method().clone(), request.extensions().get::<MatchedPath>().cloned());
     let route = route.as_ref().map_or(NO_ROUTE, MatchedPath::as_str);
-    let id = request.headers().get(REQUEST_ID).and_then(|id| id.to_str().ok()).unwrap_or_default();
+    let request_id = id.to_str().unwrap_or_default();
     // Of the highest level, so that whatever is logged of a request carries its ids.
     let client = client(&request, trusted_proxies).map(tracing::field::display);
-    let span = error_span!("request", request_id = id, trace_id = trace_id(request.headers()), %method, route, client);
+    let span = error_span!("request", request_id, trace_id = trace_id(request.headers()), %method, route, client);
     // Where a route matched it says where the request went.
     let path = (route == NO_ROUTE).then(|| shown(request.uri().path()));
-    let response = next.run(request).instrument(span.clone()).await;
+    let mut response = next.run(request).instrument(span.clone()).await;
 
     let (status, duration) = (response.status().as_u16(), start.elapsed());
     let problem = response.extensions().get::<ProblemCode>().map(|code| code.0);
@@ -62,5 +64,6 @@ pub(super) async fn observe(FromState(observer): FromState<Observer>, request: R
         problem.into_iter().for_each(|code| metrics.refused(code));
         info!(status, duration_us, problem, path, "answered");
     }
+    response.headers_mut().insert(REQUEST_ID, id);
     response
 }

@@ -8,9 +8,8 @@ use std::future::ready;
 use std::sync::Arc;
 
 use axum::body::{Body, HttpBody};
-use axum::extract::{Request, State as FromState};
+use axum::extract::Request;
 use axum::http::{Version, header};
-use axum::middleware::Next;
 use axum::response::Response;
 use http_body_util::BodyExt;
 use tokio::sync::Semaphore;
@@ -24,24 +23,26 @@ use super::unread::Holds;
 
 /// Shorter answers fit into one packet as they are.
 const LEAST_BYTES: u64 = 1024;
-/// Answers that are packed at the same time.
-pub(super) const PACKED_AT_ONCE: usize = 64;
 
-/// Packs the answer to a request that asks for it. A stream stays one: what is there is sent while more is waited for.
-pub(super) async fn pack(FromState(places): FromState<Arc<Semaphore>>, request: Request, next: Next) -> Response {
+/// What a request says of packed answers, as a request of its own; `None` where it asks for none.
+pub(super) fn asks_for_packed(request: &Request) -> Option<Request> {
     // To HTTP/1.0 a body without a length ends with the connection: let it have its length.
     if !request.headers().contains_key(header::ACCEPT_ENCODING) || request.version() < Version::HTTP_11 {
-        return next.run(request).await;
+        return None;
     }
     let mut asked = Request::new(Body::empty());
     for value in request.headers().get_all(header::ACCEPT_ENCODING) {
         asked.headers_mut().append(header::ACCEPT_ENCODING, value.clone());
     }
-    let response = next.run(request).await;
+    Some(asked)
+}
+
+/// Packs an answer as was asked for. A stream stays one: what is there is sent while more is waited for.
+pub(super) async fn pack(places: &Arc<Semaphore>, asked: Request, response: Response) -> Response {
     if !is_worth_it().should_compress(&response) {
         return response;
     }
-    let Ok(place) = places.try_acquire_owned() else { return response };
+    let Ok(place) = Arc::clone(places).try_acquire_owned() else { return response };
     let held = response.body().size_hint().exact().and_then(|bytes| usize::try_from(bytes).ok());
     let (status, mut answer) = (response.status(), Some(response));
     let answering = service_fn(move |_: Request| ready(Ok::<_, Infallible>(answer.take().unwrap_or_default())));

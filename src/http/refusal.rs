@@ -9,7 +9,7 @@ use std::time::Duration;
 use tracing::info;
 
 use super::error::ApiError;
-use super::layers::fresh_id;
+use super::request_id::fresh_id;
 use crate::metrics::Metrics;
 
 /// Where the status stands in the first line of an answer.

@@ -5,11 +5,15 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
 use super::pace::Pace;
+
+/// For so long a client may have the turn before it yields to those that are whole: the server may be busy elsewhere while the
+/// next bytes lie there.
+const GRACE: Duration = Duration::from_millis(100);
 
 /// Room; cheap to clone.
 #[derive(Clone, Debug)]
@@ -30,6 +34,7 @@ struct Books {
 #[derive(Debug)]
 struct Waiting {
     taken: usize,
+    since: Instant,
     pace: Pace,
     evicted: Arc<Notify>,
 }
@@ -81,14 +86,16 @@ impl Books {
         if small { 0 } else { self.reserve }
     }
 
-    /// Makes room where it can be made: who is late yields, the latest first; to those that are whole all who wait do,
-    /// the largest first.
+    /// Makes room where it can be made: who is late yields, the latest first; to those that are whole all who have
+    /// waited a moment do, the largest first.
     fn make(&mut self, wanted: usize, asker: Asker, now: Instant) {
         while self.free < wanted {
             let late = self.waiting.iter().filter_map(|(id, waiting)| Some((waiting.pace.late(now)?, *id)));
             let mut found = late.max().map(|(_, id)| id);
             if found.is_none() && asker == Asker::Whole {
-                found = self.waiting.iter().max_by_key(|(_, waiting)| waiting.taken).map(|(id, _)| *id);
+                let waited = |waiting: &Waiting| now.saturating_duration_since(waiting.since) >= GRACE;
+                let waiting = self.waiting.iter().filter(|(_, waiting)| waited(waiting));
+                found = waiting.max_by_key(|(_, waiting)| waiting.taken).map(|(id, _)| *id);
             }
             let Some(waiting) = found.and_then(|id| self.waiting.remove(&id)) else { return };
             self.free += waiting.taken;
@@ -128,9 +135,10 @@ impl Taken {
     pub(super) fn wait(&mut self) {
         if self.waits.is_none() {
             let mut books = self.room.books();
-            let (id, pace) = (books.next, Pace::new(books.least, Instant::now()));
+            let (id, since) = (books.next, Instant::now());
+            let (pace, evicted) = (Pace::new(books.least, since), Arc::clone(&self.evicted));
             books.next += 1;
-            books.waiting.insert(id, Waiting { taken: self.taken, pace, evicted: Arc::clone(&self.evicted) });
+            books.waiting.insert(id, Waiting { taken: self.taken, since, pace, evicted });
             self.waits = Some(id);
         }
     }
@@ -211,6 +219,8 @@ mod tests {
         slow.wait();
         other.wait();
         assert!(take(&room, 20, true, Asker::Part).is_none(), "nobody is late yet");
+        assert!(take(&room, 20, true, Asker::Whole).is_none(), "they have only begun to wait");
+        std::thread::sleep(GRACE);
         let whole = take(&room, 20, true, Asker::Whole).unwrap();
         assert!(!slow.take(1, false, Asker::Part), "the largest had to yield");
         assert!(!slow.settle() && other.take(1, false, Asker::Part) && other.settle());

@@ -10,7 +10,7 @@ use std::sync::{Arc, OnceLock};
 use async_compression::tokio::bufread::{GzipDecoder, ZlibDecoder, ZstdDecoder};
 use async_compression::zstd::DParameter;
 use axum::body::Body;
-use axum::extract::{Request, State as FromState};
+use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -27,8 +27,6 @@ const CODINGS: HeaderValue = HeaderValue::from_static("gzip, deflate, zstd");
 const ZSTD_WINDOW_LOG: u32 = 23;
 /// Bytes that are unpacked at a time.
 const PIECE_BYTES: usize = 16 << 10;
-/// Bodies that are unpacked at the same time.
-pub(super) const UNPACKED_AT_ONCE: usize = 64;
 
 #[derive(Clone, Copy)]
 enum Coding {
@@ -37,18 +35,15 @@ enum Coding {
     Zstd,
 }
 
-/// Unpacks the body of a request, where it has a coding.
-pub(super) async fn unpack(FromState(places): FromState<Arc<Semaphore>>, mut request: Request, next: Next) -> Response {
-    if !request.headers().contains_key(header::CONTENT_ENCODING) {
-        return next.run(request).await;
-    }
+/// Answers a request whose body has codings, which are taken off.
+pub(super) async fn unpack(places: &Arc<Semaphore>, mut request: Request, next: Next) -> Response {
     let coding = match coding(request.headers()) {
         Ok(coding) => coding,
         Err(said) => return unknown(&said),
     };
     request.headers_mut().remove(header::CONTENT_ENCODING);
     let Some(coding) = coding else { return next.run(request).await };
-    let Ok(place) = places.try_acquire_owned() else { return ApiError::Overloaded.into_response() };
+    let Ok(place) = Arc::clone(places).try_acquire_owned() else { return ApiError::Overloaded.into_response() };
     request.headers_mut().remove(header::CONTENT_LENGTH);
     let broken = Arc::new(OnceLock::new());
     let noted = Arc::clone(&broken);

@@ -10,13 +10,13 @@ use std::task::{Context, Poll};
 
 use axum::body::{Body, BodyDataStream, Bytes};
 use axum::extract::multipart::{Field, MultipartError};
-use axum::extract::{FromRequest, Multipart, Request};
+use axum::extract::{DefaultBodyLimit, FromRequest, Multipart, Request};
 use futures_util::Stream;
 
 use super::super::error::ApiError;
 use super::super::extract::typed_json;
 use super::file_name::extended_file_name;
-use super::jobs::{JobBody, MOST_OPTION_BYTES};
+use super::job_body::{JobBody, MOST_OPTION_BYTES};
 use crate::domain::Violation;
 use crate::jobs::{DataSource, Jobs};
 
@@ -72,7 +72,9 @@ pub(super) async fn read_form(
 async fn open(request: Request) -> Result<(Multipart, Unread), ApiError> {
     let unread = Unread::default();
     let counted = |body: Body| Counted { inner: body.into_data_stream(), unread: unread.clone(), gave: false };
-    let request = request.map(|body| Body::from_stream(counted(body)));
+    let mut request = request.map(|body| Body::from_stream(counted(body)));
+    // Its parts have limits of their own.
+    DefaultBodyLimit::disable().apply(&mut request);
     let parts = Multipart::from_request(request, &()).await;
     Ok((parts.map_err(|error| ApiError::MalformedBody(error.body_text()))?, unread))
 }

@@ -7,6 +7,7 @@ mod act;
 mod events;
 mod file_name;
 mod form;
+mod job_body;
 mod jobs;
 mod keys;
 mod models;
@@ -23,7 +24,8 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::error::{ApiError, Problem, REQUEST_ID};
+use super::error::{ApiError, Problem};
+use super::request_id::REQUEST_ID;
 use super::state::State;
 use crate::admin::{Admin, AuditRecord, BEGUN};
 use crate::jobs::now;

@@ -1,0 +1,36 @@
+//! The id of a request: its client's, where that is harmless, or a fresh one.
+//!
+//! Its own because answers, log lines, problems and the audit log carry it, and it comes from outside.
+
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
+
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
+
+/// The header that names a request, in requests, answers and logs.
+pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Longer ids are replaced.
+const MOST_CHARACTERS: usize = 64;
+
+/// The id of a request, which its header holds from now on.
+pub(super) fn identify(headers: &mut HeaderMap) -> HeaderValue {
+    let harmless = |id: &&HeaderValue| {
+        let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.".contains(byte);
+        !id.is_empty() && id.len() <= MOST_CHARACTERS && id.as_bytes().iter().all(plain)
+    };
+    let id = headers.get(REQUEST_ID).filter(harmless).cloned().unwrap_or_else(fresh_id);
+    headers.insert(REQUEST_ID, id.clone());
+    id
+}
+
+/// Unique within a process by its counter, between processes by their start time.
+pub(super) fn fresh_id() -> HeaderValue {
+    static START: LazyLock<u64> = LazyLock::new(|| {
+        SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_micros() as u64)
+    });
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let id = format!("{:x}-{:x}", *START, COUNT.fetch_add(1, Ordering::Relaxed));
+    HeaderValue::from_str(&id).unwrap_or(HeaderValue::from_static("none"))
+}
