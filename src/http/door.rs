@@ -10,8 +10,8 @@ use futures_util::{FutureExt, StreamExt};
 use tokio::sync::Semaphore;
 
 use super::error::ApiError;
+use super::limits::HttpConfig;
 use super::room::{Asker, Room, Taken};
-use super::state::HttpConfig;
 
 /// Work on more bytes than this happens on a thread of its own: it would keep others waiting. A body up to this is small.
 const LARGE_BYTES: usize = 32 * 1024;

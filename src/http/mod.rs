@@ -21,6 +21,7 @@ mod health;
 mod info;
 mod input;
 mod layers;
+mod limits;
 mod listen;
 mod models;
 mod notes;
@@ -49,8 +50,9 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 pub use cors::is_origin;
+pub use limits::HttpConfig;
 pub use listen::serve;
-pub use state::{HttpConfig, State};
+pub use state::State;
 
 use error::ApiError;
 

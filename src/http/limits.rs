@@ -1,0 +1,71 @@
+//! Limits of the HTTP surface, as they are configured.
+//!
+//! Its own because listeners, the door and handlers hold to them, and all have their defaults here.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::activity::Times;
+
+/// Limits of the HTTP surface.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct HttpConfig {
+    /// Largest JSON body, in bytes.
+    pub json_body_bytes: usize,
+    /// Most samples in one JSON request. Tables and lines may be of any length.
+    pub max_samples: usize,
+    /// Longest time for one answer.
+    pub deadline_seconds: f64,
+    /// Bytes of JSON requests and short tables that may wait or be under way, all together; more are refused.
+    pub waiting_bytes: usize,
+    /// Bytes of answers that may wait for the clients of a listener, all together; then the slowest is cut.
+    pub answer_bytes: usize,
+    /// Bytes a second below which a body or a stream yields to others, when there is no more room or place.
+    pub least_bytes_per_second: f64,
+    /// Most open connections of a listener; on a few more only probes are answered.
+    pub connections: usize,
+    /// Longest time for the head of a request, from its first byte; on a new connection, from the beginning.
+    pub header_seconds: f64,
+    /// Longest time for which nothing moves on a connection: between requests, or in an answer that is not read.
+    pub keep_alive_seconds: f64,
+    /// Whether there is `POST /debug/echo`, which answers as a prediction does and asks no model: for load tests.
+    pub debug_routes: bool,
+    /// Proxies before the server whose `X-Forwarded-For` says who asks: 0 believes none.
+    pub trusted_proxies: usize,
+    /// Origins whose pages may ask from a browser: `https://lab.example`, or `*` for all; none by default.
+    pub cors_origins: Vec<String>,
+}
+
+impl Default for HttpConfig {
+    fn default() -> Self {
+        Self {
+            json_body_bytes: 2_000_000,
+            max_samples: 10_000,
+            deadline_seconds: 30.0,
+            waiting_bytes: 4_000_000,
+            answer_bytes: 32_000_000,
+            least_bytes_per_second: 10_000.0,
+            connections: 4096,
+            header_seconds: 10.0,
+            keep_alive_seconds: 75.0,
+            debug_routes: false,
+            trusted_proxies: 0,
+            cors_origins: Vec::new(),
+        }
+    }
+}
+
+impl HttpConfig {
+    pub(super) fn deadline(&self) -> Duration {
+        Duration::try_from_secs_f64(self.deadline_seconds).unwrap_or(Duration::MAX)
+    }
+
+    pub(super) fn times(&self) -> Times {
+        // Added to a moment, the longest time there is would overflow; a year is for ever, too.
+        let year = Duration::from_secs(31_536_000);
+        let time = |seconds: f64| Duration::try_from_secs_f64(seconds).map_or(year, |time| time.min(year));
+        Times { header: time(self.header_seconds), keep_alive: time(self.keep_alive_seconds) }
+    }
+}
