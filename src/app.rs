@@ -14,7 +14,7 @@ use tracing::{info, warn};
 use crate::admin::{Admin, AdminError};
 use crate::bulk::{Pool, Priority};
 use crate::config::Config;
-use crate::http::{State, Surface, router, serve};
+use crate::http::{AppState, Surface, router, serve};
 use crate::metrics::Metrics;
 use crate::serving::{Live, ServingError};
 use crate::telemetry;
@@ -59,7 +59,7 @@ pub async fn run(
     };
     let metrics = Arc::new(Metrics::new().dropping(telemetry::dropped_lines));
     let bulk = Pool::start(config.bulk, Priority::Lowest)?;
-    let state = State::new(config.http.clone(), bulk, Arc::clone(&metrics), admin);
+    let state = AppState::new(config.http.clone(), bulk, Arc::clone(&metrics), admin);
     // The sockets answer from the start (liveness, 503s) while the models load beside them.
     let (stop, stopped) = tokio::sync::watch::channel(false);
     let spawn = |listener, surface| {
@@ -82,7 +82,7 @@ pub async fn run(
             let health = Arc::clone(live.current().batcher.health());
             state.set_ready(live);
             lost = tokio::select! {
-                () = state.clone().try_while_failing() => None,
+                () = state.clone().probe_until_healthy() => None,
                 () = &mut shutdown => None,
                 cause = health.lost() => Some(cause),
             };

@@ -20,9 +20,9 @@
 //! | 8 | [`app`], [`config`], [`telemetry`], [`cli`] | life cycle, knobs, logs, commands |
 //!
 //! # The walk of one `POST /predict/steel`
-//! 1. `http::layers` gives it an id, a log line, a deadline.
+//! 1. `http::middleware::layers` gives it an id, a log line, a deadline.
 //! 2. `wire::request` reads bytes into raw samples; a shape that is wrong is read again to name every field.
-//! 3. `http::state` chooses the bundle, once: schema, scaler and weights of the answer are of one version.
+//! 3. `http::predict::choose` chooses the bundle, once: schema, scaler and weights of the answer are of one version.
 //! 4. [`domain::Sample::parse`] checks the sample against the bundle's schema and collects every complaint.
 //! 5. [`featurize::featurize`] makes numbers, on the worker that read the request.
 //! 6. [`batcher::Batcher::submit`] takes room in the bounded queue, or refuses.

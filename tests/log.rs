@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use axum::body::Body;
 use axum::http::Request;
 use mcvn::bulk::{BulkConfig, Pool, Priority};
-use mcvn::http::{HttpConfig, State, Surface, router};
+use mcvn::http::{AppState, HttpConfig, Surface, router};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
@@ -37,7 +37,7 @@ async fn log_lines_carry_ids_and_probes_are_quiet() {
     let subscriber = format.with_max_level(tracing::Level::INFO).with_writer(move || writer.clone()).finish();
     let _guard = tracing::subscriber::set_default(subscriber);
     let bulk = Pool::start(BulkConfig::default(), Priority::Usual).unwrap();
-    let service = router(State::new(HttpConfig::default(), bulk, Default::default(), None), Surface::Public);
+    let service = router(AppState::new(HttpConfig::default(), bulk, Default::default(), None), Surface::Public);
     for path in ["/livez", "/readyz", "/startupz", "/metrics"] {
         service.clone().oneshot(Request::get(path).body(Body::empty()).unwrap()).await.unwrap();
     }

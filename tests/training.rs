@@ -33,7 +33,7 @@ use mcvn::bulk::{BulkConfig, Pool, Priority};
 use mcvn::data::{Dataset, Recipe};
 use mcvn::domain::{ParameterKind, Sample};
 use mcvn::featurize::featurize;
-use mcvn::http::{HttpConfig, State, Surface, router};
+use mcvn::http::{AppState, HttpConfig, Surface, router};
 use mcvn::model::{Bundle, DeviceChoice};
 use mcvn::registry::{Catalogue, Writer};
 use mcvn::serving::{Live, ServingConfig};
@@ -219,7 +219,7 @@ async fn attention_over_the_batch_is_served_only_on_request() {
     };
     let (live, _thread) = Live::load(config, Default::default()).await.unwrap();
     let bulk = Pool::start(BulkConfig::default(), Priority::Usual).unwrap();
-    let state = State::new(HttpConfig::default(), bulk, Default::default(), None);
+    let state = AppState::new(HttpConfig::default(), bulk, Default::default(), None);
     state.set_ready(live);
     let json = r#"{"composition": {"C": 0.4, "Cr": 1}, "processing": {"tempering_temperature": 600}}"#;
     for (content_type, body, word) in [

@@ -104,7 +104,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
             // One that does not answer is nothing to be compared with, and one that stands in for it already answers.
             let in_use = registry::answering(folders, &named.model, &cpu()?, true).found;
             let in_use = in_use.filter(|found| found.version != named.version);
-            let against = objections(in_use.as_ref().map(|found| found.bundle.manifest()), &folder)?;
+            let (manifest, report) = (registry::read_manifest(&folder)?, registry::report(&folder)?);
+            let in_use = in_use.as_ref().map(|found| found.bundle.manifest());
+            let against = objections(in_use, &manifest, report.as_deref());
             if !against.is_empty() && !force {
                 bail!("{}; --force overrules", against.join("; "));
             }

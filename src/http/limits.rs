@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::activity::Times;
+use super::connection::activity::Times;
 
 /// Limits of the HTTP surface.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

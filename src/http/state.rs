@@ -6,19 +6,23 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use super::door::Door;
+use super::body::admission::Admission;
+use super::body::room::{Asker, Room, Taken};
 use super::error::ApiError;
 use super::limits::HttpConfig;
-use super::room::{Asker, Room, Taken};
 use crate::admin::Admin;
 use crate::bulk::Pool;
 use crate::metrics::Metrics;
-use crate::model::Bundle;
 use crate::serving::{Live, Serving};
+
+/// Bytes of recipes and options that may wait or be under way, all together.
+const ADMIN_WAITING_BYTES: usize = 1_000_000;
 
 struct Shared {
     http: HttpConfig,
-    door: Door,
+    admission: Admission,
+    /// Apart: an operator must get through, however many predictions wait.
+    admin_admission: Admission,
     bulk: Pool,
     streams: Room,
     metrics: Arc<Metrics>,
@@ -30,15 +34,29 @@ struct Shared {
 
 /// Shared state; cheap to clone.
 #[derive(Clone)]
-pub struct State(Arc<Shared>);
+pub struct AppState(Arc<Shared>);
 
-impl State {
+impl AppState {
     /// A server that is alive but has nothing loaded yet.
     pub fn new(http: HttpConfig, bulk: Pool, metrics: Arc<Metrics>, admin: Option<Admin>) -> Self {
         let (live, draining, admin) = (OnceLock::new(), AtomicBool::new(false), admin.map(Arc::new));
-        let door = Door::new(&http);
-        let streams = Room::new(bulk.config().streams, 0, http.least_bytes_per_second);
-        Self(Arc::new(Shared { http, door, bulk, streams, metrics, started: Instant::now(), live, admin, draining }))
+        let least = http.least_bytes_per_second;
+        let admission = Admission::new(http.waiting_bytes, http.json_body_bytes, least);
+        let admin_admission = Admission::new(ADMIN_WAITING_BYTES, ADMIN_WAITING_BYTES, least);
+        let streams = Room::new(bulk.config().streams, 0, least);
+        let started = Instant::now();
+        Self(Arc::new(Shared {
+            http,
+            admission,
+            admin_admission,
+            bulk,
+            streams,
+            metrics,
+            started,
+            live,
+            admin,
+            draining,
+        }))
     }
 
     /// Hands over what answers, after real passes have succeeded.
@@ -56,8 +74,13 @@ impl State {
         &self.0.http
     }
 
-    pub(super) fn door(&self) -> &Door {
-        &self.0.door
+    pub(super) fn admission(&self) -> &Admission {
+        &self.0.admission
+    }
+
+    /// The way in for small bodies of admin requests.
+    pub(super) fn admin_admission(&self) -> &Admission {
+        &self.0.admin_admission
     }
 
     pub(super) fn bulk(&self) -> &Pool {
@@ -150,48 +173,9 @@ impl State {
     }
 
     /// While passes keep failing, tries them without being asked. Does not return, except where nothing is loaded.
-    pub async fn try_while_failing(self) {
+    pub async fn probe_until_healthy(self) {
         if let Some(live) = self.live() {
-            live.try_while_failing().await;
+            live.probe_until_healthy().await;
         }
     }
-}
-
-/// The model that a request of a route means.
-///
-/// # Errors
-/// 503 for a model whose version in use cannot be loaded; 404 with the names that there are.
-pub(super) fn choose<'a>(
-    serving: &'a Serving,
-    route: &'a str,
-    name: Option<&str>,
-) -> Result<&'a Arc<Bundle>, ApiError> {
-    let catalogue = &serving.catalogue;
-    let found = match name {
-        Some(name) => catalogue.get(name).filter(|bundle| bundle.manifest().route == route),
-        None => catalogue.default_of(route),
-    };
-    found.ok_or_else(|| {
-        let names: Vec<&str> = catalogue.of_route(route).map(|bundle| bundle.manifest().name.as_str()).collect();
-        let names = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
-        match name {
-            Some(name) => unavailable(serving, name).unwrap_or_else(|| {
-                let name = name.chars().take(60).collect::<String>();
-                ApiError::NotFound(format!("{route} has no model \"{name}\"; it has: {names}"))
-            }),
-            None => match catalogue.unavailable_on(route).next() {
-                Some(fault) => ApiError::ModelUnavailable(format!(
-                    "{route} has no default model while {} is unavailable ({}); name one of: {names}",
-                    fault.model, fault.reason
-                )),
-                None => ApiError::NotFound(format!("{route} has no default model; name one of: {names}")),
-            },
-        }
-    })
-}
-
-/// The error for a model that should answer but cannot.
-pub(super) fn unavailable(serving: &Serving, name: &str) -> Option<ApiError> {
-    let fault = serving.catalogue.fault(name).filter(|fault| fault.answers.is_none())?;
-    Some(ApiError::ModelUnavailable(format!("its version in use cannot be served: {fault}")))
 }

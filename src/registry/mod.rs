@@ -9,15 +9,17 @@
 mod catalogue;
 #[cfg(test)]
 mod fixture;
+mod library;
 mod load;
 mod staging;
 mod versions;
 mod writer;
 
 pub use catalogue::{Catalogue, CatalogueError};
+pub use library::Library;
 pub use load::{Answering, Found, LoadError, Trouble, answering, load_bundle, try_bundle};
 pub use versions::{
-    Version, VersionState, find, history, known_history, models, plot, plots, read_manifest, recipe, report, versions,
+    Version, VersionState, find, history, known_history, models, read_manifest, recipe, report, versions,
 };
 pub use writer::Writer;
 

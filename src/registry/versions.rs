@@ -161,7 +161,7 @@ pub fn report(folder: &Path) -> Result<Option<String>, RegistryError> {
 ///
 /// # Errors
 /// A file that is there but cannot be read.
-pub fn plot(folder: &Path, name: &str) -> Result<Option<String>, RegistryError> {
+pub(super) fn plot(folder: &Path, name: &str) -> Result<Option<String>, RegistryError> {
     if !is_name(name) {
         return Ok(None);
     }
@@ -169,7 +169,7 @@ pub fn plot(folder: &Path, name: &str) -> Result<Option<String>, RegistryError> 
 }
 
 /// Names of the plots of a bundle.
-pub fn plots(folder: &Path) -> Vec<String> {
+pub(super) fn plots(folder: &Path) -> Vec<String> {
     let entries = fs::read_dir(folder.join(PLOTS_FOLDER)).into_iter().flatten().filter_map(Result::ok);
     let mut names: Vec<String> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
     names.sort();

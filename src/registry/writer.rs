@@ -8,6 +8,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use super::library::Library;
 use super::staging::{self, Staging};
 use super::versions::{
     RECIPE_FILE, Version, VersionState, find, history, known_history, read_manifest, subfolders, versions,
@@ -51,6 +52,11 @@ impl Writer {
         let writer = Self { folders: folders.to_vec(), own, changing: Mutex::new(()), _lock: lock };
         writer.sweep()?;
         Ok(writer)
+    }
+
+    /// All models, for those who only read.
+    pub fn library(&self) -> Library {
+        Library::new(&self.folders)
     }
 
     /// All models folders, the one written to last.

@@ -128,7 +128,7 @@ impl Live {
 impl Live {
     /// While passes keep failing, tries them without being asked: who is not ready is sent no requests, and would
     /// never learn that the device has recovered. Does not return.
-    pub async fn try_while_failing(&self) {
+    pub async fn probe_until_healthy(&self) {
         loop {
             let serving = self.current();
             serving.batcher.health().failing().await;

@@ -4,14 +4,13 @@
 //! the comparison with the version in use, real passes on the device. Then one atomic rename on storage, then
 //! one atomic swap in memory. Killed at any point, a server finds a whole version at its next start.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::{Live, Serving, self_test};
 use crate::data::{Comparison, ComparisonBasis, Report};
 use crate::domain::{Parameter, ParameterKind, Schema};
 use crate::model::Manifest;
-use crate::registry::{self, Catalogue, CatalogueError, LoadError, RegistryError, Writer, load_bundle};
+use crate::registry::{self, Catalogue, CatalogueError, LoadError, RegistryError, Version, Writer};
 
 /// A change of what answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,13 +76,13 @@ impl Live {
         let _alone = self.swapping.lock().await;
         let (owned, name, wanted) = (Arc::clone(writer), model.to_owned(), version.to_owned());
         let serving = self.current();
-        let looked_up = move || look_up(&serving.catalogue, owned.folders(), &name, &wanted);
-        let Found { folder, before, objections } = tokio::task::spawn_blocking(looked_up).await??;
+        let looked_up = move || look_up(&serving.catalogue, &owned, &name, &wanted);
+        let Found { stored, before, objections } = tokio::task::spawn_blocking(looked_up).await??;
         if !force && !objections.is_empty() {
             return Err(SwapError::Objections(objections));
         }
         let (owned, name, wanted) = (Arc::clone(writer), model.to_owned(), version.to_owned());
-        self.swap(model, &folder, move || owned.promote(&name, &wanted)).await?;
+        self.swap(model, stored, move || owned.promote(&name, &wanted)).await?;
         Ok(Swap { version: version.to_owned(), before, overruled: objections })
     }
 
@@ -98,9 +97,9 @@ impl Live {
         let before = answering(&self.current().catalogue, model, &history);
         let missing = || SwapError::Missing(format!("{model} has no version before the one in use"));
         let earlier = history.get(1).ok_or_else(missing)?;
-        let folder = registry::find(folders, model, earlier).ok_or_else(missing)?;
+        let stored = writer.library().version(model, earlier)?.ok_or_else(missing)?;
         let (owned, name) = (Arc::clone(writer), model.to_owned());
-        self.swap(model, &folder, move || owned.rollback(&name).map(|_| ())).await?;
+        self.swap(model, stored, move || owned.rollback(&name).map(|_| ())).await?;
         Ok(Swap { version: earlier.clone(), before, overruled: Vec::new() })
     }
 
@@ -123,11 +122,11 @@ impl Live {
     async fn swap(
         &self,
         model: &str,
-        folder: &Path,
+        stored: Version,
         on_storage: impl FnOnce() -> Result<(), RegistryError> + Send + 'static,
     ) -> Result<(), SwapError> {
-        let (device, folder) = (self.device.device.clone(), folder.to_owned());
-        let bundle = tokio::task::spawn_blocking(move || load_bundle(&folder, &device)).await??;
+        let device = self.device.device.clone();
+        let bundle = tokio::task::spawn_blocking(move || stored.load(&device)).await??;
         let Serving { catalogue, batcher } = (*self.current()).clone();
         let bundle = Arc::new(bundle);
         let catalogue = catalogue.with(model, Arc::clone(&bundle), self.allow_batch_dependent)?;
@@ -140,15 +139,15 @@ impl Live {
 
 /// A version that could be promoted.
 struct Found {
-    folder: PathBuf,
+    stored: Version,
     before: Option<String>,
     objections: Vec<String>,
 }
 
-fn look_up(catalogue: &Catalogue, folders: &[PathBuf], model: &str, version: &str) -> Result<Found, SwapError> {
+fn look_up(catalogue: &Catalogue, writer: &Writer, model: &str, version: &str) -> Result<Found, SwapError> {
     let missing = || SwapError::Missing(format!("{model} has no version {version}"));
-    let folder = registry::find(folders, model, version).ok_or_else(missing)?;
-    let history = registry::known_history(folders, model)?;
+    let stored = writer.library().version(model, version)?.ok_or_else(missing)?;
+    let history = registry::known_history(writer.folders(), model)?;
     let before = answering(catalogue, model, &history);
     let answers = before.as_deref() == Some(version);
     if answers && history.first().is_some_and(|first| first == version) {
@@ -157,8 +156,10 @@ fn look_up(catalogue: &Catalogue, folders: &[PathBuf], model: &str, version: &st
     // What answers already, as a stand-in, is only made the version in use.
     let in_use = catalogue.get(model).map(|bundle| bundle.manifest()).filter(|_| !answers);
     // A candidate that cannot be read cannot be served either.
-    let objections = objections(in_use, &folder).map_err(|error| SwapError::Unfit(error.reason()))?;
-    Ok(Found { folder, before, objections })
+    let unfit = |error: RegistryError| SwapError::Unfit(error.reason());
+    let (manifest, report) = (stored.manifest().map_err(unfit)?, stored.report().map_err(unfit)?);
+    let objections = objections(in_use, &manifest, report.as_deref());
+    Ok(Found { stored, before, objections })
 }
 
 /// The version that answers for a model: the one in use, or the one that stands in for it.
@@ -170,19 +171,16 @@ fn answering(catalogue: &Catalogue, model: &str, history: &[String]) -> Option<S
 }
 
 /// What speaks against a version that is whole and answers, for one that is in use. Nothing does where none answers.
-///
-/// # Errors
-/// Files that cannot be read.
-pub fn objections(in_use: Option<&Manifest>, folder: &Path) -> Result<Vec<String>, RegistryError> {
-    let Some(active) = in_use else { return Ok(Vec::new()) };
-    let candidate = registry::read_manifest(folder)?;
-    let mut objections = contract_changes(active, &candidate);
-    let report = registry::report(folder)?.and_then(|text| serde_json::from_str::<Report>(&text).ok());
+/// `report` is the candidate's, as JSON.
+pub fn objections(in_use: Option<&Manifest>, candidate: &Manifest, report: Option<&str>) -> Vec<String> {
+    let Some(active) = in_use else { return Vec::new() };
+    let mut objections = contract_changes(active, candidate);
+    let report = report.and_then(|text| serde_json::from_str::<Report>(text).ok());
     objections.extend(match report {
         None => Some(format!("it carries no report: nothing shows that it is as good as {}", active.version)),
         Some(report) => objection(&report.comparison, &active.version),
     });
-    Ok(objections)
+    objections
 }
 
 /// What a report says against a candidate.

@@ -7,7 +7,7 @@ use axum::body::{Body, to_bytes};
 use axum::http::Request;
 use mcvn::batcher::Predict;
 use mcvn::featurize::Features;
-use mcvn::http::{HttpConfig, State, Surface, router};
+use mcvn::http::{AppState, HttpConfig, Surface, router};
 use mcvn::model::Predicted;
 use mcvn::serving::Live;
 use serde_json::{Value, json};
@@ -33,7 +33,7 @@ async fn passes_that_keep_failing_deny_readiness_until_one_succeeds() {
     let config = config();
     let (live, _thread) = Live::load(config.serving(), Default::default()).await.unwrap();
     let batcher = live.current().batcher.clone();
-    let state = State::new(config.http, bulk_pool(), Default::default(), None);
+    let state = AppState::new(config.http, bulk_pool(), Default::default(), None);
     state.set_ready(live);
     let service = router(state.clone(), Surface::Public);
     let get = async |path: &str| {
@@ -55,7 +55,7 @@ async fn passes_that_keep_failing_deny_readiness_until_one_succeeds() {
     assert!(get("/info").await.1.contains("\"status\":\"failing\""));
     assert!(get("/metrics").await.1.contains("\nmcvn_device_healthy 0\n"));
     // Nobody asks a server that is not ready: it tries by itself.
-    let trying = tokio::spawn(state.try_while_failing());
+    let trying = tokio::spawn(state.probe_until_healthy());
     let ready = async {
         while get("/readyz").await.0 != 200 {
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -99,7 +99,7 @@ async fn models_say_what_they_take() {
 
 #[tokio::test]
 async fn before_anything_is_loaded_only_liveness_is_granted() {
-    let service = router(State::new(HttpConfig::default(), bulk_pool(), Default::default(), None), Surface::Public);
+    let service = router(AppState::new(HttpConfig::default(), bulk_pool(), Default::default(), None), Surface::Public);
     let status = |method: &'static str, path: &'static str| {
         let request = axum::http::Request::builder().method(method).uri(path).body(axum::body::Body::empty()).unwrap();
         let service = service.clone();

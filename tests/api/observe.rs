@@ -7,7 +7,7 @@ use std::time::Instant;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::Request;
-use mcvn::http::{HttpConfig, State, Surface, router};
+use mcvn::http::{AppState, HttpConfig, Surface, router};
 use mcvn::metrics::Metrics;
 use mcvn::serving::Live;
 use reqwest::Method;
@@ -188,7 +188,7 @@ fn get(path: &str) -> Request<Body> {
 #[tokio::test]
 async fn health_from_start_to_drain() {
     let metrics = Arc::new(Metrics::new());
-    let state = State::new(HttpConfig::default(), bulk_pool(), Arc::clone(&metrics), None);
+    let state = AppState::new(HttpConfig::default(), bulk_pool(), Arc::clone(&metrics), None);
     let service = router(state.clone(), Surface::Public);
     let health = async || {
         let mut all = Vec::new();

@@ -13,7 +13,7 @@ use tracing::Instrument;
 
 use super::super::error::ApiError;
 use super::keys::Caller;
-use super::{begun, blocking, keep, note};
+use super::notes::{begun, blocking, keep, note};
 use crate::admin::{Admin, Answer, RepeatError};
 use crate::jobs::now;
 use crate::model::sha256_hex;

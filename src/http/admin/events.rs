@@ -7,7 +7,7 @@
 use std::convert::Infallible;
 
 use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, State as FromState};
+use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
@@ -15,8 +15,8 @@ use futures_util::StreamExt;
 use futures_util::stream;
 
 use super::super::error::ApiError;
-use super::super::state::State;
-use super::AdminProblems;
+use super::super::state::AppState;
+use super::documented::AdminProblems;
 use super::jobs::job_id;
 use super::keys::Caller;
 use crate::jobs::{Job, Jobs};
@@ -50,7 +50,7 @@ const ID_LENGTH: usize = 16;
     )
 )]
 pub(super) async fn job_events(
-    FromState(state): FromState<State>,
+    State(state): State<AppState>,
     headers: HeaderMap,
     id: Result<Path<u64>, PathRejection>,
 ) -> Result<Response, ApiError> {

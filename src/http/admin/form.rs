@@ -13,8 +13,8 @@ use axum::extract::multipart::{Field, MultipartError};
 use axum::extract::{DefaultBodyLimit, FromRequest, Multipart, Request};
 use futures_util::Stream;
 
+use super::super::body::extract::typed_json;
 use super::super::error::ApiError;
-use super::super::extract::typed_json;
 use super::file_name::extended_file_name;
 use super::job_body::{JobBody, MOST_OPTION_BYTES};
 use crate::domain::Violation;

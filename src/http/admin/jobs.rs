@@ -2,24 +2,25 @@
 
 use axum::Json;
 use axum::extract::rejection::{PathRejection, QueryRejection};
-use axum::extract::{Path, Query, Request, State as FromState};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::extract::{Path, Query, Request, State};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::{IntoParams, ToSchema};
 
+use super::super::body::extract::typed_json;
+use super::super::body::media::essence;
 use super::super::error::{ApiError, Problem};
-use super::super::extract::{read_body, typed_json};
-use super::super::state::State;
+use super::super::state::AppState;
 use super::act::{Asked, Done};
+use super::documented::{AdminProblems, IdempotencyKey};
 use super::form::read_form;
 use super::job_body::{JobBody, JobForm, MOST_OPTION_BYTES};
 use super::keys::Caller;
-use super::{AdminProblems, IdempotencyKey, blocking};
+use super::notes::blocking;
 use crate::jobs::{DataSource, Job, JobError, JobOptions, JobRequest, Jobs};
 use crate::keys::Scope;
-use crate::registry;
 
 /// One job in full.
 #[derive(Serialize, ToSchema)]
@@ -59,11 +60,11 @@ pub(super) struct JobList {
         AdminProblems,
     )
 )]
-pub(super) async fn create_job(FromState(state): FromState<State>, request: Request) -> Result<Response, ApiError> {
+pub(super) async fn create_job(State(state): State<AppState>, request: Request) -> Result<Response, ApiError> {
     let headers = request.headers().clone();
     let caller = Caller::identify(&state, &headers, Scope::Train, "job.create", "").await?;
     let most_bytes = caller.admin.config.upload_bytes;
-    let (body, data) = read_request(&caller.admin.jobs, request, most_bytes).await?;
+    let (body, data) = read_request(&state, &caller.admin.jobs, request, most_bytes).await?;
     let JobBody { model, seed, folds, encoding, sheet, map, .. } = body;
     let options = JobOptions { seed, folds, encoding, sheet, map };
     let asked =
@@ -78,19 +79,23 @@ pub(super) async fn create_job(FromState(state): FromState<State>, request: Requ
     caller.act(&headers, asked, work).await
 }
 
-async fn read_request(jobs: &Jobs, request: Request, most_bytes: u64) -> Result<(JobBody, DataSource), ApiError> {
-    let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let content_type = content_type.unwrap_or_default().to_ascii_lowercase();
-    if content_type.starts_with("multipart/form-data") {
-        return read_form(jobs, request, most_bytes).await;
+async fn read_request(
+    state: &AppState,
+    jobs: &Jobs,
+    request: Request,
+    most_bytes: u64,
+) -> Result<(JobBody, DataSource), ApiError> {
+    match essence(request.headers()).as_str() {
+        "multipart/form-data" => return read_form(jobs, request, most_bytes).await,
+        "application/json" => {}
+        _ => {
+            let detail = "send multipart/form-data (options and data) or application/json".to_owned();
+            return Err(ApiError::UnsupportedMediaType(detail));
+        }
     }
-    if !content_type.starts_with("application/json") {
-        let detail = "send multipart/form-data (options and data) or application/json".to_owned();
-        return Err(ApiError::UnsupportedMediaType(detail));
-    }
-    let headers = request.headers().clone();
-    let bytes = read_body(&headers, request.into_body(), MOST_OPTION_BYTES).await?;
-    let body: JobBody = typed_json(&bytes, "")?;
+    let (head, body) = request.into_parts();
+    let read = state.admin_admission().read(&head.headers, body, MOST_OPTION_BYTES).await?;
+    let body: JobBody = typed_json(&read.bytes, "")?;
     let data = match (&body.data, body.data_of_job) {
         (Some(file), None) => DataSource::File(file.clone()),
         (None, Some(id)) => DataSource::Job(id),
@@ -104,10 +109,7 @@ async fn read_request(jobs: &Jobs, request: Request, most_bytes: u64) -> Result<
     get, path = "/admin/jobs", tag = "admin", security(("admin_key" = [])),
     responses((status = 200, body = JobList, description = "All jobs, latest first"), AdminProblems)
 )]
-pub(super) async fn list_jobs(
-    FromState(state): FromState<State>,
-    headers: HeaderMap,
-) -> Result<Json<JobList>, ApiError> {
+pub(super) async fn list_jobs(State(state): State<AppState>, headers: HeaderMap) -> Result<Json<JobList>, ApiError> {
     let caller = Caller::identify(&state, &headers, Scope::Read, "job.read", "").await?;
     Ok(Json(JobList { jobs: caller.admin.jobs.list() }))
 }
@@ -119,7 +121,7 @@ pub(super) async fn list_jobs(
     responses((status = 200, body = JobDetail, description = "The job"), AdminProblems)
 )]
 pub(super) async fn show_job(
-    FromState(state): FromState<State>,
+    State(state): State<AppState>,
     headers: HeaderMap,
     id: Result<Path<u64>, PathRejection>,
 ) -> Result<Json<JobDetail>, ApiError> {
@@ -128,10 +130,10 @@ pub(super) async fn show_job(
     blocking(move || {
         let jobs = &caller.admin.jobs;
         let job = jobs.get(id)?;
-        let folder = job.version.as_ref();
-        let folder = folder.and_then(|version| registry::find(caller.admin.writer.folders(), &job.model, version));
+        let (library, version) = (caller.admin.writer.library(), job.version.as_ref());
         // A report that cannot be read is the version's trouble, not the job's.
-        let report = folder.and_then(|folder| registry::report(&folder).ok().flatten());
+        let version = version.and_then(|version| library.version(&job.model, version).ok().flatten());
+        let report = version.and_then(|version| version.report().ok().flatten());
         Ok(Json(JobDetail { log_tail: jobs.log_tail(id), metrics: report.and_then(|text| metrics(&text)), job }))
     })
     .await
@@ -167,7 +169,7 @@ pub(super) struct EndQuery {
     )
 )]
 pub(super) async fn end_job(
-    FromState(state): FromState<State>,
+    State(state): State<AppState>,
     headers: HeaderMap,
     id: Result<Path<u64>, PathRejection>,
     query: Result<Query<EndQuery>, QueryRejection>,

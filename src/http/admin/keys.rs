@@ -5,11 +5,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::http::{HeaderMap, header};
+use axum::http::HeaderMap;
+use headers::HeaderMapExt;
+use headers::authorization::{Authorization, Bearer};
 
 use super::super::error::ApiError;
-use super::super::state::State;
-use super::{begun, blocking, note};
+use super::super::state::AppState;
+use super::notes::{begun, blocking, note};
 use crate::admin::Admin;
 use crate::keys::{KeyRecord, Scope};
 
@@ -32,19 +34,15 @@ impl Caller {
     /// # Errors
     /// 401 without a key, 403 with one that is for other things.
     pub(super) async fn identify(
-        state: &State,
+        state: &AppState,
         headers: &HeaderMap,
         scope: Scope,
         action: &str,
         target: &str,
     ) -> Result<Self, ApiError> {
         let admin = state.admin()?;
-        let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-        let (scheme, key) = given.and_then(|given| given.split_once(' ')).ok_or(ApiError::Unauthorized)?;
-        if !scheme.eq_ignore_ascii_case("bearer") {
-            return Err(ApiError::Unauthorized);
-        }
-        let key = key.trim().to_owned();
+        let given = headers.typed_get::<Authorization<Bearer>>().ok_or(ApiError::Unauthorized)?;
+        let key = given.token().trim().to_owned();
         let found = look_up(&admin, &key).await?;
         let record: KeyRecord = found.ok_or(ApiError::Unauthorized)?;
         if !record.may(scope) {

@@ -1,23 +1,24 @@
 //! `POST /admin/models`: a new model of a route, from a lab's own columns.
 
 use axum::body::Body;
-use axum::extract::State as FromState;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use serde::Serialize;
 use serde_json::json;
 use utoipa::ToSchema;
 
+use super::super::body::extract::typed_json;
+use super::super::body::media::essence;
 use super::super::error::{ApiError, Problem};
-use super::super::extract::{read_body, typed_json};
-use super::super::state::State;
-use super::super::{classify, predict};
+use super::super::predict::{glass, steel};
+use super::super::state::AppState;
 use super::act::{Asked, Done};
+use super::documented::{AdminProblems, IdempotencyKey};
 use super::keys::Caller;
-use super::{AdminProblems, IdempotencyKey, blocking};
+use super::notes::blocking;
 use crate::data::Recipe;
 use crate::keys::Scope;
-use crate::registry;
 
 /// A recipe needs no more.
 const MOST_RECIPE_BYTES: usize = 256_000;
@@ -52,14 +53,15 @@ pub(super) struct NewModel {
     )
 )]
 pub(super) async fn create_model(
-    FromState(state): FromState<State>,
+    State(state): State<AppState>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
     let caller = Caller::identify(&state, &headers, Scope::Train, "model.create", "").await?;
     let serving = state.serving()?;
-    let bytes = read_body(&headers, body, MOST_RECIPE_BYTES).await?;
-    let (recipe, text) = read_recipe(&headers, &bytes)?;
+    let read = state.admin_admission().read(&headers, body, MOST_RECIPE_BYTES).await?;
+    let (recipe, text) = read_recipe(&headers, &read.bytes)?;
+    drop(read);
     check_route(&recipe)?;
     let (name, route) = (recipe.name.clone(), recipe.route.clone());
     let (writer, model, default, wanted) = (caller.admin.writer.clone(), name.clone(), recipe.default, route.clone());
@@ -73,9 +75,7 @@ pub(super) async fn create_model(
             return Err(ApiError::Conflict(detail, Vec::new()));
         }
         blocking(move || {
-            let has_versions = !registry::versions(writer.folders(), &model).map_err(ApiError::internal)?.is_empty();
-            let is_there = registry::models(writer.folders()).map_err(ApiError::internal)?.contains(&model);
-            if has_versions || is_there {
+            if writer.library().has(&model).map_err(ApiError::internal)? {
                 return Err(ApiError::Conflict(format!("there is a model {model} already"), Vec::new()));
             }
             writer.write_recipe(&model, &text).map_err(ApiError::internal)
@@ -88,9 +88,7 @@ pub(super) async fn create_model(
 }
 
 fn read_recipe(headers: &HeaderMap, bytes: &[u8]) -> Result<(Recipe, String), ApiError> {
-    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    let text = match essence.as_str() {
+    let text = match essence(headers).as_str() {
         "application/json" => {
             let recipe: Recipe = typed_json(bytes, "")?;
             toml::to_string(&recipe).map_err(|error| ApiError::invalid("", error.to_string()))?
@@ -107,7 +105,7 @@ fn read_recipe(headers: &HeaderMap, bytes: &[u8]) -> Result<(Recipe, String), Ap
 
 /// A model answers in the form of its route.
 fn check_route(recipe: &Recipe) -> Result<(), ApiError> {
-    let fitting = if recipe.class.is_some() { classify::ROUTE } else { predict::ROUTE };
+    let fitting = if recipe.class.is_some() { glass::ROUTE } else { steel::ROUTE };
     if recipe.route == fitting {
         return Ok(());
     }

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, State as FromState};
+use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use serde::Serialize;
@@ -14,11 +14,11 @@ use serde_json::json;
 use utoipa::ToSchema;
 
 use super::super::error::{ApiError, Problem};
-use super::super::state::State;
+use super::super::state::AppState;
 use super::act::{Asked, Done};
+use super::documented::{AdminProblems, IdempotencyKey};
 use super::keys::Caller;
 use super::versions::no_such_version;
-use super::{AdminProblems, IdempotencyKey};
 use crate::keys::Scope;
 
 /// A version that is gone.
@@ -47,7 +47,7 @@ pub(super) struct Removed {
     )
 )]
 pub(super) async fn remove_version(
-    FromState(state): FromState<State>,
+    State(state): State<AppState>,
     headers: HeaderMap,
     place: Result<Path<(String, String)>, PathRejection>,
 ) -> Result<Response, ApiError> {

@@ -5,22 +5,23 @@ use std::sync::Arc;
 use axum::Json;
 use axum::body::Body;
 use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, State as FromState};
+use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::ToSchema;
 
+use super::super::body::extract::typed_json;
 use super::super::error::{ApiError, Problem};
-use super::super::extract::{read_body, typed_json};
-use super::super::state::State;
+use super::super::state::AppState;
 use super::act::{Asked, Done};
+use super::documented::{AdminProblems, IdempotencyKey};
 use super::keys::Caller;
-use super::{AdminProblems, IdempotencyKey, blocking};
+use super::notes::blocking;
 use crate::keys::Scope;
 use crate::model::Manifest;
-use crate::registry::{self, RegistryError, Version, VersionState};
+use crate::registry::{RegistryError, Version, VersionState};
 use crate::serving::{Swap, SwapError, objections};
 
 /// A promotion's body needs no more.
@@ -120,21 +121,21 @@ pub(super) struct Swapped {
     responses((status = 200, body = VersionList, description = "Its versions"), AdminProblems)
 )]
 pub(super) async fn list_versions(
-    FromState(state): FromState<State>,
+    State(state): State<AppState>,
     headers: HeaderMap,
     name: Result<Path<String>, PathRejection>,
 ) -> Result<Json<VersionList>, ApiError> {
     let caller = Caller::identify(&state, &headers, Scope::Read, "version.read", "").await?;
     let Path(name) = name.map_err(|_| no_such_version())?;
     blocking(move || {
-        let folders = caller.admin.writer.folders();
-        let versions = registry::versions(folders, &name).map_err(ApiError::internal)?;
-        if versions.is_empty() && registry::recipe(folders, &name).map_err(ApiError::internal)?.is_none() {
+        let library = caller.admin.writer.library();
+        let versions = library.versions(&name).map_err(ApiError::internal)?;
+        if versions.is_empty() && !library.has(&name).map_err(ApiError::internal)? {
             return Err(ApiError::NotFound("no such model; see /models".to_owned()));
         }
         let mut list = VersionList { name, versions: Vec::new(), damaged: Vec::new() };
         for version in versions {
-            match registry::read_manifest(&version.folder) {
+            match version.manifest() {
                 Ok(manifest) => list.versions.push(summary(version, manifest)),
                 Err(error) => {
                     let (version, state) = (version.name, version.state);
@@ -162,7 +163,7 @@ pub(super) async fn list_versions(
     )
 )]
 pub(super) async fn show_version(
-    FromState(state): FromState<State>,
+    State(state): State<AppState>,
     headers: HeaderMap,
     place: Result<Path<(String, String)>, PathRejection>,
 ) -> Result<Json<VersionDetail>, ApiError> {
@@ -170,24 +171,22 @@ pub(super) async fn show_version(
     let Path((name, wanted)) = place.map_err(|_| no_such_version())?;
     let in_use = state.live().and_then(|live| live.current().catalogue.get(&name).cloned());
     blocking(move || {
-        let folders = caller.admin.writer.folders();
-        let versions = registry::versions(folders, &name).map_err(ApiError::internal)?;
-        let version = versions.into_iter().find(|version| version.name == wanted).ok_or_else(no_such_version)?;
-        let folder = version.folder.clone();
+        let version = caller.admin.writer.library().version(&name, &wanted).map_err(ApiError::internal)?;
+        let version = version.ok_or_else(no_such_version)?;
         let damaged = |error: RegistryError| {
             ApiError::Conflict(format!("the version is damaged: {}", error.reason()), Vec::new())
         };
-        let manifest = registry::read_manifest(&folder).map_err(damaged)?;
+        let manifest = version.manifest().map_err(damaged)?;
+        let report = version.report().map_err(damaged)?;
         let objections = match version.state {
             VersionState::Active => Vec::new(),
-            _ => objections(in_use.as_ref().map(|bundle| bundle.manifest()), &folder).map_err(damaged)?,
+            _ => objections(in_use.as_ref().map(|bundle| bundle.manifest()), &manifest, report.as_deref()),
         };
         let link = |plot: String| format!("{wanted}/plots/{plot}");
-        let report = registry::report(&folder).map_err(damaged)?;
         Ok(Json(VersionDetail {
+            plots: version.plots().into_iter().map(link).collect(),
             summary: summary(version, manifest),
             objections,
-            plots: registry::plots(&folder).into_iter().map(link).collect(),
             report: report.and_then(|text| serde_json::from_str(&text).ok()),
         }))
     })
@@ -205,15 +204,15 @@ pub(super) async fn show_version(
     responses((status = 200, body = String, content_type = "image/svg+xml", description = "The plot"), AdminProblems)
 )]
 pub(super) async fn show_plot(
-    FromState(state): FromState<State>,
+    State(state): State<AppState>,
     headers: HeaderMap,
     place: Result<Path<(String, String, String)>, PathRejection>,
 ) -> Result<Response, ApiError> {
     let caller = Caller::identify(&state, &headers, Scope::Read, "version.read", "").await?;
     let Path((name, version, plot)) = place.map_err(|_| no_such_version())?;
     blocking(move || {
-        let folder = registry::find(caller.admin.writer.folders(), &name, &version).ok_or_else(no_such_version)?;
-        let text = registry::plot(&folder, &plot).map_err(ApiError::internal)?;
+        let version = caller.admin.writer.library().version(&name, &version).map_err(ApiError::internal)?;
+        let text = version.ok_or_else(no_such_version)?.plot(&plot).map_err(ApiError::internal)?;
         let text = text.ok_or_else(|| ApiError::NotFound("the version has no such plot".to_owned()))?;
         Ok(([(header::CONTENT_TYPE, "image/svg+xml")], text).into_response())
     })
@@ -243,14 +242,14 @@ pub(super) async fn show_plot(
     )
 )]
 pub(super) async fn promote(
-    FromState(state): FromState<State>,
+    State(state): State<AppState>,
     headers: HeaderMap,
     place: Result<Path<(String, String)>, PathRejection>,
     body: Body,
 ) -> Result<Response, ApiError> {
     let caller = Caller::identify(&state, &headers, Scope::Promote, "version.promote", "").await?;
     let Path((name, version)) = place.map_err(|_| no_such_version())?;
-    let PromoteBody { force, reason } = optional(&headers, body).await?;
+    let PromoteBody { force, reason } = optional(&state, &headers, body).await?;
     let reason = reason.unwrap_or_default();
     if force && reason.trim().is_empty() {
         return Err(ApiError::invalid("/reason", "say why, with force"));
@@ -278,14 +277,14 @@ pub(super) async fn promote(
     responses((status = 200, body = Swapped, description = "What answers now"), AdminProblems)
 )]
 pub(super) async fn roll_back(
-    FromState(state): FromState<State>,
+    State(state): State<AppState>,
     headers: HeaderMap,
     name: Result<Path<String>, PathRejection>,
     body: Body,
 ) -> Result<Response, ApiError> {
     let caller = Caller::identify(&state, &headers, Scope::Promote, "version.rollback", "").await?;
     let Path(name) = name.map_err(|_| no_such_version())?;
-    let RollbackBody { reason } = optional(&headers, body).await?;
+    let RollbackBody { reason } = optional(&state, &headers, body).await?;
     let (admin, model) = (Arc::clone(&caller.admin), name.clone());
     let asked = Asked { action: "version.rollback", target: &name, with: json!({ "reason": reason }) };
     let work = async move {
@@ -298,9 +297,12 @@ pub(super) async fn roll_back(
 }
 
 /// A JSON body that may be left out.
-async fn optional<T: Default + for<'de> Deserialize<'de>>(headers: &HeaderMap, body: Body) -> Result<T, ApiError> {
-    let bytes = read_body(headers, body, MOST_BYTES).await?;
-    if bytes.is_empty() { Ok(T::default()) } else { typed_json(&bytes, "") }
+async fn optional<T>(state: &AppState, headers: &HeaderMap, body: Body) -> Result<T, ApiError>
+where
+    T: Default + for<'de> Deserialize<'de>,
+{
+    let read = state.admin_admission().read(headers, body, MOST_BYTES).await?;
+    if read.bytes.is_empty() { Ok(T::default()) } else { typed_json(&read.bytes, "") }
 }
 
 fn summary(version: Version, manifest: Manifest) -> VersionSummary {

@@ -1,0 +1,27 @@
+//! Media types: what a body holds, and what a client takes.
+
+use axum::http::{HeaderMap, header};
+
+/// A table as text, as it is answered.
+pub(in crate::http) const CSV: &str = "text/csv; charset=utf-8";
+/// A workbook, as it is answered.
+pub(in crate::http) const WORKBOOK: &str = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet";
+/// Lines of JSON, as they are answered.
+pub(in crate::http) const NDJSON: &str = "application/x-ndjson";
+
+/// The `Content-Type` as it was given; empty where none was.
+pub(in crate::http) fn content_type(headers: &HeaderMap) -> &str {
+    headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default()
+}
+
+/// The media type of a body without its parameters, in lower case. Stricter readers refuse what clients really send, such as
+/// a `;` at the end.
+pub(in crate::http) fn essence(headers: &HeaderMap) -> String {
+    content_type(headers).split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+}
+
+/// Whether a client names a media type that begins like this among those it takes.
+pub(in crate::http) fn accepts(headers: &HeaderMap, start: &str) -> bool {
+    let accepted = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    accepted.flat_map(|value| value.split(',')).any(|kind| kind.trim().starts_with(start))
+}

@@ -1,0 +1,188 @@
+//! One request for predictions, from its bytes to its answer; both routes share it.
+//!
+//! Its own because this is the walk of one request: extract → check → featurize → batch → render. A request
+//! chooses its bundle once, at the start, and the batch job carries it: schema, featurizer, scaler and
+//! weights of an answer are always those of one version.
+
+use std::cell::Cell;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::HeaderMap;
+use axum::response::{IntoResponse, Response};
+use serde::{Serialize, Serializer};
+
+use super::super::body::extract::{BodyKind, body_kind};
+use super::super::error::ApiError;
+use super::super::state::AppState;
+use super::bulk;
+use super::choose::choose;
+use super::query::PredictQuery;
+use super::timing::Stopwatch;
+use crate::batcher::Reserved;
+use crate::domain::{MOST_VIOLATIONS, RawSample, Sample, Violation};
+use crate::featurize::{Features, featurize};
+use crate::model::{Bundle, Confidence};
+use crate::serving::Serving;
+use crate::wire::reply::{Many, Prediction, Single, model_ref, prediction};
+use crate::wire::request::{Misshapen, Parsed, parse};
+
+/// Answers a request of a route.
+///
+/// # Errors
+/// Every error of the design's table but those of administration.
+pub(in crate::http) async fn answer(
+    state: &AppState,
+    route: &'static str,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let (head, body) = request.into_parts();
+    let serving = state.serving()?;
+    let kind = body_kind(&head.headers)?;
+    let asked = PredictQuery::read(&head.uri)?;
+    match kind {
+        BodyKind::Csv | BodyKind::Workbook | BodyKind::Ndjson => {
+            bulk::answer(state, &serving, route, kind, asked, &head, body).await
+        }
+        BodyKind::Json => answer_json(state, serving, route, asked, &head.headers, body).await,
+    }
+}
+
+async fn answer_json(
+    state: &AppState,
+    serving: Arc<Serving>,
+    route: &'static str,
+    asked: PredictQuery,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let mut watch = Stopwatch::start();
+    let admitted = state.admission().read(headers, body, state.http().json_body_bytes).await?;
+    watch.lap("read");
+    let (reading, max_samples, size) = (Arc::clone(&serving), state.http().max_samples, admitted.bytes.len());
+    let prepare = move || {
+        let prepared = Prepared::from_json(&reading, route, &asked, &admitted.bytes, max_samples, watch);
+        // Room is kept until the answer is there.
+        Ok((prepared?, admitted))
+    };
+    let (prepared, _admitted) = state.admission().run(size, prepare).await?;
+    let Prepared { bundle, samples, features, room, confidence, echo, listed, mut watch } = prepared;
+    let answers = serving.batcher.submit_reserved(Arc::clone(&bundle) as _, features, room).await?;
+    watch.submitted(&answers);
+    watch.lap_device();
+    let metrics = Arc::clone(state.metrics());
+    let render = move || {
+        let in_domain = Cell::new(0);
+        let make = |at: usize| -> Prediction {
+            let (sample, predicted) = (&samples[at], &answers.values[at]);
+            let trust = bundle.manifest().trust(sample, predicted, confidence);
+            in_domain.set(in_domain.get() + usize::from(trust.in_domain()));
+            prediction(&bundle, sample, predicted, trust, confidence, echo)
+        };
+        let (count, batch_dependent) = (samples.len().min(answers.values.len()), bundle.manifest().batch_dependent());
+        let model = model_ref(&bundle);
+        let mut response = if listed {
+            let predictions = (0..count).map(|at| Late { at, make: &make }).collect();
+            Json(Many { model, predictions, batch_dependent }).into_response()
+        } else if count == 1 {
+            Json(Single { model, prediction: make(0), batch_dependent }).into_response()
+        } else {
+            return Err(ApiError::InferenceFailed("no answer".to_owned()));
+        };
+        metrics.predicted(&bundle.manifest().name, count, in_domain.get());
+        watch.finish(&mut response);
+        Ok(response)
+    };
+    state.admission().run(size, render).await
+}
+
+/// A prediction that is made when it is written: a long list of them takes more memory than its text.
+struct Late<'a, F> {
+    at: usize,
+    make: &'a F,
+}
+
+impl<P: Serialize, F: Fn(usize) -> P> Serialize for Late<'_, F> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        (self.make)(self.at).serialize(serializer)
+    }
+}
+
+/// A request that is checked and featurized.
+struct Prepared {
+    bundle: Arc<Bundle>,
+    samples: Vec<Sample>,
+    features: Vec<Features>,
+    /// Their place in the queue.
+    room: Reserved,
+    confidence: Confidence,
+    echo: bool,
+    listed: bool,
+    watch: Stopwatch,
+}
+
+impl Prepared {
+    fn from_json(
+        serving: &Serving,
+        route: &str,
+        asked: &PredictQuery,
+        bytes: &[u8],
+        max_samples: usize,
+        mut watch: Stopwatch,
+    ) -> Result<Self, ApiError> {
+        let Parsed { model, confidence, echo, samples: raw, listed, mut violations } =
+            parse(bytes).map_err(|error| ApiError::MalformedBody(error.to_string()))?;
+        let bundle = choose(serving, route, model.as_deref().or(asked.model.as_deref()))?;
+        let confidence = asked.confidence(confidence, bundle, &mut violations);
+        asked.refuse_table(&mut violations);
+        if raw.is_empty() && violations.is_empty() {
+            violations.push(Violation::new("/samples", "the list is empty"));
+        }
+        if raw.len() > max_samples {
+            let detail = format!("{} samples; the limit is {max_samples} in one request", raw.len());
+            violations.push(Violation::new("/samples", detail));
+            return Err(violations.into());
+        }
+        let schema = &bundle.manifest().schema;
+        let misshapen = Misshapen::of(&violations);
+        let mut samples = Vec::with_capacity(raw.len());
+        for (index, sample) in raw.iter().enumerate() {
+            if violations.len() > MOST_VIOLATIONS {
+                break;
+            }
+            let base = if listed { format!("/samples/{index}") } else { String::new() };
+            match Sample::parse(sample, schema, &base) {
+                Ok(sample) => samples.push(sample),
+                Err(found) => misshapen.add_news(&mut violations, found),
+            }
+        }
+        if !violations.is_empty() {
+            let others = models_that_take(serving, bundle, &violations, &raw);
+            return Err(ApiError::InvalidSample(violations, others));
+        }
+        drop(raw);
+        watch.lap("parse");
+        // Featurized samples take ten times the memory of their text: as many as may wait are made ready, no more.
+        let room = serving.batcher.reserve(samples.len())?;
+        let features = samples.iter().map(|sample| featurize(sample, schema, &bundle.manifest().features)).collect();
+        watch.lap("featurize");
+        let (bundle, echo) = (Arc::clone(bundle), echo || asked.echo);
+        Ok(Self { bundle, samples, features, room, confidence, echo, listed, watch })
+    }
+}
+
+/// Other models of the route that would take the process parameters of the first sample, where those are
+/// what is wrong.
+fn models_that_take(serving: &Serving, bundle: &Bundle, violations: &[Violation], raw: &[RawSample]) -> Vec<String> {
+    let manifest = bundle.manifest();
+    let Some(first) = raw.first().filter(|_| violations.iter().any(|found| found.pointer.contains("/processing/")))
+    else {
+        return Vec::new();
+    };
+    let names: Vec<&str> = first.processing.iter().map(|(name, _)| name.as_ref()).collect();
+    let others = serving.catalogue.of_route(&manifest.route).map(|bundle| bundle.manifest());
+    let others = others.filter(|other| other.name != manifest.name && other.schema.takes(&names));
+    others.map(|other| other.name.clone()).collect()
+}

@@ -1,0 +1,255 @@
+//! Bulk requests: a table or lines of JSON, streamed both ways, of any length.
+//!
+//! A short table is no bulk work: someone waits for it. It is read whole and answered like a list of samples. A workbook
+//! can only be read whole.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use tracing::Instrument;
+
+use super::super::body::admission::announced;
+use super::super::body::extract::BodyKind;
+use super::super::body::media::{CSV, NDJSON, WORKBOOK, accepts};
+use super::super::connection::activity::Activity;
+use super::super::error::ApiError;
+use super::super::state::AppState;
+use super::byte_channel::byte_channel;
+use super::choose::choose;
+use super::input::{Feed, Input, peek};
+use super::notes::notes_header;
+use super::query::{PredictQuery, TableQuery};
+use super::stream::{StreamTask, Total, answer_rows, count};
+use crate::domain::Violation;
+use crate::model::{Bundle, Confidence};
+use crate::serving::Serving;
+use crate::tables::{Chunk, Decide, Head, Limits, Rows, TableReader, is_workbook, read_table, text_to_workbook};
+use crate::wire::{Bulk, Columns, Lines, Table, foreign};
+
+/// What is said to be no longer than this is short: some hundred rows.
+const SHORT_BYTES: usize = 64 << 10;
+/// What a workbook of a request may hold; of what is on disk `mcvn predict` reads more.
+const LIMITS: Limits = Limits { unzipped_bytes: 128 << 20, cells: 2_000_000 };
+
+/// Answers a stream of rows.
+///
+/// # Errors
+/// What is wrong with the whole of it: the query, the header row, that there is no row.
+pub(in crate::http) async fn answer(
+    state: &AppState,
+    serving: &Serving,
+    route: &'static str,
+    kind: BodyKind,
+    asked: PredictQuery,
+    head: &Parts,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let (headers, connection) = (&head.headers, head.extensions.get::<Arc<Activity>>().cloned());
+    let bundle = Arc::clone(choose(serving, route, asked.model.as_deref())?);
+    let mut complaints = Vec::new();
+    let confidence = asked.confidence(None, &bundle, &mut complaints);
+    let table = match kind {
+        BodyKind::Ndjson => {
+            asked.refuse_table(&mut complaints);
+            TableQuery::default()
+        }
+        _ => asked.table(&mut complaints),
+    };
+    if !complaints.is_empty() {
+        return Err(complaints.into());
+    }
+    let mut bulk = Request { state, serving, bundle, kind, confidence, echo: asked.echo, table };
+    let mut body = body;
+    if kind == BodyKind::Csv {
+        // Programs send workbooks as whatever they like.
+        let (magic, whole) = peek(body, state.http().deadline()).await?;
+        body = whole;
+        if is_workbook(&magic) {
+            bulk.kind = BodyKind::Workbook;
+        }
+    }
+    if bulk.kind != BodyKind::Ndjson && (bulk.kind == BodyKind::Workbook || wants_workbook(headers)) {
+        return bulk.answer_apart(headers, body).await;
+    }
+    match announced(headers) {
+        // There may be less room at the door: what never fits through it is streamed.
+        Some(length) if length <= SHORT_BYTES.min(state.http().waiting_bytes) => bulk.answer_whole(headers, body).await,
+        _ => bulk.answer_streamed(headers, body, connection).await,
+    }
+}
+
+/// A request that has chosen its model.
+struct Request<'a> {
+    state: &'a AppState,
+    serving: &'a Serving,
+    bundle: Arc<Bundle>,
+    kind: BodyKind,
+    confidence: Confidence,
+    echo: bool,
+    table: TableQuery,
+}
+
+/// How rows are read and answered, and what was understood so far.
+struct Format {
+    bulk: Arc<dyn Bulk>,
+    first: Option<Chunk>,
+    notes: Vec<String>,
+}
+
+impl Request<'_> {
+    async fn answer_whole(self, headers: &HeaderMap, body: Body) -> Result<Response, ApiError> {
+        // Room is kept until the answer is there.
+        let mut admitted = self.state.admission().read(headers, body, SHORT_BYTES).await?;
+        let bytes = std::mem::take(&mut admitted.bytes);
+        let mut input = self.input(bytes.into(), Decide::AtBytes(SHORT_BYTES));
+        let Format { bulk, first, mut notes } = self.format(&mut input, false).await?;
+        let mut whole = first.ok_or_else(no_rows)?;
+        while let Some(more) = input.chunk(false).await? {
+            whole.bytes.extend(more.bytes);
+        }
+        let mut bytes = bulk.head();
+        let (batcher, bundle) = (self.serving.batcher.clone(), Arc::clone(&self.bundle));
+        let work = move || Ok(answer_rows(&*bulk, &batcher, &bundle, &whole));
+        let answered = count(self.state.metrics(), &self.bundle, self.state.admission().run_blocking(work).await?);
+        if answered.rows == 0 {
+            return Err(no_rows());
+        }
+        notes.extend(answered.notes());
+        bytes.extend(answered.bytes);
+        Ok(self.respond(bytes.into(), &notes))
+    }
+
+    async fn answer_streamed(
+        self,
+        headers: &HeaderMap,
+        body: Body,
+        connection: Option<Arc<Activity>>,
+    ) -> Result<Response, ApiError> {
+        let place = Arc::new(self.state.place()?);
+        // Whoever does not say how much will come may wait for the first answer before there is more.
+        let decide = announced(headers).map_or(Decide::AtFirstRow, |length| Decide::AtBytes(length.min(SHORT_BYTES)));
+        let mut input = self.input(body, decide).at(&place);
+        let format = self.format(&mut input, decide == Decide::AtFirstRow);
+        let Format { bulk, first, notes } = tokio::select! {
+            format = format => format?,
+            () = place.evicted() => return Err(ApiError::BodyTooSlow),
+        };
+        let first = first.ok_or_else(no_rows)?;
+        let (answers, taken) = byte_channel(self.state.http().deadline());
+        let task = StreamTask {
+            format: bulk,
+            bundle: Arc::clone(&self.bundle),
+            batcher: self.serving.batcher.clone(),
+            pool: self.state.bulk().clone(),
+            metrics: Arc::clone(self.state.metrics()),
+            answers,
+            total: Total::start(),
+            place,
+            connection,
+        };
+        tokio::spawn(task.run(input, first).in_current_span());
+        let mut response = self.respond(taken, &notes);
+        response.headers_mut().insert(header::TRAILER, HeaderValue::from_static("mcvn-notes, mcvn-rows"));
+        Ok(response)
+    }
+
+    /// A workbook, or a table that is answered by one: read whole, and answered by one thread of those for bulk work.
+    async fn answer_apart(self, headers: &HeaderMap, body: Body) -> Result<Response, ApiError> {
+        let mut place = self.state.place()?;
+        // It is read whole, by the rules of the door; here it yields to nobody.
+        place.settle();
+        let admitted = self.state.admission().read(headers, body, self.state.http().waiting_bytes).await?;
+        let as_workbook = wants_workbook(headers) || self.kind == BodyKind::Workbook && !wants_text(headers);
+        let (bundle, batcher) = (Arc::clone(&self.bundle), self.serving.batcher.clone());
+        let (confidence, echo, metrics) = (self.confidence, self.echo, Arc::clone(self.state.metrics()));
+        let TableQuery { options, mapping, others, safe_cells } = self.table;
+        let work = move || {
+            let (head, rows) = read_table(&admitted.bytes, &options, LIMITS)?;
+            let table = Table::new(head, Arc::clone(&bundle), confidence, Columns::Others(others), &mapping)?;
+            // In a workbook a text is a text.
+            let table = table.echoing(echo).guarding(safe_cells && !as_workbook);
+            table.check_first(&rows, usize::MAX)?;
+            let (mut notes, mut bytes) = (table.notes(), table.head());
+            let answered = count(&metrics, &bundle, answer_rows(&table, &batcher, &bundle, &rows));
+            if answered.rows == 0 {
+                return Err(no_rows());
+            }
+            notes.extend(answered.notes());
+            bytes.extend(answered.bytes);
+            // Room is kept until the answer is there.
+            drop(admitted);
+            let bytes = if as_workbook { text_to_workbook(&bytes, &notes)? } else { bytes };
+            Ok::<_, ApiError>((bytes, notes))
+        };
+        let answered = self.state.bulk().run(work).await;
+        let (bytes, notes) = answered.map_err(|_| ApiError::InferenceFailed("a panic in bulk work".to_owned()))??;
+        Ok(respond(if as_workbook { WORKBOOK } else { CSV }, bytes.into(), &notes))
+    }
+
+    fn input(&self, body: Body, decide: Decide) -> Input {
+        let feed = match self.kind {
+            BodyKind::Json | BodyKind::Ndjson => Feed::Lines(Rows::lines()),
+            BodyKind::Csv | BodyKind::Workbook => Feed::Table(Box::new(TableReader::new(&self.table.options, decide))),
+        };
+        Input::new(body, feed, self.state.http().deadline())
+    }
+
+    /// How rows are read and answered; a table's header row says which columns it has.
+    async fn format(&self, input: &mut Input, idle: bool) -> Result<Format, ApiError> {
+        let bundle = Arc::clone(&self.bundle);
+        let Some(head) = input.head().await? else {
+            let first = input.chunk(true).await?;
+            if let Some(what) = first.as_ref().and_then(|first| foreign(&first.bytes)) {
+                return Err(ApiError::MalformedBody(what));
+            }
+            return Ok(Format {
+                bulk: Arc::new(Lines::new(bundle, self.confidence, self.echo)),
+                first,
+                notes: Vec::new(),
+            });
+        };
+        let (table, notes) = self.table(head)?;
+        let first = input.chunk(idle).await?;
+        if let Some(first) = &first {
+            // Where more rows may still come, no more than the first is sure to be there.
+            table.check_first(first, if idle { 1 } else { usize::MAX })?;
+        }
+        Ok(Format { bulk: Arc::new(table), first, notes })
+    }
+
+    fn table(&self, head: Arc<Head>) -> Result<(Table, Vec<String>), ApiError> {
+        let columns = Columns::Others(self.table.others);
+        let table = Table::new(head, Arc::clone(&self.bundle), self.confidence, columns, &self.table.mapping)?;
+        let notes = table.notes();
+        Ok((table.echoing(self.echo).guarding(self.table.safe_cells), notes))
+    }
+
+    fn respond(&self, body: Body, notes: &[String]) -> Response {
+        let content_type = match self.kind {
+            BodyKind::Csv | BodyKind::Workbook => CSV,
+            BodyKind::Json | BodyKind::Ndjson => NDJSON,
+        };
+        respond(content_type, body, notes)
+    }
+}
+
+fn respond(content_type: &'static str, body: Body, notes: &[String]) -> Response {
+    let mut response = ([(header::CONTENT_TYPE, content_type)], body).into_response();
+    response.headers_mut().extend(notes_header(notes));
+    response
+}
+
+fn wants_workbook(headers: &HeaderMap) -> bool {
+    accepts(headers, WORKBOOK)
+}
+
+fn wants_text(headers: &HeaderMap) -> bool {
+    accepts(headers, "text/")
+}
+
+fn no_rows() -> ApiError {
+    vec![Violation::new("", "there are no rows")].into()
+}

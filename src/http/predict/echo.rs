@@ -1,0 +1,45 @@
+//! `POST /debug/echo`: what HTTP and JSON alone cost.
+//!
+//! Its own because it is a measure, not a service: a request for predictions is read as always and answered in the same
+//! shape, but nobody looks at what it says, and no model is asked. It is there only with `--debug-routes`.
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::{IntoResponse, Response};
+
+use super::super::error::ApiError;
+use super::super::state::AppState;
+use super::choose::choose;
+use super::steel;
+use super::timing::Stopwatch;
+use crate::wire::reply::{Many, Single, blank, model_ref};
+use crate::wire::request::parse;
+
+/// The route.
+pub(in crate::http) const ROUTE: &str = "/debug/echo";
+
+/// Answers as `/predict/steel` would, every value 0.
+pub(in crate::http) async fn echo(
+    State(state): State<AppState>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let serving = state.serving()?;
+    let mut watch = Stopwatch::start();
+    let admitted = state.admission().read(&headers, body, state.http().json_body_bytes).await?;
+    watch.lap("read");
+    let request = parse(&admitted.bytes).map_err(|error| ApiError::MalformedBody(error.to_string()))?;
+    let bundle = choose(&serving, steel::ROUTE, request.model.as_deref())?;
+    watch.lap("parse");
+    let model = model_ref(bundle);
+    let mut response = if request.listed {
+        let predictions = request.samples.iter().map(|_| blank(bundle)).collect();
+        Json(Many { model, predictions, batch_dependent: false }).into_response()
+    } else {
+        Json(Single { model, prediction: blank(bundle), batch_dependent: false }).into_response()
+    };
+    watch.finish(&mut response);
+    Ok(response)
+}

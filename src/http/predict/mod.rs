@@ -1,0 +1,14 @@
+//! Requests for predictions, from their bytes to their answers.
+
+mod answer;
+mod bulk;
+mod byte_channel;
+pub(super) mod choose;
+pub(super) mod echo;
+pub(super) mod glass;
+mod input;
+mod notes;
+mod query;
+pub(super) mod steel;
+mod stream;
+mod timing;

@@ -1,0 +1,33 @@
+//! Refusals of requests whose heads are no HTTP: hyper answers them before any route is asked.
+//!
+//! Its own because hyper's answers are empty and nobody hears of them: they become problems like all others, which are logged
+//! and counted.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tracing::info;
+
+use super::super::error::ApiError;
+use super::super::request_id::fresh_id;
+use crate::metrics::Metrics;
+
+/// Where the status stands in the first line of an answer.
+const STATUS: std::ops::Range<usize> = 9..12;
+
+/// The problem that stands for an answer which hyper gave on its own; `None` for any other bytes.
+pub(in crate::http) fn problem(bytes: &[u8], metrics: &Arc<Metrics>) -> Option<Vec<u8>> {
+    let status = bytes.strip_prefix(b"HTTP/1.").and(bytes.get(STATUS))?;
+    let error = match status {
+        b"400" => ApiError::MalformedHead,
+        b"414" => ApiError::UriTooLong,
+        b"431" => ApiError::HeadTooLarge,
+        _ => return None,
+    };
+    let (status, problem, id) = (error.status().as_u16(), error.code(), fresh_id());
+    let request_id = id.to_str().unwrap_or_default();
+    metrics.answered("other", "none", status, Duration::ZERO);
+    metrics.refused(problem);
+    info!(request_id, status, problem, "answered");
+    Some(error.last_words(request_id))
+}
