@@ -180,8 +180,11 @@ impl ResidualAttention {
     }
 
     /// The logit of each reference for each row, relative to "nobody": (heads, rows, references). This is the largest
-    /// tensor of the network, so it is computed as one product: −τ (|q|² + |k|² − 2 qk) − nobody = [2τ q, −τ |q|² −
-    /// nobody, −τ] · [k, 1, |k|²].
+    /// tensor of the network, so it is computed as one product:
+    ///
+    /// ```text
+    /// −τ (|q|² + |k|² − 2 qk) − nobody = [2τ q, −τ |q|² − nobody, −τ] · [k, 1, |k|²]
+    /// ```
     fn logits(&self, queries: &Tensor, keys: &Tensor) -> Result<Tensor> {
         let (heads, rows, _) = queries.dims3()?;
         let by_head = |values: &Tensor| values.reshape((heads, 1, 1));

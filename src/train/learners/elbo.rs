@@ -1,8 +1,8 @@
 //! The lower bound of the marginal likelihood for training a sparse Gaussian process (Titsias 2009), with its gradient
 //! and the posterior.
 //!
-//! Plain matrices in, gradients and posterior out. All targets share the kernel. With Φ = [K(x,Z) L⁻ᵀ, F], L Lᵀ =
-//! K(Z,Z), F the linear part and A = s²I + ΦᵀΦ, the loss is
+//! Plain matrices in, gradients and posterior out. All targets share the kernel.
+//! With Φ = [K(x,Z) L⁻ᵀ, F], L Lᵀ = K(Z,Z), F the linear part and A = s²I + ΦᵀΦ, the loss is
 //!
 //! ```text
 //! Σ over targets  ½ log|ΦΦᵀ + s²I| + ½ yᵀ(ΦΦᵀ + s²I)⁻¹y + ½ tr(K − Q)/s²,   Q = K(x,Z) K(Z,Z)⁻¹ K(Z,x)
