@@ -38,7 +38,7 @@ pub enum FormulaError {
         at: usize,
     },
     /// An invisible character, or one that looks like a Latin letter.
-    #[error("character {at} of the formula is U+{:04X}{}: write it anew", *found as u32, likeness(*looks_like))]
+    #[error("character {at} of the formula is U+{:04X}{}: type it again", *found as u32, likeness(*looks_like))]
     Strange {
         /// The offending character.
         found: char,
