@@ -1,8 +1,8 @@
-//! How large the numbers of a recipe may be: sizes that no lab needs and no machine has are refused before anything is
-//! trained, with the field, what it says and the limit.
+//! Upper and lower bounds for the numbers of a recipe. Sizes that no lab needs and no machine can handle are refused
+//! before training, with the field, its value and the limit.
 //!
-//! Its own because a recipe comes from anyone with a training key: a tree more than memory holds ends a process, and NaN is
-//! neither too small nor too large, so every number is asked whether it lies *within* its bounds.
+//! A recipe can come from anyone with a training key, and a tree larger than the memory would end a process. NaN is
+//! neither too small nor too large, so each check tests whether a number is *within* its bounds.
 
 use std::ops::RangeInclusive;
 
@@ -10,12 +10,12 @@ use crate::data::learners::{BoostingRecipe, ForestRecipe, GpRecipe, MemberRecipe
 use crate::featurize::PIXELS;
 use crate::model::Architecture;
 
-/// Layers of one kind in a network.
+/// Largest number of layers of one kind in a network.
 const MOST_LAYERS: usize = 16;
-/// Outputs, parameters, columns to fill down, families of an ensemble.
+/// Largest number of outputs, parameters, columns to fill down, or families.
 pub(in crate::data) const MOST_THINGS: usize = 256;
 
-/// Collects the first number that is out of bounds.
+/// Keeps the first number that is out of bounds.
 #[derive(Default)]
 pub(in crate::data) struct Bounds {
     broken: Option<String>,
@@ -104,7 +104,7 @@ impl Bounds {
         self.committee("teacher.committee", committee);
     }
 
-    /// The first number that is out of bounds, in words.
+    /// The message about the first number that is out of bounds.
     pub(in crate::data) fn broken(self) -> Option<String> {
         self.broken
     }

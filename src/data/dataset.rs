@@ -1,7 +1,7 @@
-//! Training data: the rows of a file, checked and ready to learn from.
+//! Training data: the checked rows of a file.
 //!
-//! Its own because the rows are checked samples as the server would see them, and what depends on *which* rows train a
-//! model (ranges, medians, elements seen) is derived here, from those rows only. [`super::reading`] makes it.
+//! The rows are samples, checked as for predictions. Values that depend on the choice of training rows (ranges,
+//! medians, elements seen) are computed here from those rows only. [`super::reading`] builds a data set from a file.
 
 use std::collections::BTreeSet;
 
@@ -19,36 +19,36 @@ pub struct Dataset {
     pub sha256: String,
     /// The samples, in the order of the file.
     pub samples: Vec<Sample>,
-    /// What was measured on each.
+    /// The label of each sample.
     pub labels: Vec<Label>,
-    /// The group of each (heat, alloy, chemical system).
+    /// The group of each sample (heat, alloy, chemical system).
     pub groups: Vec<String>,
-    /// The line of each in the file.
+    /// The line of each sample in the file.
     pub lines: Vec<u64>,
-    /// What its reading has to say.
+    /// Warnings and notes about the file.
     pub summary: DataSummary,
-    /// The schema that the samples were parsed with: the recipe's, with the levels and defaults that come from the file.
+    /// The schema used to check the samples: the recipe's, with levels and defaults from the file.
     pub base: Schema,
 }
 
 impl Dataset {
-    /// How many groups the rows belong to.
+    /// Number of groups among these rows.
     pub fn count_groups(&self, rows: &[usize]) -> usize {
         rows.iter().map(|row| &self.groups[*row]).collect::<BTreeSet<_>>().len()
     }
 
-    /// Fingerprints of these rows; the schema is that of the recipe that they were read with.
+    /// Fingerprints of these rows. `schema` is that of the recipe used to read them.
     pub fn digests(&self, schema: &Schema, rows: &[usize]) -> Vec<String> {
         rows.iter().map(|row| row_digest(&self.samples[*row], &self.labels[*row], schema)).collect()
     }
 
-    /// How many sets of targets there are that were measured on the same rows; 1 for classes.
+    /// Number of sets of targets that were measured on the same rows; 1 for classes.
     pub fn target_sets(&self) -> usize {
         self.output_sets(&(0..self.samples.len()).collect::<Vec<_>>(), 1).len()
     }
 
-    /// The outputs in sets that were measured on the same of these rows, and on at least `least` of them. Classes are one
-    /// set.
+    /// Groups the outputs into sets that were measured on the same of these rows, and on at least `least` of them.
+    /// Classes are one set.
     pub fn output_sets(&self, rows: &[usize], least: usize) -> Vec<Vec<usize>> {
         let outputs = 0..self.base.outputs.width();
         if let Outputs::Classification { .. } = &self.base.outputs {
@@ -78,7 +78,7 @@ impl Dataset {
             if let (Some(DefaultRecipe::Text(_)), false) = (wanted, values.is_empty()) {
                 *default = Some(median(&values));
             }
-            // A default that some rows were trained with is as good as seen.
+            // If some rows used the default, its value counts as seen in training.
             let taken = default.filter(|_| values.len() < rows.len());
             let seen = || values.iter().copied().chain(taken);
             (*min, *max) = (seen().fold(f64::INFINITY, f64::min), seen().fold(f64::NEG_INFINITY, f64::max));
@@ -109,7 +109,7 @@ impl Dataset {
     }
 }
 
-/// The median of sorted values; 0 of none.
+/// The median of sorted values; 0 if there are none.
 pub(in crate::data) fn median(sorted: &[f64]) -> f64 {
     match sorted.len() {
         0 => 0.0,

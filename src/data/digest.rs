@@ -1,7 +1,6 @@
-//! Fingerprints of training rows: whether a version has been trained on a row, without keeping the row.
+//! Fingerprints of training rows. They show whether a version was trained on a row, without storing the row.
 //!
-//! Its own because what counts as the same row is a promise between versions: a change of the text below
-//! makes every row of older bundles look new.
+//! Versions depend on the text below: if it changes, all rows of older bundles look new.
 
 use std::fmt::Write;
 
@@ -9,21 +8,22 @@ use crate::data::label::Label;
 use crate::domain::{Composition, Outputs, ParameterKind, ProcessValue, Sample, Schema};
 use crate::model::sha256_hex;
 
-/// Digits kept of the SHA-256: 64 bits, so that even a million rows hardly ever collide.
+/// Hexadecimal digits kept of the SHA-256. They are 64 bits, enough to make collisions among a million rows very
+/// unlikely.
 const DIGITS: usize = 16;
 
-/// The fingerprint of one row, in hexadecimal. It depends on what is stated, not on the order of columns, nor on what was
-/// assumed where nothing is stated.
-/// The schema must be the one that the sample was parsed with; ranges, medians and defaults don't matter.
+/// The fingerprint of a row, in hexadecimal. It depends on the stated values, not on the order of columns, nor on
+/// values assumed for missing ones. `schema` must be the one used to check the sample; its ranges, medians and defaults
+/// do not matter.
 pub fn row_digest(sample: &Sample, label: &Label, schema: &Schema) -> String {
     sha256_hex(canonical(sample, label, schema).as_bytes()).chars().take(DIGITS).collect()
 }
 
-/// The amounts of a composition, the same text for the same amounts.
+/// The amounts of a composition as text. Equal amounts give equal texts.
 pub(in crate::data) fn composition_text(composition: &Composition) -> String {
     let mut text = composition.basis().unit().to_owned();
     for (element, amount) in composition.amounts() {
-        // Amounts come from a division by their sum: digits beyond these are rounding.
+        // Amounts are results of a division by their sum; more digits would be rounding errors.
         let _ = write!(text, " {element}={amount:.6}");
     }
     text
@@ -33,7 +33,7 @@ fn canonical(sample: &Sample, label: &Label, schema: &Schema) -> String {
     let mut text = composition_text(sample.composition());
     let assumed = |name: &str| sample.assumed().iter().any(|(assumed, _)| assumed == name);
     let value = |(parameter, value): (&crate::domain::Parameter, &ProcessValue)| match (&parameter.kind, value) {
-        // What was taken for it depends on other rows.
+        // The assumed value depends on other rows.
         _ if assumed(&parameter.name) => format!("{}=", parameter.name),
         (ParameterKind::Categorical { levels, .. }, ProcessValue::Level(level)) => {
             format!("{}={}", parameter.name, levels.get(*level).map_or("", String::as_str))
@@ -66,7 +66,7 @@ fn append(text: &mut String, mut parts: Vec<String>) {
     text.push_str(&parts.join("\n"));
 }
 
-/// −0 is written as 0.
+/// Replaces −0 by 0.
 fn unsigned_zero(value: f64) -> f64 {
     value + 0.0
 }

@@ -1,4 +1,5 @@
-//! The lines that a training prints for programs, one JSON object each: what the command line writes and jobs read.
+//! The lines that a training prints for programs, one JSON object per line. The command line writes them and jobs read
+//! them.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -7,27 +8,27 @@ use utoipa::ToSchema;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum TrainingEvent {
-    /// How far it is: about one a second.
+    /// Progress, about once per second.
     Progress(TrainingProgress),
-    /// Something to mind.
+    /// A warning.
     Warning {
-        /// In words.
+        /// The message.
         text: String,
     },
-    /// What was taken for granted when the data was read.
+    /// A note on how the data was read, such as an assumption.
     Note {
-        /// In words.
+        /// The message.
         text: String,
     },
     /// A bundle has been written.
     Done {
-        /// The model.
+        /// Name of the model.
         #[serde(default)]
         name: String,
         /// Its new version.
         version: String,
     },
-    /// A later version's line that this one does not know.
+    /// An event of a later version, unknown to this one.
     #[serde(other)]
     Other,
 }

@@ -1,6 +1,4 @@
-//! A small recipe and data for unit tests of measuring and judging.
-//!
-//! Its own because several files test with it.
+//! A small recipe and data for unit tests of several files.
 
 use crate::data::dataset::Dataset;
 use crate::data::recipe::Recipe;
@@ -22,7 +20,7 @@ pub(crate) const RECIPE: &str = r#"
 /// Header of [`rows`].
 pub(crate) const HEADER: &str = "heat,C,time,melt,hardness,strength";
 
-/// Different rows, `of_a_heat` to a heat.
+/// Different rows, `of_a_heat` per heat.
 pub(crate) fn rows(count: usize, of_a_heat: usize) -> String {
     let row = |row: usize| {
         let (heat, carbon, melt) = (row / of_a_heat, 0.1 + 0.01 * row as f64, ["a", "b"][row % 2]);

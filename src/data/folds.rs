@@ -1,8 +1,7 @@
-//! Folds of our own drawing: every row is a test row exactly once.
+//! Draws folds for cross-validation: every row is a test row exactly once.
 //!
-//! Its own because what a score means is decided here: random folds put other rows of a heat, alloy or
-//! chemical system into training, grouped folds do not. (Splits that come from a file are
-//! [`super::read_splits`]'s.)
+//! Random folds may put rows of the same heat, alloy or chemical system into training and test; grouped folds do not.
+//! (Splits from a file are read by [`super::read_splits`].)
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -18,12 +17,12 @@ use crate::model::{rng, shuffled};
 pub enum Protocol {
     /// Row by row.
     Random,
-    /// Whole groups: no test row has a relative among the training rows.
+    /// Whole groups: no training row belongs to the group of a test row.
     Grouped,
 }
 
 impl Protocol {
-    /// Its name in files and in progress lines.
+    /// Name in files and progress lines.
     pub fn name(self) -> &'static str {
         match self {
             Self::Random => "random",
@@ -32,9 +31,9 @@ impl Protocol {
     }
 }
 
-/// Splits rows, given by their groups, into `folds` parts of about equal size, each the test rows of one
-/// split. The largest group goes first, always into the smallest fold; the seed decides among equals.
-/// `None` where there are fewer groups (or rows) than folds.
+/// Splits rows, given by their groups, into `folds` parts of about equal size. Each part is the test set of one split.
+/// Groups are assigned from the largest to the smallest, each to the smallest fold so far; the seed orders groups of
+/// equal size. `None` if there are fewer groups (or rows) than folds.
 pub fn draw_folds(groups: &[String], protocol: Protocol, folds: usize, seed: u64) -> Option<Vec<Split>> {
     let units: Vec<Vec<usize>> = match protocol {
         Protocol::Random => (0..groups.len()).map(|row| vec![row]).collect(),
@@ -48,7 +47,7 @@ pub fn draw_folds(groups: &[String], protocol: Protocol, folds: usize, seed: u64
         return None;
     }
     let mut order = shuffled(units.len(), &mut rng(seed, protocol.name()));
-    // The sort is stable: groups of one size stay shuffled.
+    // The sort is stable, so groups of equal size stay shuffled.
     order.sort_by_key(|unit| Reverse(units[*unit].len()));
     let mut fold_of = vec![0; groups.len()];
     let mut sizes = vec![0; folds];
@@ -64,9 +63,9 @@ pub fn draw_folds(groups: &[String], protocol: Protocol, folds: usize, seed: u64
     Some((0..folds).map(split).collect())
 }
 
-/// Splits of 2 : 1 under a protocol, each drawn anew. `None` where there are fewer than three groups (or rows).
+/// Draws `count` independent splits with a ratio of 2 : 1. `None` if there are fewer than three groups (or rows).
 pub fn draw_splits(groups: &[String], protocol: Protocol, count: usize, seed: u64) -> Option<Vec<Split>> {
-    // Groups of one size only are dealt at random: which of the three folds tests changes, too.
+    // Only groups of equal size are assigned at random, so the choice of the test fold varies as well.
     let split =
         |index: usize| draw_folds(groups, protocol, 3, seed.wrapping_add(index as u64))?.into_iter().nth(index % 3);
     (0..count).map(split).collect()

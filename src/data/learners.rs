@@ -1,46 +1,44 @@
-//! The members of an ensemble as a recipe describes them: networks and how they train, Gaussian processes, trees.
-//!
-//! Its own beside [`super::recipe`], which says what the columns of a file are: this says what learns from them.
+//! The members of an ensemble as described by a recipe: networks and their training, Gaussian processes, trees.
 
 use serde::{Deserialize, Serialize};
 
 use crate::model::{Architecture, AttentionMode, Share};
 
-/// The training loop's numbers.
+/// Settings of the training loop.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Training {
-    /// Networks with seeds of their own whose outputs are averaged.
+    /// Number of networks with different seeds, whose outputs are averaged.
     pub members: usize,
-    /// A network for each target, as in the paper.
+    /// Whether to train one network per target, as in the paper.
     #[serde(default)]
     pub one_net_per_target: bool,
-    /// Optimizer steps.
+    /// Number of optimizer steps.
     pub steps: usize,
-    /// Rows per step; without it all rows.
+    /// Rows per step; all rows if not given.
     #[serde(default)]
     pub batch: Option<usize>,
-    /// Peak learning rate: linear warm-up, then cosine to 0.
+    /// Peak learning rate. It rises linearly in the warm-up and then falls to 0 as a cosine.
     pub learning_rate: f64,
-    /// Steps of warm-up.
+    /// Number of warm-up steps.
     pub warmup: usize,
-    /// Decoupled weight decay, on matrices only.
+    /// Decoupled weight decay, for matrices only.
     pub weight_decay: f64,
-    /// Gradients are scaled down to this norm.
+    /// Largest norm of the gradients; larger ones are scaled down.
     pub clip_norm: f64,
-    /// Decay of the moving average of the parameters that is kept in the end.
+    /// Decay of the moving average of the parameters. The average is the final network.
     pub ema: f64,
     /// Label smoothing of a classification.
     #[serde(default)]
     pub label_smoothing: f64,
-    /// Training samples in the reference cohort (k-medoids), for `attention = "reference"`.
+    /// Number of training samples in the reference cohort (k-medoids), for `attention = "reference"`.
     #[serde(default)]
     pub cohort: usize,
-    /// Training samples that an answer may lean on (k-medoids), for `attention = "residual"`; without it all of them. With
-    /// 0 none: the bundle then gives no measured value away, and the network answers without attention.
+    /// Number of training samples used as references (k-medoids), for `attention = "residual"`; all if not given. With
+    /// 0, the bundle contains no measured values, and the network predicts without attention.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub references: Option<usize>,
-    /// References that a step of the training sees, drawn anew each time; without it all of them.
+    /// Number of references used in a training step, drawn anew each time; all if not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub context: Option<usize>,
 }
@@ -63,13 +61,13 @@ impl Training {
     }
 }
 
-/// A family of the ensemble beside the networks of `[network]`.
+/// A family of the ensemble, in addition to the networks of `[network]`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum MemberRecipe {
     /// Networks of another shape.
     Network(Box<NetworkMemberRecipe>),
-    /// Kernel attention over learned keys.
+    /// A sparse Gaussian process: kernel attention over learned keys (inducing points).
     #[serde(rename = "kernel")]
     Gp(GpRecipe),
     /// Extremely randomised trees, or a random forest.
@@ -79,7 +77,7 @@ pub enum MemberRecipe {
 }
 
 impl MemberRecipe {
-    /// Its weight in the ensemble's answer.
+    /// Its weight in the ensemble.
     pub fn share(&self) -> Share {
         match self {
             Self::Network(own) => own.share,
@@ -89,7 +87,7 @@ impl MemberRecipe {
         }
     }
 
-    /// Whether it reads the image.
+    /// Whether it uses the image.
     pub(in crate::data) fn sees_image(&self) -> bool {
         match self {
             Self::Network(own) => own.network.image.is_some(),
@@ -113,8 +111,8 @@ impl MemberRecipe {
         }
     }
 
-    /// Steps of training it once: `members` networks where it is made of networks, else one for each set of targets that
-    /// were measured on the same rows.
+    /// Number of steps to train the family once: `members` networks for a family of networks; otherwise one member for
+    /// each set of targets that were measured on the same rows.
     pub(in crate::data) fn steps(&self, members: Option<usize>, target_sets: usize) -> usize {
         match self {
             Self::Network(own) => own.training.steps * members.unwrap_or(own.training.members),
@@ -124,11 +122,11 @@ impl MemberRecipe {
     }
 }
 
-/// Networks of another shape than `[network]`.
+/// Networks with another shape than `[network]`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NetworkMemberRecipe {
-    /// Weight in the answer.
+    /// Weight in the ensemble.
     #[serde(default)]
     pub share: Share,
     /// Their sizes.
@@ -137,25 +135,25 @@ pub struct NetworkMemberRecipe {
     pub training: Training,
 }
 
-/// Kernel attention over learned keys.
+/// A sparse Gaussian process: kernel attention over learned keys (inducing points).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GpRecipe {
-    /// Weight in the answer.
+    /// Weight in the ensemble.
     #[serde(default)]
     pub share: Share,
-    /// Learned keys (fewer where there are fewer different rows).
+    /// Number of inducing points (fewer if there are fewer different rows).
     pub keys: usize,
     /// Steps of Adam on the bound of the marginal likelihood.
     pub steps: usize,
-    /// Its learning rate.
+    /// Learning rate of Adam.
     pub learning_rate: f64,
-    /// Principal components of the image that join the composition.
+    /// Number of principal components of the image that are added to the composition.
     #[serde(default)]
     pub components: usize,
 }
 
-/// How a tree finds its splits.
+/// How a tree chooses its splits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Splits {
@@ -170,46 +168,46 @@ pub enum Splits {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ForestRecipe {
-    /// Weight in the answer.
+    /// Weight in the ensemble.
     #[serde(default)]
     pub share: Share,
-    /// How its trees split.
+    /// How the trees split.
     #[serde(default)]
     pub splits: Splits,
-    /// Trees for each output.
+    /// Number of trees for each output.
     pub trees: usize,
-    /// Least rows in a leaf.
+    /// Least number of rows in a leaf.
     pub min_leaf: usize,
-    /// Features tried at each split; without it all of them.
+    /// Number of features tried at each split; all if not given.
     #[serde(default)]
     pub tried: Option<usize>,
-    /// Whether the trees read the image, too.
+    /// Whether the trees also use the image.
     #[serde(default)]
     pub image: bool,
 }
 
-/// Boosted trees (Friedman 2001): each corrects what the trees before it left.
+/// Boosted trees (Friedman 2001): each tree corrects the errors of those before it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BoostingRecipe {
-    /// Weight in the answer.
+    /// Weight in the ensemble.
     #[serde(default)]
     pub share: Share,
-    /// Trees for each output, one a round.
+    /// Number of trees for each output, one per round.
     pub rounds: usize,
-    /// Most splits between a root and a leaf.
+    /// Largest number of splits between root and leaf.
     pub depth: usize,
-    /// What each tree's correction is multiplied by.
+    /// Factor for the correction of each tree.
     pub learning_rate: f64,
-    /// Part of the rows that each tree sees.
+    /// Fraction of the rows used for each tree.
     pub rows: f64,
-    /// Part of the features that each tree sees.
+    /// Fraction of the features used for each tree.
     pub columns: f64,
-    /// Least weight in a leaf: its rows, or of a class the sum of p · (1 − p).
+    /// Least weight in a leaf: number of rows or, for a class, the sum of p · (1 − p).
     pub min_weight: f64,
-    /// Penalty on the squares of the leaves.
+    /// L2 penalty on the leaf values.
     pub penalty: f64,
-    /// Whether the trees read the image, too.
+    /// Whether the trees also use the image.
     #[serde(default)]
     pub image: bool,
 }
@@ -229,23 +227,23 @@ impl BoostingRecipe {
     }
 }
 
-/// Who teaches the networks beside what was measured: an ensemble, fitted on the same rows, answers rows that nobody
-/// measured.
+/// The teacher of the networks: an ensemble, fitted on the same rows, that labels synthetic rows.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TeacherRecipe {
-    /// Synthetic rows: around a base element each a mix of two training rows' compositions, under conditions mixed with a
-    /// third's; without one an alloy mixed within its system, or with one element exchanged.
+    /// Number of synthetic rows. If alloys have a base element, each mixes the compositions of two training rows, with
+    /// process parameters mixed with those of a third. Otherwise each is an alloy mixed within its chemical system, or
+    /// with one element exchanged.
     pub samples: usize,
-    /// Part of the synthetic compositions in which each element is mixed on its own, and blurred a little; the others
-    /// are mixed as alloys, or have an element exchanged.
+    /// Fraction of the synthetic compositions in which each element is mixed separately, with a little noise. The
+    /// others are mixed as whole alloys, or have an element exchanged.
     #[serde(default)]
     pub by_element: f64,
-    /// Synthetic rows in each step.
+    /// Number of synthetic rows per step.
     pub batch: usize,
-    /// Their part in the loss, from 0 (only what was measured) to below 1.
+    /// Weight of the synthetic rows in the loss, from 0 (measured rows only) to below 1.
     pub weight: f64,
-    /// Who teaches.
+    /// The members of the teacher.
     pub committee: Vec<MemberRecipe>,
 }
 
@@ -270,7 +268,7 @@ impl TeacherRecipe {
         self.committee.iter().map(MemberRecipe::share).collect()
     }
 
-    /// Steps of fitting it once.
+    /// Number of steps to fit it once.
     pub(in crate::data) fn steps(&self, target_sets: usize) -> usize {
         self.committee.iter().map(|member| member.steps(None, target_sets)).sum()
     }
@@ -280,7 +278,7 @@ impl TeacherRecipe {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CalibrationRecipe {
-    /// Folds that rows are held out in, whole groups together; 0 for no calibration.
+    /// Number of folds of held-out rows, with whole groups; 0 for no calibration.
     pub folds: usize,
 }
 

@@ -1,6 +1,6 @@
-//! What describes data and results: recipes, rows and how they are split, reports, the lines that a training prints.
+//! Descriptions of data and results: recipes, rows, splits, reports, and the lines that a training prints.
 //!
-//! Known to whoever starts a training or reads what came of it; nothing is learned here.
+//! Used by everything that starts a training or reads its results. Nothing is trained here.
 
 mod bounds;
 mod dataset;

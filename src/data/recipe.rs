@@ -1,6 +1,4 @@
-//! `recipe.toml`: which columns are what, and how to train.
-//!
-//! Its own because it is the file that a lab writes to get a model of its own data, without code.
+//! `recipe.toml`: the columns of a data file, and how to train a model on them without code.
 
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +12,7 @@ use crate::model::{Architecture, AttentionMode, Share};
 /// Why a recipe cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum RecipeError {
-    /// Not TOML, or fields that are unknown, missing or of the wrong type.
+    /// Not TOML, or with fields that are unknown, missing or of the wrong type.
     #[error("{0}")]
     Syntax(#[from] toml::de::Error),
     /// Fields that contradict each other, or numbers out of bounds.
@@ -22,28 +20,28 @@ pub enum RecipeError {
     Contradiction(String),
 }
 
-/// A whole recipe.
+/// A recipe.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Recipe {
     /// Name of the model: letters, digits, `-` and `_`.
     pub name: String,
-    /// One line for people.
+    /// A short title.
     pub title: String,
-    /// Route that will answer with the model.
+    /// Route that serves the model.
     pub route: String,
-    /// Whether it answers where a request of its route names no model.
+    /// Whether it serves requests of its route that name no model.
     #[serde(default)]
     pub default: bool,
-    /// Where the data comes from.
+    /// Source of the data.
     #[serde(default)]
     pub citation: String,
-    /// What to know before trusting an answer: sentences for the model card.
+    /// Limits of use: sentences for the model card.
     #[serde(default)]
     pub limits: Vec<String>,
-    /// The composition's columns.
+    /// The columns of the composition.
     pub composition: CompositionRecipe,
-    /// The process parameters' columns.
+    /// The columns of the process parameters.
     #[serde(default)]
     pub processing: Vec<ParameterRecipe>,
     /// Targets of a regression.
@@ -52,15 +50,15 @@ pub struct Recipe {
     /// The class of a classification.
     #[serde(default)]
     pub class: Option<ClassRecipe>,
-    /// What belongs together when rows are split.
+    /// How rows are grouped for splits.
     pub group: Group,
-    /// Text columns whose blank cells hold what stands above them, as merged cells of a workbook do.
+    /// Text columns in which an empty cell repeats the cell above, as after merging cells in a workbook.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fill_down: Vec<String>,
-    /// Which rows are read; without it all of them.
+    /// Which rows are read; all if not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub filter: Option<RowFilter>,
-    /// Features besides amounts and process parameters.
+    /// Features in addition to amounts and process parameters.
     #[serde(default)]
     pub features: FeatureSpec,
     /// How features are scaled.
@@ -70,13 +68,13 @@ pub struct Recipe {
     pub network: NetworkRecipe,
     /// The training.
     pub training: Training,
-    /// Weight of the networks in the ensemble's answer.
+    /// Weight of the networks in the ensemble.
     #[serde(default)]
     pub share: Share,
     /// The other families of the ensemble.
     #[serde(default)]
     pub committee: Vec<MemberRecipe>,
-    /// Who teaches the networks beside what was measured.
+    /// The teacher of the networks, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub teacher: Option<TeacherRecipe>,
     /// How intervals and probabilities are calibrated.
@@ -88,9 +86,9 @@ pub struct Recipe {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ScalingRecipe {
-    /// Of the feature row.
+    /// For the feature row.
     pub row: ScalingKind,
-    /// Of the image.
+    /// For the image.
     pub image: ScalingKind,
 }
 
@@ -100,51 +98,51 @@ impl Default for ScalingRecipe {
     }
 }
 
-/// One way of scaling columns.
+/// A way of scaling columns.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum ScalingKind {
-    /// Mean 0, deviation 1, clipped.
+    /// Mean 0, standard deviation 1, clipped.
     Standard {
-        /// Clipped to ± this.
+        /// Values are clipped to ± this.
         clip: f64,
     },
     /// 0 to 1, as the paper scales the row.
     MinMax,
-    /// 0 to 255 in whole numbers, as the paper scales the image.
+    /// Whole numbers from 0 to 255, as the paper scales the image.
     Grey,
 }
 
-/// The network: written out, or the paper's by name.
+/// The network: all sizes, or the name of a preset.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum NetworkRecipe {
     /// `preset = "MCVN-paper"`
     Preset(Preset),
-    /// Every size written out.
+    /// All sizes.
     Written(Architecture),
 }
 
-/// A network by name.
+/// A network given by name.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Preset {
-    /// Which one.
+    /// The name.
     pub preset: PresetName,
-    /// Whom samples attend to.
+    /// What samples attend to.
     pub attention: AttentionMode,
 }
 
-/// The named networks.
+/// The names of presets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum PresetName {
-    /// The paper's section 4.1.
+    /// The network of the paper's section 4.1.
     #[serde(rename = "MCVN-paper")]
     McvnPaper,
 }
 
 impl NetworkRecipe {
-    /// The architecture it stands for.
+    /// The architecture.
     pub fn architecture(&self) -> Architecture {
         match self {
             Self::Written(architecture) => architecture.clone(),
@@ -157,7 +155,7 @@ impl Recipe {
     /// Reads and checks a recipe.
     ///
     /// # Errors
-    /// [`RecipeError`] with the place in the file, or the contradiction.
+    /// [`RecipeError`] with the place in the file, or with the contradiction.
     pub fn parse(text: &str) -> Result<Self, RecipeError> {
         let recipe: Self = toml::from_str(text)?;
         match recipe.contradiction().map(str::to_owned).or_else(|| recipe.out_of_bounds()) {
@@ -166,7 +164,7 @@ impl Recipe {
         }
     }
 
-    /// The columns that a data file must have.
+    /// The columns that a data file needs.
     pub fn columns(&self) -> Vec<String> {
         let amounts = self.composition.elements.iter().map(|(_, column)| column);
         let composition = self.composition.formula.iter().map(String::as_str).chain(amounts);
@@ -183,7 +181,7 @@ impl Recipe {
         targets.chain(self.class.iter().map(|class| class.column.as_str()))
     }
 
-    /// The metric of the whole.
+    /// The metric of the whole model.
     pub fn metric(&self) -> &'static str {
         if self.class.is_some() { "macro_f1" } else { "r2" }
     }
@@ -201,8 +199,9 @@ impl Recipe {
         }
     }
 
-    /// Steps of one whole training, all members together, with those that are trained for calibration. Partners that are
-    /// no networks learn targets apart that were measured on other rows: `target_sets` such sets.
+    /// Number of steps of a whole training, with all members and those trained only for calibration. Families other
+    /// than networks have one member for each of the `target_sets` sets of targets that were measured on different
+    /// rows.
     pub fn steps(&self, target_sets: usize) -> usize {
         let parts = if self.training.one_net_per_target { self.targets.len() } else { 1 };
         let once = |members: Option<usize>| {
@@ -214,8 +213,8 @@ impl Recipe {
         once(None) + self.calibration.folds * once(self.calibration_networks())
     }
 
-    /// Networks of each family that are trained for calibration, where not all: one is enough for errors, but where the
-    /// networks are the only family their own disagreement is measured, and that takes as many as answer.
+    /// Number of networks per family to train for calibration; `None` for all. One is enough to measure errors. But if
+    /// networks are the only family, their own disagreement is measured, which needs all of them.
     pub fn calibration_networks(&self) -> Option<usize> {
         (!self.committee.is_empty()).then_some(1)
     }
@@ -225,7 +224,7 @@ impl Recipe {
         std::iter::once(self.share).chain(self.committee.iter().map(MemberRecipe::share)).collect()
     }
 
-    /// Whether another recipe differs at most in words: scores of one then hold for the other.
+    /// Whether another recipe differs at most in descriptive texts. Then scores of one are valid for the other.
     pub fn makes_the_same_as(&self, other: &Self) -> bool {
         let wordless = |recipe: &Self| {
             let mut recipe =
@@ -285,7 +284,7 @@ impl Recipe {
         }
     }
 
-    /// The first number that is out of bounds, in words.
+    /// The message about the first number that is out of bounds.
     fn out_of_bounds(&self) -> Option<String> {
         let mut bounds = Bounds::default();
         bounds.size("processing", self.processing.len(), MOST_THINGS);
@@ -307,8 +306,7 @@ impl Recipe {
         bounds.broken()
     }
 
-    /// The schema of a model of this recipe before it has seen data: no elements, no ranges, no defaults, and no levels that
-    /// come from data.
+    /// The schema of the recipe's model before data was read: without elements, ranges, defaults, or levels from data.
     pub fn blank_schema(&self) -> Schema {
         let outputs = match &self.class {
             Some(class) => Outputs::Classification { classes: class.levels.clone() },

@@ -1,7 +1,7 @@
-//! `report.json`: whether a freshly trained version deserves to replace the one in use.
+//! `report.json`: the evidence on whether a new version should replace the active one.
 //!
-//! A file format that servers and people read. Every figure in it is out of fold: of rows that the answering model had not
-//! been trained on.
+//! Servers and people read this file. All figures are out of fold: the rows were predicted by models that were not
+//! trained on them.
 
 use std::collections::BTreeMap;
 
@@ -13,45 +13,45 @@ use crate::model::{Evaluation, Manifest, Spread};
 /// Version of the file format.
 pub const REPORT_FORMAT: u32 = 1;
 
-/// By target or class (and `all` for the whole), then by metric: mean and spread over the folds.
+/// By target or class (`all` for the whole), then by metric: mean and spread over the folds.
 pub type FoldScores = BTreeMap<String, BTreeMap<String, Spread>>;
 
-/// The whole report.
+/// The report.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Report {
     /// [`REPORT_FORMAT`] of the writer.
     pub format: u32,
-    /// The version that it judges: the candidate.
+    /// The evaluated version, the candidate.
     pub model: VersionName,
-    /// What it was measured on, and then trained on.
+    /// The data used for the scores and then for training.
     pub data: ReportData,
-    /// Folds of each protocol; every row is a test row once.
+    /// Number of folds of each protocol; every row is a test row once.
     pub folds: usize,
     /// Seed of folds and trainings.
     pub seed: u64,
-    /// Scores under each protocol that the data allows.
+    /// Scores under each protocol that is possible with the data.
     pub protocols: Vec<ProtocolReport>,
-    /// The candidate against the version in use.
+    /// Comparison of the candidate with the active version.
     pub comparison: Comparison,
-    /// What to mind, in plain words: of the data first.
+    /// Warnings as text, those about the data first.
     pub warnings: Vec<String>,
-    /// What was taken for granted, filled in or left out when the data was read.
+    /// What was assumed, filled in or left out when the data was read.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
-    /// The answers that the scores come from.
+    /// The predictions behind the scores.
     pub predictions: Predictions,
 }
 
-/// What a recipe was measured on.
+/// The data of a report.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ReportData {
     /// Name of the file, without its folder.
     pub file: String,
     /// Its SHA-256, in hexadecimal.
     pub sha256: String,
-    /// Its rows.
+    /// Number of rows.
     pub rows: usize,
-    /// Groups among them.
+    /// Number of groups.
     pub groups: usize,
 }
 
@@ -60,86 +60,86 @@ pub struct ReportData {
 pub struct ProtocolReport {
     /// How test rows were chosen.
     pub protocol: Protocol,
-    /// The recipe's.
+    /// Scores of the recipe.
     pub candidate: FoldScores,
-    /// Ridge regression's (on one-hot classes, for a classification).
+    /// Scores of ridge regression (for a classification, on one-hot classes).
     pub ridge: FoldScores,
-    /// A random forest's.
+    /// Scores of a random forest.
     pub random_forest: FoldScores,
-    /// Those of the version in use, unless it may not be scored on all rows: it cannot read some, or is known
-    /// to have been trained on some. The comparison then tells what can be told.
+    /// Scores of the active version. `None` if it cannot be scored on all rows, because it cannot read some or was
+    /// trained on some. The comparison then uses another basis.
     pub active: Option<FoldScores>,
 }
 
-/// Answers for each row of the data, in its order; those of each protocol from when the row was a test row,
-/// to six digits.
+/// Predictions for each row of the data, in the order of the data, rounded to six significant digits. Under each
+/// protocol a row is predicted when it is a test row.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Predictions {
-    /// Names of the columns below: the targets, or the classes.
+    /// Names of the columns below: the targets or the classes.
     pub outputs: Vec<String>,
-    /// What was measured.
+    /// The measured values.
     pub actual: Actual,
-    /// The candidate's answers on random folds: targets in their units, or class probabilities.
+    /// The candidate's predictions on random folds: targets in their units, or class probabilities.
     pub random: Option<Vec<Vec<f64>>>,
-    /// The candidate's answers on grouped folds.
+    /// The candidate's predictions on grouped folds.
     pub grouped: Option<Vec<Vec<f64>>>,
 }
 
-/// What was measured on each row.
+/// The measured values of each row.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Actual {
-    /// The targets in their units; `null` where one was not measured.
+    /// The targets in their units; `null` if not measured.
     Values(Vec<Vec<Option<f64>>>),
     /// Index of the class.
     Classes(Vec<usize>),
 }
 
-/// What a comparison rests on.
+/// The basis of a comparison.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ComparisonBasis {
-    /// Rows that neither had been trained on when it answered.
+    /// Rows that neither version was trained on when predicting them.
     UnseenRows,
-    /// All rows that both can read; the version in use may have been trained on some of them.
+    /// All rows that both can read; the active version may have been trained on some of them.
     SameRows,
-    /// The score that the version in use recorded when it was trained, against the candidate's.
+    /// The score recorded when the active version was trained, against the candidate's.
     RecordedScores,
-    /// Nothing: there is no comparison.
+    /// No comparison.
     None,
 }
 
-/// Whether a candidate answers better or worse than the version in use.
+/// Whether a candidate is better or worse than the active version.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Comparison {
-    /// The version in use; `null` where there is none, or it could not be loaded.
+    /// The active version; `null` if there is none or it could not be loaded.
     pub active: Option<VersionName>,
-    /// What the figures rest on.
+    /// The basis of the scores.
     pub basis: ComparisonBasis,
-    /// The folds that the candidate's answers come from.
+    /// The folds of the candidate's predictions.
     pub protocol: Protocol,
-    /// Rows that both were scored on; 0 for the bases `recorded_scores` and `none`.
+    /// Number of rows on which both were scored; 0 for the bases `recorded_scores` and `none`.
     pub rows: usize,
-    /// `r2` (mean over the targets) or `macro_f1`; the larger the better.
+    /// `r2` (mean over the targets) or `macro_f1`; larger is better.
     pub metric: String,
-    /// The candidate's figure.
+    /// The candidate's score.
     pub candidate_score: Option<f64>,
-    /// The figure of the version in use.
+    /// The active version's score.
     pub active_score: Option<f64>,
-    /// The same by target (`r2`) or class (`f1`): the candidate's, then that of the version in use.
+    /// Scores by target (`r2`) or class (`f1`): the candidate's, then the active version's.
     pub by_output: BTreeMap<String, (f64, f64)>,
-    /// Whether the candidate's figure is below that of the version in use.
+    /// Whether the candidate's score is below the active version's.
     pub worse: bool,
-    /// How to read it, in plain words.
+    /// How to read the comparison, as text.
     pub note: String,
 }
 
-/// Names a version of a model.
+/// The name of a version of a model.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VersionName {
-    /// The model.
+    /// Name of the model.
     pub name: String,
-    /// Its version.
+    /// Name of its version.
     pub version: String,
 }
 
@@ -151,7 +151,7 @@ impl VersionName {
 }
 
 impl Report {
-    /// The candidate's scores, as a manifest records them.
+    /// The candidate's scores in the form of a manifest.
     pub fn evaluations(&self) -> Vec<Evaluation> {
         let evaluation = |report: &ProtocolReport| Evaluation {
             protocol: report.protocol.name().to_owned(),

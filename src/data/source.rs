@@ -1,6 +1,5 @@
-//! What a recipe says of a file's columns: where the composition stands, what is a process parameter, a target, a group.
-//!
-//! [`super::recipe`] puts all together, and [`super::learners`] says what learns from it.
+//! The columns of a data file in a recipe: composition, process parameters, targets, groups. [`super::recipe`] combines
+//! them with the learners of [`super::learners`].
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,19 +10,19 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::domain::{Basis, Element, Parameter, ParameterKind, Scale};
 
-/// Where the composition stands.
+/// The columns of the composition.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CompositionRecipe {
-    /// Basis of the amounts, and of the feature row.
+    /// Basis of the amounts and of the feature row.
     pub basis: Basis,
     /// Element that makes up the rest to 100.
     #[serde(default)]
     pub balance: Option<Element>,
-    /// Columns of amounts.
+    /// Columns of amounts, …
     #[serde(default, skip_serializing_if = "Elements::is_empty")]
     pub elements: Elements,
-    /// Or the one column of formulas.
+    /// … or the column of formulas.
     #[serde(default)]
     pub formula: Option<String>,
 }
@@ -32,14 +31,14 @@ pub struct CompositionRecipe {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum Elements {
-    /// Each named by its element.
+    /// Each column is named by its element's symbol.
     Named(Vec<Element>),
-    /// Each element's column.
+    /// The column of each element.
     Columns(BTreeMap<Element, String>),
 }
 
 impl<'de> Deserialize<'de> for Elements {
-    /// By hand, so that a symbol that is none is named.
+    /// Written by hand, so that the error message names an invalid symbol.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Either;
         impl<'de> Visitor<'de> for Either {
@@ -68,12 +67,12 @@ impl Default for Elements {
 }
 
 impl Elements {
-    /// Whether no element is named.
+    /// Whether there are no elements.
     pub fn is_empty(&self) -> bool {
         self.iter().next().is_none()
     }
 
-    /// The elements, each with its column.
+    /// The elements with their columns.
     pub fn iter(&self) -> impl Iterator<Item = (Element, &str)> {
         let (named, columns) = match self {
             Self::Named(elements) => (Some(elements), None),
@@ -90,10 +89,10 @@ impl Elements {
 pub struct ParameterRecipe {
     /// Name in the API.
     pub name: String,
-    /// Column, where it has another name.
+    /// Name of the column, if different.
     #[serde(default)]
     pub column: Option<String>,
-    /// Other names that its column may have in tables.
+    /// Other names of the column in tables.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub aliases: Vec<String>,
     /// Unit; empty for a pure number.
@@ -102,16 +101,16 @@ pub struct ParameterRecipe {
     /// One line for people.
     #[serde(default)]
     pub description: String,
-    /// Levels of a categorical parameter; without them it is a number.
+    /// Levels of a categorical parameter; a parameter without levels is a number.
     #[serde(default)]
     pub levels: Option<Levels>,
-    /// `"median"`, a number or a level; without it the parameter is required.
+    /// `"median"`, a number or a level; the parameter is required if not given.
     #[serde(default)]
     pub default: Option<DefaultRecipe>,
-    /// No physical value lies below (follows from the unit where it is not given).
+    /// Least physical value (implied by the unit if not given).
     #[serde(default)]
     pub physical_min: Option<f64>,
-    /// No physical value lies above.
+    /// Largest physical value.
     #[serde(default)]
     pub physical_max: Option<f64>,
 }
@@ -120,13 +119,13 @@ pub struct ParameterRecipe {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged, expecting = "a list of levels, or \"from data\"")]
 pub enum Levels {
-    /// Written out, in the order of their columns.
+    /// Given in the recipe, in the order of their one-hot columns.
     Given(Vec<String>),
-    /// Those that the data file has.
+    /// Taken from the data file.
     Found(FromData),
 }
 
-/// The words `from data`.
+/// The text `from data`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FromData {
     /// `from data`
@@ -150,24 +149,24 @@ pub enum DefaultRecipe {
 pub struct TargetRecipe {
     /// Name in the API.
     pub name: String,
-    /// Column, where it has another name.
+    /// Name of the column, if different.
     #[serde(default)]
     pub column: Option<String>,
     /// Unit.
     pub unit: String,
-    /// Whether it is learned in its unit or in logarithms, as what goes over decades should be.
+    /// Whether it is learned in its unit or as a logarithm, which suits values over several decades.
     #[serde(default, skip_serializing_if = "Scale::is_linear")]
     pub scale: Scale,
-    /// What becomes of censored values such as `>50` or `run-out`; without it they are complained about.
+    /// How to treat censored values such as `>50` or `run-out`; they are errors if not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub censored: Option<Censored>,
 }
 
-/// What becomes of censored values.
+/// How to treat censored values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Censored {
-    /// They are left out, as if they had not been measured.
+    /// Treat them as not measured.
     Drop,
 }
 
@@ -175,30 +174,30 @@ pub enum Censored {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ClassRecipe {
-    /// Its column.
+    /// Name of the column.
     pub column: String,
-    /// Its values, in the order of the outputs.
+    /// The classes, in the order of the outputs.
     pub levels: Vec<String>,
-    /// Scores are also given for samples of at most so many elements: where the data makes the others easy,
-    /// the headline alone would flatter.
+    /// Also report scores for samples with at most this many elements. If samples with more elements are easy to
+    /// classify, the overall score alone is too optimistic.
     #[serde(default)]
     pub score_up_to_elements: Option<usize>,
 }
 
-/// What belongs together when rows are split.
+/// How rows are grouped for splits.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged, expecting = "a column, a list of columns, \"composition\" or \"chemical_system\"")]
 pub enum Group {
-    /// `composition` (the same amounts), `chemical_system` (the same elements), or what a column says.
+    /// `composition` (equal amounts), `chemical_system` (equal elements), or the name of a column.
     One(String),
-    /// What several columns say together.
+    /// Several columns together.
     Joined(Vec<String>),
 }
 
-/// What rows of one group have in common.
+/// The property that rows of a group share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Relation<'a> {
-    /// The same amounts.
+    /// Equal amounts.
     Composition,
     /// The same elements.
     ChemicalSystem,
@@ -207,7 +206,7 @@ pub enum Relation<'a> {
 }
 
 impl Group {
-    /// What rows of one group have in common.
+    /// The property that rows of a group share.
     pub fn relation(&self) -> Relation<'_> {
         match self {
             Self::One(name) if name == "composition" => Relation::Composition,
@@ -235,8 +234,8 @@ impl fmt::Display for Group {
     }
 }
 
-/// Which rows of a file are read: those with a text in a column. A long table has one property a row, and its name in a
-/// column.
+/// Selects the rows with a given text in a column. It is for long tables, which have one property per row and the
+/// property's name in a column.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RowFilter {
@@ -247,7 +246,7 @@ pub struct RowFilter {
 }
 
 impl ParameterRecipe {
-    /// Its column's name.
+    /// Name of the column.
     pub fn column(&self) -> &str {
         self.column.as_deref().unwrap_or(&self.name)
     }
@@ -257,7 +256,7 @@ impl ParameterRecipe {
             (_, None) | (None, Some(DefaultRecipe::Number(_))) => true,
             (None, Some(DefaultRecipe::Text(text))) => text == "median",
             (Some(Levels::Given(levels)), Some(DefaultRecipe::Text(text))) => levels.contains(text),
-            // Whether the file has it shows when it is read.
+            // Whether the file has this level is checked when the file is read.
             (Some(Levels::Found(_)), Some(DefaultRecipe::Text(_))) => true,
             (Some(_), Some(DefaultRecipe::Number(_))) => false,
         }
@@ -267,7 +266,7 @@ impl ParameterRecipe {
         matches!(&self.levels, Some(Levels::Given(levels)) if levels.len() < 2)
     }
 
-    /// The parameter without ranges, and required: what it takes from data is not known yet.
+    /// The parameter without ranges and default, which come from the data.
     pub(in crate::data) fn blank(&self) -> Parameter {
         let (unit_min, unit_max) = Parameter::physical_limits(&self.unit);
         let categorical = |levels| ParameterKind::Categorical { levels, default: None };
@@ -294,7 +293,7 @@ impl ParameterRecipe {
 }
 
 impl TargetRecipe {
-    /// Its column's name.
+    /// Name of the column.
     pub fn column(&self) -> &str {
         self.column.as_deref().unwrap_or(&self.name)
     }

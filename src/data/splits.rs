@@ -1,27 +1,25 @@
-//! Which rows test a model: `split,row,part` files, rows counted from 0. The part is `test` or `unused`; a
-//! row not listed is for training.
-//!
-//! Its own so that every comparison reads the same splits and is paired.
+//! Splits into training and test rows, read from `split,row,part` files with rows counted from 0. The part is `test` or
+//! `unused`; rows that are not listed are training rows. With the same file, comparisons are paired.
 
 use std::collections::BTreeMap;
 use std::io::Read;
 
-/// One split of a data set.
+/// A split of a data set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Split {
-    /// Rows to train on.
+    /// Training rows.
     pub train: Vec<usize>,
-    /// Rows to test on.
+    /// Test rows.
     pub test: Vec<usize>,
 }
 
 /// Why a splits file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum SplitError {
-    /// Not the format.
+    /// The file does not have the right format.
     #[error("{0}")]
     Csv(#[from] csv::Error),
-    /// A row that the data does not have, or nothing left to train on or to test.
+    /// A row does not exist in the data, or there are no training or test rows.
     #[error("{0}")]
     Rows(String),
 }
@@ -29,7 +27,7 @@ pub enum SplitError {
 /// Reads the splits of a data set of `rows` rows.
 ///
 /// # Errors
-/// [`SplitError`] where the file is not of the format or does not fit the data.
+/// [`SplitError`] if the file has another format or does not fit the data.
 pub fn read_splits(reader: impl Read, rows: usize) -> Result<Vec<Split>, SplitError> {
     let mut listed: BTreeMap<usize, BTreeMap<usize, bool>> = BTreeMap::new();
     for record in csv::Reader::from_reader(reader).deserialize() {

@@ -1,28 +1,26 @@
-//! What a reading of data has to say besides errors: what was taken for granted, what was left out, what looks wrong.
-//!
-//! Its own because it is said once, at every door: on the terminal, in a job's record, in a report. A doctor for data has
-//! its place here.
+//! Notes and warnings about data that was read: what was assumed, what was left out, what may be wrong. The same text
+//! appears on the terminal, in a job's record and in a report.
 
 use std::collections::BTreeMap;
 
 use crate::domain::{RawValue, Sample};
 
-/// Fewer groups make every grouped score, and every interval, a matter of luck.
+/// With fewer groups than this, grouped scores and intervals are largely random.
 pub const HARDLY_ANY_GROUPS: usize = 5;
-/// Lines that a warning names.
+/// Largest number of lines named in a warning.
 const NAMED_LINES: usize = 10;
 
-/// Sentences for people.
+/// Texts for people.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DataSummary {
     /// What may be wrong with the data.
     pub warnings: Vec<String>,
-    /// What was taken for granted, filled in or left out, with counts.
+    /// What was assumed, filled in or left out, with counts.
     pub notes: Vec<String>,
 }
 
 impl DataSummary {
-    /// `cells` of `rows` cells of a column are empty, and what that was taken for.
+    /// Adds a note that `cells` of the `rows` cells in a column are empty, and how they were read.
     pub(in crate::data) fn empty_cells(&mut self, column: &str, cells: usize, rows: usize, taken: &str) {
         match cells {
             0 => {}
@@ -49,7 +47,7 @@ impl DataSummary {
         }
     }
 
-    /// How often a parameter's default was taken.
+    /// Adds a note on how often a parameter's default was used.
     pub(in crate::data) fn assumed(&mut self, column: &str, name: &str, unit: &str, median: bool, samples: &[Sample]) {
         let taken: Vec<&RawValue> = samples
             .iter()
@@ -64,12 +62,12 @@ impl DataSummary {
         self.empty_cells(column, taken.len(), samples.len(), &format!("taken as {what} ({value})"));
     }
 
-    /// What was odd about samples, such as sums of amounts, by line.
+    /// Adds warnings about samples, such as unusual sums of amounts, with lines.
     pub(in crate::data) fn oddities(&mut self, samples: &[Sample], lines: &[u64]) {
         let mut kinds: BTreeMap<String, Vec<(u64, &str)>> = BTreeMap::new();
         for (sample, line) in samples.iter().zip(lines) {
             for warning in sample.warnings() {
-                // The same words with other figures are the same warning, whatever the alloy.
+                // Warnings that differ only in numbers or in the alloy are the same warning.
                 let why = warning.strip_prefix("read as ").and_then(|read| read.split_once(": "));
                 let words = why.map_or(warning.as_str(), |(_, why)| why);
                 let kind = words.chars().filter(|c| !c.is_ascii_digit()).collect();

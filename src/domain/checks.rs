@@ -1,18 +1,18 @@
-//! What is wrong with a raw sample, and what is odd about it.
+//! Checks of a raw sample: violations, assumed defaults, warnings, and reasons why it is out of domain.
 //!
-//! Its own because nothing is stopped by the first complaint: whoever checks a field adds to the same lists, and goes on.
+//! Checking does not stop at the first violation. All checks add to the same lists.
 
 use super::raw::{MOST_VIOLATIONS, RawSample, RawValue, Violation};
 use super::{Composition, ElementRange, Parameter, ParameterKind, ProcessValue, Schema};
 
-/// Complaints, assumptions and warnings so far.
+/// Results of the checks so far.
 #[derive(Default)]
 pub(super) struct Checks {
     pub(super) violations: Vec<Violation>,
     pub(super) assumed: Vec<(String, RawValue)>,
     pub(super) warnings: Vec<String>,
     pub(super) out_of_domain: Vec<String>,
-    /// Formulas whose parts sum to more than 100 are read all the same: a data set is what it is.
+    /// Accept formulas whose parts sum to more than 100. Set for training rows, which are scaled instead of refused.
     pub(super) lenient: bool,
 }
 
@@ -113,7 +113,7 @@ impl Checks {
         }
     }
 
-    /// Elements never seen in training, and amounts outside what was seen.
+    /// Adds a reason for each element that was not seen in training and each amount outside the training range.
     pub(super) fn element_ranges(&mut self, composition: &Composition, schema: &Schema) {
         let unit = schema.composition.basis.unit();
         for (element, amount) in composition.amounts() {
@@ -123,7 +123,7 @@ impl Checks {
         }
         for ElementRange { element, min, max } in &schema.composition.elements {
             let amount = composition.amount(*element);
-            // Normalising to 100 moves the last bits; they are no reason to call a training row foreign.
+            // Scaling to 100 changes the last bits. This must not put a training row out of domain.
             let slack = 1e-9 * max.max(1.0);
             if amount < min - slack || amount > max + slack {
                 let reason = format!("{element} {amount:.4} {unit} is outside the training range {min:.4}–{max:.4}");
@@ -137,7 +137,7 @@ fn with_unit(text: String, unit: &str) -> String {
     if unit.is_empty() { text } else { format!("{text} {unit}") }
 }
 
-/// A user's text as far as an error message should repeat it.
+/// Shortens a user's text for an error message (40 characters).
 fn shortened(text: &str) -> String {
     text.chars().take(40).collect()
 }

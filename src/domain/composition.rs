@@ -1,12 +1,11 @@
-//! How much of which element: a non-empty set of positive amounts on a stated basis.
+//! A composition: a non-empty set of elements with positive amounts on a stated basis.
 //!
-//! Its own so that an invalid composition cannot exist: the fields are private, and the constructor
-//! refuses what is not physical. Amounts keep the scale they were written in; ratios are what counts.
+//! The fields are private and the constructor checks the amounts, so an invalid composition cannot exist. Amounts keep
+//! the scale in which they were written; only their ratios matter.
 
 use super::{Basis, Element};
 
-/// The most that percent amounts may add up to: rounding in a certificate is forgiven, a typing error
-/// is not.
+/// Largest accepted sum of percent amounts. It allows for rounding in a certificate, but not for typing errors.
 pub const PERCENT_LIMIT: f64 = 100.5;
 
 /// Why amounts are not a composition.
@@ -18,7 +17,7 @@ pub enum CompositionError {
     /// An amount below zero.
     #[error("{0} has a negative amount ({1})")]
     Negative(Element, f64),
-    /// An amount that is NaN or infinite, or amounts whose sum is.
+    /// An amount that is NaN, infinite or larger than 1e12.
     #[error("{0} has an amount that is not a finite number")]
     NotFinite(Element),
     /// An element named more than once.
@@ -26,7 +25,7 @@ pub enum CompositionError {
     Twice(Element),
 }
 
-/// Amounts of elements on one basis; positive, finite, each element once, in order of atomic number.
+/// Amounts of elements on one basis. Each is positive and finite, each element appears once, in order of atomic number.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Composition {
     basis: Basis,
@@ -34,21 +33,21 @@ pub struct Composition {
 }
 
 impl Composition {
-    /// Takes amounts as written; an amount of 0 (or below 1e-12) means that the element is absent.
+    /// Takes amounts as written. An amount of 0 (or below 1e-12) means that the element is absent.
     ///
     /// # Errors
     /// [`CompositionError`] for a negative or non-finite amount, an element named twice, or nothing left.
     pub fn new(basis: Basis, amounts: impl IntoIterator<Item = (Element, f64)>) -> Result<Self, CompositionError> {
         let mut kept: Vec<(Element, f64)> = Vec::new();
         for (element, amount) in amounts {
-            // The bound keeps every later sum and product finite.
+            // This limit keeps all later sums and products finite.
             if !amount.is_finite() || amount > 1e12 {
                 return Err(CompositionError::NotFinite(element));
             }
             if amount < 0.0 {
                 return Err(CompositionError::Negative(element, amount));
             }
-            // A trace below this is as good as none, and fractions of it would underflow.
+            // Smaller traces do not matter, and fractions of them would underflow.
             if amount >= 1e-12 {
                 kept.push((element, amount));
             }
@@ -106,12 +105,12 @@ impl Composition {
         converted.scaled_to(self.total())
     }
 
-    /// The same amounts, said to count something else.
+    /// The same numbers on another basis, without conversion.
     pub fn said_to_be(self, basis: Basis) -> Self {
         Self { basis, ..self }
     }
 
-    /// Fills up to 100 with `element`, unless it is named already or nothing is missing.
+    /// Fills up to 100 with `element`. Changes nothing if the element is present or the sum is already 100 or more.
     pub fn with_balance(&self, element: Element) -> Self {
         let missing = 100.0 - self.total();
         let mut filled = self.clone();
@@ -123,13 +122,13 @@ impl Composition {
         filled
     }
 
-    /// The same amounts with one element left out; `None` where nothing else is there.
+    /// The same amounts without one element; `None` if no other element is present.
     pub fn without(&self, element: Element) -> Option<Self> {
         let amounts: Vec<_> = self.amounts.iter().copied().filter(|(known, _)| *known != element).collect();
         (!amounts.is_empty()).then_some(Self { basis: self.basis, amounts })
     }
 
-    /// The elements joined by `-`, such as `Be-Ni-Cu-Ti-Zr`: the chemical system, whatever the amounts.
+    /// The chemical system: the elements joined by `-`, such as `Be-Ni-Cu-Ti-Zr`, independent of the amounts.
     pub fn chemical_system(&self) -> String {
         let symbols: Vec<&str> = self.amounts.iter().map(|(element, _)| element.symbol()).collect();
         symbols.join("-")
@@ -143,7 +142,7 @@ mod tests {
 
     #[test]
     fn weight_and_atomic_percent_of_austenite() {
-        // Fe-18Cr-8Ni in wt%; at% by hand from the atomic weights 55.845, 51.9961, 58.6934.
+        // Fe-18Cr-8Ni in wt%. The at% were calculated by hand from the atomic weights 55.845, 51.9961, 58.6934.
         let steel =
             Composition::new(Basis::WeightPercent, [(Element::Fe, 74.0), (Element::Cr, 18.0), (Element::Ni, 8.0)]);
         let atomic = steel.unwrap().to_basis(Basis::AtomicPercent);

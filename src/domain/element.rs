@@ -1,7 +1,4 @@
-//! The chemical elements the property table knows: H to Pu, a closed set.
-//!
-//! Its own module because everything else is written in terms of it; it knows nothing but symbols and
-//! standard atomic weights.
+//! The chemical elements of the property table: H to Pu, with symbols and standard atomic weights.
 
 use std::fmt;
 use std::str::FromStr;
@@ -34,7 +31,7 @@ elements! {
     At, Rn, Fr, Ra, Ac, Th, Pa, U, Np, Pu,
 }
 
-/// Real elements that have no row in the table.
+/// Elements without a row in the table.
 const BEYOND_PLUTONIUM: [&str; 24] = [
     "Am", "Cm", "Bk", "Cf", "Es", "Fm", "Md", "No", "Lr", "Rf", "Db", "Sg", "Bh", "Hs", "Mt", "Ds", "Rg", "Cn", "Nh",
     "Fl", "Mc", "Lv", "Ts", "Og",
@@ -43,10 +40,10 @@ const BEYOND_PLUTONIUM: [&str; 24] = [
 /// Why a symbol is not an [`Element`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ElementError {
-    /// A real element without properties.
+    /// A real element that has no properties in the table.
     #[error("{0} is not supported: the property table covers H to Pu")]
     Unsupported(String),
-    /// Not an element at all.
+    /// Not an element.
     #[error("\"{symbol}\" is not a chemical element{hint}", symbol = .0, hint = hint(.0))]
     Unknown(String),
 }
@@ -69,7 +66,7 @@ impl Element {
 }
 
 impl Element {
-    /// The element whose symbol a text is but for capital and small letters.
+    /// The element with this symbol, ignoring case.
     pub fn in_letters(text: &str) -> Option<Self> {
         if !(1..=2).contains(&text.len()) || !text.bytes().all(|byte| byte.is_ascii_alphabetic()) {
             return None;
@@ -78,7 +75,7 @@ impl Element {
         (first.to_ascii_uppercase() + &rest.to_ascii_lowercase()).parse().ok()
     }
 
-    /// The element that is meant by a text that is no symbol: `CR`, `cr`, `carbon`, `Cb`.
+    /// The element that was probably meant by a text that is not a symbol: `CR`, `cr`, `carbon`, `Cb`.
     pub fn suggestion(text: &str) -> Option<Self> {
         let text = text.trim();
         let old = || (text == "Cb").then_some(Self::Nb);
@@ -125,7 +122,7 @@ impl<'de> Deserialize<'de> for Element {
     }
 }
 
-/// Where a symbol stands in [`PLACES`]: a capital letter, and perhaps a small one.
+/// Index of a symbol in [`PLACES`]. A symbol is a capital letter, with or without a small letter.
 const fn slot(symbol: &[u8]) -> Option<usize> {
     match symbol {
         [first @ b'A'..=b'Z'] => Some((*first - b'A') as usize * 27),
@@ -136,7 +133,8 @@ const fn slot(symbol: &[u8]) -> Option<usize> {
     }
 }
 
-/// The atomic number of every symbol, 0 where there is none: a request names a dozen, so they are not searched for.
+/// Atomic number of each possible symbol; 0 if no element has it. A request names about a dozen elements, so a lookup
+/// table replaces a search.
 const PLACES: [u8; 26 * 27] = {
     let mut places = [0; 26 * 27];
     let mut index = 0;
@@ -149,8 +147,8 @@ const PLACES: [u8; 26 * 27] = {
     places
 };
 
-/// Standard atomic weights in g/mol, the `atomic_weight` column of the property table (a test in
-/// `featurize` holds the two together).
+/// Standard atomic weights in g/mol, equal to the `atomic_weight` column of the property table (checked by a test in
+/// `featurize`).
 #[rustfmt::skip]
 const ATOMIC_WEIGHTS: [f64; 94] = [
     1.008, 4.002602, 6.94, 9.0121831, 10.81, 12.011, 14.007, 15.999, 18.99840316, 20.1797,

@@ -1,11 +1,9 @@
-//! Names of elements as words.
-//!
-//! Its own because it is a list, and [`super::element`] is about symbols.
+//! Names of elements in several languages.
 
 use super::Element;
 
-/// Names of elements that alloys are analysed for, in small letters: English, German and French ones, and the characters
-/// that Chinese tables use.
+/// Names of elements that are common in analyses of alloys, in small letters: English, German, French, and Chinese
+/// characters.
 #[rustfmt::skip]
 const NAMES: [(&str, Element); 92] = [
     ("boron", Element::B), ("carbon", Element::C), ("nitrogen", Element::N), ("oxygen", Element::O),
@@ -33,7 +31,7 @@ const NAMES: [(&str, Element); 92] = [
 ];
 
 impl Element {
-    /// The element of an English or Chinese name, such as `carbon`.
+    /// The element with this name, such as `carbon`, in one of the languages of the list.
     pub fn by_name(text: &str) -> Option<Self> {
         let small = text.to_lowercase();
         NAMES.iter().find(|(name, _)| *name == small).map(|(_, element)| *element)

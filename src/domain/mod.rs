@@ -1,7 +1,6 @@
-//! What a lab talks about: elements, compositions, process parameters, and what a model takes and gives.
+//! The domain: elements, compositions, process parameters, and the inputs and outputs of a model.
 //!
-//! The bottom of the crate. It is its own so that every check of a user's input stands in one place and
-//! can be read without knowing tensors, sockets or files; it knows std, serde and thiserror alone.
+//! All checks of user input are in this module. It is the lowest rank and knows only std, serde and thiserror.
 
 mod checks;
 mod composition;

@@ -1,8 +1,8 @@
-//! One sample: a composition and process parameters, checked against the schema of a model.
+//! A sample: a composition and process parameters, checked against the schema of a model.
 //!
-//! Its own because this is the only door from what a user wrote to what a model may see: a [`Sample`] has
-//! no public fields and comes from [`Sample::parse`], which collects every complaint instead of stopping at the first, or
-//! is made of samples that did. It does not know where the raw values came from (JSON, CSV or a training file).
+//! [`Sample::parse`] is the only way from user input to a model. It collects all violations instead of stopping at the
+//! first. [`Sample::made_of`] builds samples from parts of checked samples. This module does not know where raw values
+//! came from (JSON, CSV or a training file).
 
 use std::borrow::Cow;
 
@@ -10,7 +10,7 @@ use super::checks::Checks;
 use super::raw::{RawSample, RawValue, Violation};
 use super::{Basis, Composition, ParameterKind, ProcessValue, Schema};
 
-/// A sample that a model with its schema can answer.
+/// A checked sample.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sample {
     composition: Composition,
@@ -24,16 +24,16 @@ impl Sample {
     /// Checks a raw sample against a schema. `base` is the JSON pointer of the sample.
     ///
     /// # Errors
-    /// Every violation, each with the pointer of its field.
+    /// All violations, each with the pointer of its field.
     pub fn parse(raw: &RawSample, schema: &Schema, base: &str) -> Result<Self, Vec<Violation>> {
         Self::check(raw, schema, base, Checks::default())
     }
 
-    /// Checks a row that a model is to be trained on: formulas whose parts sum to more than 100 are scaled, and that is
-    /// said; they are refused where somebody asks for a prediction.
+    /// Checks a training row. If the parts of a formula sum to more than 100, they are scaled with a warning; for
+    /// predictions such a formula is refused.
     ///
     /// # Errors
-    /// As [`Sample::parse`].
+    /// Same as [`Sample::parse`].
     pub fn parse_training(raw: &RawSample, schema: &Schema) -> Result<Self, Vec<Violation>> {
         Self::check(raw, schema, "", Checks { lenient: true, ..Checks::default() })
     }
@@ -51,18 +51,18 @@ impl Sample {
         }
     }
 
-    /// A sample that nobody wrote: made of others that were checked, on the same basis and of the same parameters.
+    /// A synthetic sample, made from parts of checked samples with the same basis and the same parameters.
     pub fn made_of(composition: Composition, processing: Vec<ProcessValue>) -> Self {
         let (assumed, warnings, out_of_domain) = (Vec::new(), Vec::new(), Vec::new());
         Self { composition, processing, assumed, warnings, out_of_domain }
     }
 
-    /// The whole composition on the schema's basis: balance filled in, amounts summing to 100.
+    /// The complete composition on the schema's basis: balance filled in, amounts sum to 100.
     pub fn composition(&self) -> &Composition {
         &self.composition
     }
 
-    /// The composition as it was understood, on both bases: percent by mass and of atoms, each summing to 100.
+    /// The composition in wt% and in at%, each scaled to a sum of 100.
     pub fn on_both_bases(&self) -> [Composition; 2] {
         [Basis::WeightPercent, Basis::AtomicPercent].map(|basis| self.composition.to_basis(basis).scaled_to(100.0))
     }
@@ -72,13 +72,13 @@ impl Sample {
         &self.processing
     }
 
-    /// Parameters that were not given, with the defaults that were taken.
+    /// Parameters that were not given, with the defaults used for them.
     pub fn assumed(&self) -> &[(String, RawValue)] {
         &self.assumed
     }
 
-    /// The same sample with what was assumed taken anew from a schema with the same parameters: a default may depend on
-    /// the rows that a model learned from.
+    /// The same sample with its assumed values replaced by the defaults of another schema with the same parameters. (A
+    /// default may depend on the training rows.)
     pub fn with_defaults(&self, schema: &Schema) -> Cow<'_, Self> {
         if self.assumed.is_empty() {
             return Cow::Borrowed(self);
@@ -102,12 +102,12 @@ impl Sample {
         Cow::Owned(sample)
     }
 
-    /// What the user should know about how the input was read.
+    /// Warnings about how the input was read.
     pub fn warnings(&self) -> &[String] {
         &self.warnings
     }
 
-    /// Why the sample lies outside of what the model was trained on; empty where it does not.
+    /// Reasons why the sample is outside the training domain; empty if it is inside.
     pub fn out_of_domain(&self) -> &[String] {
         &self.out_of_domain
     }

@@ -1,31 +1,32 @@
-//! The scale of a property: as it is measured, or in logarithms.
+//! The scale on which a property is learned: linear or logarithmic.
 //!
-//! Its own because a life of 3 h and one of 30,000 h differ by a factor, not by hours: learned in hours, the short ones
-//! would be noise and answers would fall below zero.
+//! Lives of 3 h and 30,000 h differ by a factor, not by a number of hours. On a linear scale the short ones would be
+//! lost in noise and predictions could be negative.
 
 use serde::{Deserialize, Serialize};
 
-/// Largest exponent that is taken back from logarithms: a wild answer stays a number.
+/// Largest exponent used when a logarithm is converted back, so that an extreme prediction stays finite.
 const LARGEST_EXPONENT: f64 = 600.0;
 
-/// On which scale a property is learned.
+/// The scale on which a property is learned.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Scale {
-    /// In its unit.
+    /// The property in its unit.
     #[default]
     Linear,
-    /// In natural logarithms: the property is always above 0, and its errors are factors.
+    /// The natural logarithm of the property. The property is always positive and its errors are factors.
     Log,
 }
 
 impl Scale {
-    /// Whether it is the plain one.
+    /// Whether the scale is linear.
     pub fn is_linear(&self) -> bool {
         *self == Self::Linear
     }
 
-    /// A value in its unit as it is learned. What has no logarithm is taken as the least number above 0.
+    /// Converts a value from its unit to this scale. For a logarithm, values of 0 or less become the least positive
+    /// number.
     pub fn learned(self, value: f64) -> f64 {
         match self {
             Self::Linear => value,
@@ -33,7 +34,7 @@ impl Scale {
         }
     }
 
-    /// What was learned, in its unit; finite where `learned` is no NaN, and above 0 for a logarithm.
+    /// Converts a value from this scale to its unit. Finite unless `learned` is NaN; positive for a logarithm.
     pub fn in_unit(self, learned: f64) -> f64 {
         match self {
             Self::Linear => learned,

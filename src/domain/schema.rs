@@ -1,7 +1,7 @@
-//! What a model takes and what it gives: the contract that drives the API of every model.
+//! The schema of a model: its inputs and outputs.
 //!
-//! Its own because it travels inside each bundle: a lab that retrains with other process columns gets its
-//! own inputs, checks and documentation without a change of code.
+//! The schema is part of each bundle and drives the API. A model with other process columns gets its inputs, checks and
+//! documentation without a change of code.
 
 use std::collections::BTreeMap;
 
@@ -9,47 +9,47 @@ use serde::{Deserialize, Serialize};
 
 use super::{ABSOLUTE_ZERO_CELSIUS, Basis, Composition, Element, Scale};
 
-/// Inputs and outputs of one model.
+/// Inputs and outputs of a model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Schema {
-    /// The composition it takes.
+    /// The composition.
     pub composition: CompositionSchema,
-    /// The process parameters it takes, in the order of its feature row.
+    /// The process parameters, in the order of the feature row.
     pub processing: Vec<Parameter>,
-    /// What it predicts.
+    /// The predictions.
     pub outputs: Outputs,
 }
 
-/// The composition a model takes.
+/// The composition input of a model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CompositionSchema {
-    /// Basis of amounts that come without one, and of the ranges below.
+    /// Basis of the ranges below, and of amounts that come without a basis.
     pub basis: Basis,
-    /// The element that makes up the rest to 100 where it is not named.
+    /// The element that makes up the rest to 100 if it is not given.
     pub balance: Option<Element>,
-    /// The column of formulas in the training data, where it states compositions so.
+    /// Column of formulas in the training data, if it has one.
     #[serde(default)]
     pub formula_column: Option<String>,
-    /// Columns of amounts in the training data that are not named by their element, such as `AlT`.
+    /// Columns of amounts in the training data whose names are not element symbols, such as `AlT`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub columns: BTreeMap<String, Element>,
-    /// Elements seen in training with the range of their amounts, normalised to 100.
+    /// Elements seen in training, with the range of their amounts (scaled to 100).
     pub elements: Vec<ElementRange>,
 }
 
 impl CompositionSchema {
-    /// Whether every element of a composition was seen in training.
+    /// Whether all elements of a composition were seen in training.
     pub fn knows(&self, composition: &Composition) -> bool {
         composition.amounts().iter().all(|(element, _)| self.elements.iter().any(|range| range.element == *element))
     }
 }
 
-/// The amounts of one element over the training rows.
+/// The range of an element's amounts over the training rows.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ElementRange {
     /// The element.
     pub element: Element,
-    /// Least amount; 0 where a row went without it.
+    /// Least amount; 0 if the element was missing in a row.
     pub min: f64,
     /// Largest amount.
     pub max: f64,
@@ -62,7 +62,7 @@ pub struct Parameter {
     pub name: String,
     /// Name of its column in the training data, such as `TT`.
     pub column: String,
-    /// Other names of it in tables.
+    /// Other names in tables.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub aliases: Vec<String>,
     /// Unit, such as `°C`; empty for a pure number.
@@ -81,22 +81,22 @@ pub struct Parameter {
 pub enum ParameterKind {
     /// A number.
     Numeric {
-        /// Least value seen in training.
+        /// Least value in training.
         min: f64,
-        /// Largest value seen in training.
+        /// Largest value in training.
         max: f64,
-        /// Value taken when none is given; `null` makes the parameter required.
+        /// Value used if none is given; `null` makes the parameter required.
         default: Option<f64>,
-        /// No physical value lies below.
+        /// Least physical value.
         physical_min: Option<f64>,
-        /// No physical value lies above.
+        /// Largest physical value.
         physical_max: Option<f64>,
     },
-    /// One of a few levels, one-hot in the feature row.
+    /// One of a few levels, one-hot encoded in the feature row.
     Categorical {
         /// The levels, in the order of their one-hot columns.
         levels: Vec<String>,
-        /// Level taken when none is given; `null` makes the parameter required.
+        /// Level used if none is given; `null` makes the parameter required.
         default: Option<String>,
     },
 }
@@ -111,7 +111,7 @@ pub enum ProcessValue {
 }
 
 impl Parameter {
-    /// Whether a sample must give it.
+    /// Whether a sample must give the parameter.
     pub fn required(&self) -> bool {
         match &self.kind {
             ParameterKind::Numeric { default, .. } => default.is_none(),
@@ -119,7 +119,7 @@ impl Parameter {
         }
     }
 
-    /// How many columns of the feature row it fills.
+    /// Number of columns in the feature row.
     pub fn width(&self) -> usize {
         match &self.kind {
             ParameterKind::Numeric { .. } => 1,
@@ -127,7 +127,7 @@ impl Parameter {
         }
     }
 
-    /// Physical limits that follow from a unit: temperatures above absolute zero, percentages within 0–100.
+    /// Physical limits implied by a unit: temperatures above absolute zero, percentages within 0–100.
     pub fn physical_limits(unit: &str) -> (Option<f64>, Option<f64>) {
         match unit {
             "°C" => (Some(ABSOLUTE_ZERO_CELSIUS), None),
@@ -138,7 +138,7 @@ impl Parameter {
     }
 }
 
-/// What a model predicts.
+/// The predictions of a model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "task", rename_all = "snake_case")]
 pub enum Outputs {
@@ -155,7 +155,7 @@ pub enum Outputs {
 }
 
 impl Outputs {
-    /// How many numbers the model gives for one sample.
+    /// Number of outputs for one sample.
     pub fn width(&self) -> usize {
         match self {
             Outputs::Regression { targets } => targets.len(),
@@ -164,7 +164,7 @@ impl Outputs {
     }
 }
 
-/// Index of the largest of several probabilities, the first of equals.
+/// Index of the largest probability; the first one if several are equal.
 pub fn most_probable(probabilities: &[f64]) -> usize {
     (0..probabilities.len()).rev().max_by(|a, b| probabilities[*a].total_cmp(&probabilities[*b])).unwrap_or(0)
 }
@@ -176,27 +176,27 @@ pub struct Target {
     pub name: String,
     /// Unit, such as `MPa`.
     pub unit: String,
-    /// The scale on which it is learned, and on which its intervals are measured.
+    /// The scale on which the target is learned and its intervals are measured.
     #[serde(default, skip_serializing_if = "Scale::is_linear")]
     pub scale: Scale,
 }
 
 impl Target {
-    /// Ends of the interval of some half width around a value: the value ± the half width, or for a logarithm the value
-    /// divided by and times its exponential. The half width is on the target's scale, the ends are in its unit.
+    /// The interval around a value, in the target's unit. The half width is on the target's scale. Linear: value ± half
+    /// width. Logarithmic: the value divided and multiplied by exp(half width).
     pub fn around(&self, value: f64, half_width: f64) -> [f64; 2] {
         match self.scale {
             Scale::Linear => [value - half_width, value + half_width],
             Scale::Log => {
                 let end = |half_width: f64| self.scale.in_unit(self.scale.learned(value) + half_width);
-                // An interval holds its value, whatever is lost in rounding.
+                // Rounding must not exclude the value from its own interval.
                 [end(-half_width).min(value), end(half_width).max(value)]
             }
         }
     }
 
-    /// Physical limits that follow from the unit: strengths, hardnesses and energies are not negative; else those of
-    /// [`Parameter::physical_limits`]. (A process parameter in MPa may be negative: a stress.)
+    /// Physical limits implied by the unit: strengths, hardnesses and energies are not negative; otherwise those of
+    /// [`Parameter::physical_limits`]. (A process parameter in MPa may be negative, for example a stress.)
     pub fn physical_limits(&self) -> (Option<f64>, Option<f64>) {
         match self.unit.as_str() {
             "MPa" | "GPa" | "HV" | "HB" | "J" => (Some(0.0), None),
@@ -206,7 +206,7 @@ impl Target {
 }
 
 impl Schema {
-    /// Whether a sample with just these process parameters would be complete for this model.
+    /// Whether these process parameters are all known to this model and include all required ones.
     pub fn takes(&self, names: &[&str]) -> bool {
         names.iter().all(|name| self.processing.iter().any(|parameter| parameter.name == *name))
             && self.processing.iter().all(|parameter| !parameter.required() || names.contains(&parameter.name.as_str()))

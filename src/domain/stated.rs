@@ -1,16 +1,15 @@
-//! What a user stated of a composition, as the whole of it: formulas and maps, their bases, what is left to 100, and sums.
+//! Reads the composition that a user stated: formula or map, its basis, the balance, and the sum of the amounts.
 //!
-//! Its own beside [`super::checks`] because here is decided how a doubtful composition is read, and what is said of it.
-//! The rule for sums is one for formulas and maps:
+//! Ambiguous compositions are decided here, with a warning. Formulas and maps follow the same rule for sums:
 //!
-//! | the amounts sum to | then |
+//! | sum of the amounts | treatment |
 //! |---|---|
-//! | 99.5 to 100.5 | they are percent |
-//! | 0.995 to 1.005 | they are fractions; of a map it is said |
-//! | up to 12, of a formula | they are parts as in chemistry: `Fe3Al`, `AlCoCrFeNi` |
-//! | 50 to 99.5 | some are missing: scaled, said, and out of domain |
-//! | over 100.5 | refused (of formulas that a model is trained on: scaled and said) |
-//! | anything else | scaled and said |
+//! | 99.5 to 100.5 | percent |
+//! | 0.995 to 1.005 | fractions; for a map with a warning |
+//! | up to 12, for a formula | parts as in chemistry: `Fe3Al`, `AlCoCrFeNi` |
+//! | 50 to 99.5 | incomplete: scaled, with a warning, and out of domain |
+//! | over 100.5 | refused (formulas of training rows: scaled, with a warning) |
+//! | anything else | scaled, with a warning |
 
 use std::borrow::Cow;
 
@@ -19,13 +18,13 @@ use super::formula::{looks_like_grade, nominal};
 use super::raw::{RawComposition, RawSample, Violation};
 use super::{Basis, Composition, CompositionError, Element, PERCENT_LIMIT, Schema, read_formula};
 
-/// Formulas whose parts sum to no more are written as in chemistry.
+/// A formula whose parts sum to at most this is read as in chemistry.
 const CHEMICAL_PARTS: f64 = 12.0;
-/// Percent amounts that sum to less are no percent amounts.
+/// Amounts that sum to less than this are not percent.
 const LEAST_PERCENT: f64 = 50.0;
-/// How far fractions may be from 1.
+/// Fractions may differ from a sum of 1 by this much.
 const FRACTION_TOLERANCE: f64 = 0.005;
-/// Several elements that together have less of this, in percent, may be fractions.
+/// Several elements with a smaller sum than this, in percent, may be fractions.
 const SUSPICIOUSLY_LITTLE: f64 = 0.2;
 const SEVERAL: usize = 3;
 
@@ -72,7 +71,7 @@ impl Checks {
         }
         let stated = read.composition.said_to_be(basis.unwrap_or(Basis::AtomicPercent));
         let whole = match schema.composition.balance.filter(|_| by_mass && stated.total() <= PERCENT_LIMIT) {
-            // Percent by mass are a certificate's, which may leave out the rest.
+            // Percent by mass usually come from a certificate, which may omit the balance.
             Some(rest) => stated.with_balance(rest),
             None => stated,
         };
@@ -84,7 +83,7 @@ impl Checks {
         Some(whole)
     }
 
-    /// Percent amounts by symbol, with what is left to 100 filled in.
+    /// Percent amounts by symbol, with the balance filled in.
     fn amounts(
         &mut self,
         amounts: &[(Cow<str>, f64)],
@@ -139,7 +138,7 @@ impl Checks {
         self.with_base(whole, "", schema, pointer)
     }
 
-    /// The element that makes up the rest: as said, or else the schema's.
+    /// The balance element: the one stated, otherwise the schema's.
     fn balance(
         &mut self,
         raw: &RawSample,
@@ -159,7 +158,8 @@ impl Checks {
         None
     }
 
-    /// Several elements of which there is so little that nothing like it was ever trained on.
+    /// Whether the amounts are probably fractions: several elements, a very small sum, and a balance above the training
+    /// range.
     fn are_fractions(&self, stated: &Composition, rest: Option<Element>, schema: &Schema) -> bool {
         let Some(rest) = rest.filter(|rest| stated.amount(*rest) == 0.0) else { return false };
         let range = schema.composition.elements.iter().find(|range| range.element == rest);
@@ -176,7 +176,7 @@ impl Checks {
         None
     }
 
-    /// Looks at the sum of amounts.
+    /// Checks the sum of the amounts.
     fn sum(&mut self, whole: &Composition, formula: bool, pointer: &dyn Fn() -> String) -> Option<()> {
         let (total, unit) = (whole.total(), whole.basis().unit());
         let scaled = || format!("the amounts sum to {total:.2} {unit} and were scaled to 100");
@@ -198,7 +198,7 @@ impl Checks {
         Some(())
     }
 
-    /// Where alloys are based on an element, one without it is none of them.
+    /// Refuses a composition without the base element, if all alloys of the model have one.
     fn with_base(
         &mut self,
         whole: Composition,
@@ -220,7 +220,7 @@ impl Checks {
         None
     }
 
-    /// A steel's numbers are percent by mass nearly everywhere; a formula's are not.
+    /// Warns that a formula was read as atomic parts: numbers of a steel are nearly always percent by mass.
     fn say_atomic(&mut self, whole: &Composition, rest: Option<Element>) {
         let by_mass = whole.to_basis(Basis::WeightPercent).scaled_to(100.0);
         let atomic = whole.scaled_to(100.0);

@@ -1,8 +1,8 @@
-//! The two bases in which a composition is stated, and what an amount of each means.
+//! The basis of a composition, and absolute zero.
 
 use serde::{Deserialize, Serialize};
 
-/// What the amounts of a composition count. Always stated, never guessed from the numbers.
+/// The basis of amounts. It is always stated, never guessed from the numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Basis {
@@ -21,7 +21,7 @@ impl Basis {
         }
     }
 
-    /// The unit as it stands behind a number.
+    /// The unit to print after a number.
     pub fn unit(self) -> &'static str {
         match self {
             Basis::WeightPercent => "wt%",
@@ -30,5 +30,5 @@ impl Basis {
     }
 }
 
-/// Absolute zero in °C: no temperature lies below it.
+/// Absolute zero in °C.
 pub const ABSOLUTE_ZERO_CELSIUS: f64 = -273.15;

@@ -1,8 +1,7 @@
-//! The grey image as a PNG file, for people.
+//! Draws the grey image of a composition as a PNG file, for people. Predictions do not use it.
 //!
-//! Its own because nothing that predicts needs it. A single composition has no training rows to scale by,
-//! so a pixel's range is what is possible: from the least to the largest value of its property over all
-//! elements (for a variance, up to the square of half that span).
+//! A single composition has no training rows to scale by, so each pixel is scaled to its possible range: from the least
+//! to the largest value of its property over all elements (for a variance: from 0 to the square of half that span).
 
 use embedded_graphics::mono_font::MonoTextStyle;
 use embedded_graphics::mono_font::ascii::FONT_4X6;
@@ -25,7 +24,7 @@ pub enum DrawError {
     Encode(#[from] png::EncodingError),
 }
 
-/// Grey levels of a composition (0 black, 255 white), row by row, each pixel within its possible range.
+/// Grey levels of a composition (0 black, 255 white), row by row, each pixel scaled to its possible range.
 pub fn grey_levels(composition: &Composition) -> [u8; PIXELS] {
     let values = pixels(&descriptors(composition));
     std::array::from_fn(|pixel| {
@@ -49,13 +48,13 @@ fn possible_range(pixel: usize, total: f64) -> Option<(f64, f64)> {
     })
 }
 
-/// Encodes grey levels as a PNG. Each pixel becomes a square of `scale` × `scale` (at least 40 with
-/// `labels`, which write each block's property into its top row).
+/// Encodes grey levels as a PNG. Each pixel becomes a square of `scale` × `scale` (1 to 100; at least 40 with `labels`,
+/// which write the property of each block into its top row).
 ///
 /// # Errors
 /// [`DrawError::Encode`] from the PNG encoder.
 pub fn draw_png(levels: &[u8; PIXELS], scale: u32, labels: bool) -> Result<Vec<u8>, DrawError> {
-    // The longest name has 29 characters of 4 points: three squares of 40 hold it.
+    // The longest name has 29 characters, each 4 pixels wide. It fits into three squares of 40.
     let scale = if labels { scale.clamp(40, 100) } else { scale.clamp(1, 100) };
     let mut canvas = Canvas::new(COLUMNS as u32 * scale, ROWS as u32 * scale);
     let corner = |pixel: usize| Point::new((pixel % COLUMNS) as i32, (pixel / COLUMNS) as i32) * scale as i32;
@@ -64,7 +63,7 @@ pub fn draw_png(levels: &[u8; PIXELS], scale: u32, labels: bool) -> Result<Vec<u
         let Ok(()) =
             square.into_styled(PrimitiveStyle::with_fill(Rgb888::new(*level, *level, *level))).draw(&mut canvas);
     }
-    // A block's name runs over its whole width, so it comes after all squares.
+    // A label covers the whole width of its block, so labels are drawn after all squares.
     let blocks = (0..PIXELS).filter_map(|pixel| Some((pixel, pixel_label(pixel)?)));
     for (pixel, label) in blocks.filter(|_| labels) {
         if let Some(name) = label.strip_prefix("sum:") {

@@ -1,6 +1,6 @@
-//! What a model reads of one sample, before scaling: the feature row and the pixels.
+//! The unscaled inputs of a model for one sample: the feature row and the pixels.
 //!
-//! Its own because this is what the bundle's `features` section describes: which numbers, in which order.
+//! The `features` section of a bundle describes which numbers they contain, and in which order.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,35 +9,35 @@ use crate::domain::{Basis, Composition, ProcessValue, Sample, Schema};
 use super::image::{PIXELS, pixels};
 use super::statistics::descriptors;
 
-/// Which features a model reads besides the amounts of the schema's elements and its process parameters.
+/// Which inputs a model uses in addition to the amounts of the schema's elements and the process parameters.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FeatureSpec {
-    /// Four structure features join the row: mixing entropy (in units of R), number of elements, largest
-    /// and second-largest atomic fraction.
+    /// Adds four structure features: mixing entropy (in units of R), number of elements, largest and second-largest
+    /// atomic fraction.
     #[serde(default)]
     pub structure: bool,
-    /// How the image is made; `None` for a model without an image channel.
+    /// How the image is made; `None` for a model without image channel.
     #[serde(default)]
     pub image: Option<ImageSpec>,
 }
 
-/// The composition whose descriptors the image shows.
+/// The composition that the image shows.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ImageSpec {
     /// Basis of the amounts.
     pub basis: Basis,
-    /// Whether the balance element is part of it. The paper leaves iron out of its steels.
+    /// Whether the balance element is included. The paper leaves iron out of its steels.
     pub balance: bool,
 }
 
-/// One sample as numbers, unscaled.
+/// The features of one sample, unscaled.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Features {
-    /// Amounts of the schema's elements, structure features, process parameters (levels one-hot).
+    /// Amounts of the schema's elements, structure features, process parameters (categories one-hot).
     pub row: Vec<f64>,
-    /// The image, row by row; `None` for a model without an image channel.
+    /// The image, row by row; `None` for a model without image channel.
     pub pixels: Option<Box<[f64; PIXELS]>>,
 }
 
@@ -48,7 +48,7 @@ pub fn row_width(schema: &Schema, spec: &FeatureSpec) -> usize {
     schema.composition.elements.len() + structure + processing
 }
 
-/// Featurizes one sample. The schema must be the one that the sample was parsed with.
+/// Computes the features of a sample. The sample must have been parsed with the same schema.
 pub fn featurize(sample: &Sample, schema: &Schema, spec: &FeatureSpec) -> Features {
     let mut row = Vec::with_capacity(row_width(schema, spec));
     let composition = sample.composition();
@@ -73,7 +73,7 @@ fn pixels_of(composition: &Composition, schema: &Schema, spec: ImageSpec) -> Box
         None => Some(composition.to_basis(spec.basis)),
         Some(balance) => composition.to_basis(spec.basis).without(balance),
     };
-    // The pure balance element, left out of its own image, leaves a black one.
+    // A pure balance element that is excluded from the image gives a black image.
     shown.map_or_else(|| Box::new([0.0; PIXELS]), |composition| pixels(&descriptors(&composition)))
 }
 

@@ -1,8 +1,8 @@
 //! The 24 × 21 grey image of a composition (the paper's Fig. 3): 8 × 7 blocks of 3 × 3 pixels.
 //!
-//! Its own because the layout is a fact of the paper, kept as a file beside this one. A block holds one
-//! property: row 0 sum, 0, variance; row 1 geometric, arithmetic and harmonic mean; row 2 maximum, 0,
-//! minimum. The two Herfindahl-Hirschman indices (`hhi_p`, `hhi_r`) have no place in it.
+//! A block shows one property: row 0 sum, 0, variance; row 1 geometric, arithmetic and harmonic mean; row 2 maximum, 0,
+//! minimum. The layout of the blocks is in `image_layout.csv`. The two Herfindahl-Hirschman indices (`hhi_p`, `hhi_r`)
+//! are not part of the image.
 
 use std::sync::LazyLock;
 
@@ -13,10 +13,10 @@ use super::table::{PROPERTIES, property_names};
 pub const ROWS: usize = 24;
 /// Width of the image.
 pub const COLUMNS: usize = 21;
-/// Pixels of the image, row by row.
+/// Number of pixels.
 pub const PIXELS: usize = ROWS * COLUMNS;
 
-/// The blocks, row by row: a header, then `block_row` and seven property names a line.
+/// The blocks, row by row: a header line, then `block_row` and seven property names per line.
 pub(super) const LAYOUT_CSV: &str = include_str!("image_layout.csv");
 
 const BLOCK: [[Option<Statistic>; 3]; 3] = [
@@ -25,7 +25,7 @@ const BLOCK: [[Option<Statistic>; 3]; 3] = [
     [Some(Statistic::Maximum), None, Some(Statistic::Minimum)],
 ];
 
-/// Each pixel that shows a descriptor, counted row by row, and which.
+/// Pairs of a pixel index (row by row) and the index of the descriptor it shows.
 #[expect(clippy::expect_used, reason = "the layout is part of the program, and a test reads it")]
 static LAYOUT: LazyLock<Vec<(usize, usize)>> = LazyLock::new(|| {
     let mut layout = Vec::new();
@@ -48,7 +48,7 @@ fn block_cells() -> impl Iterator<Item = (usize, usize, Statistic)> {
     })
 }
 
-/// The descriptors in the places of the image, unscaled: 504 values, row by row; the blanks are 0.
+/// The descriptors arranged as an image, unscaled: 504 values, row by row. Empty pixels are 0.
 pub fn pixels(descriptors: &Descriptors) -> Box<[f64; PIXELS]> {
     let mut image = Box::new([0.0; PIXELS]);
     for (pixel, descriptor) in LAYOUT.iter() {
@@ -57,7 +57,7 @@ pub fn pixels(descriptors: &Descriptors) -> Box<[f64; PIXELS]> {
     image
 }
 
-/// The label of the descriptor at a pixel, `None` for a blank.
+/// The label of the descriptor at a pixel; `None` for an empty pixel.
 pub fn pixel_label(pixel: usize) -> Option<String> {
     LAYOUT.iter().find(|(known, _)| *known == pixel).map(|(_, descriptor)| descriptor_label(*descriptor))
 }

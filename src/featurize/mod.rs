@@ -1,8 +1,8 @@
-//! From a checked sample to numbers: the 406 element-property descriptors, the 24 × 21 grey image, the
-//! feature row, and their scaling.
+//! Features of a checked sample: 406 element-property descriptors, the 24 × 21 grey image, the feature row, and their
+//! scaling.
 //!
-//! Its own because this is pure arithmetic on `domain` values: no tensors, no runtime, no files, so that
-//! the handler, the trainer and the command line featurize through the same functions.
+//! This module is pure arithmetic on `domain` values, without tensors, runtime or files. The server, the trainer and
+//! the command line use the same functions.
 
 mod draw;
 mod features;
@@ -20,7 +20,8 @@ pub use table::{PROPERTIES, property_names, property_values};
 
 use sha2::{Digest, Sha256};
 
-/// Names the element table and the image layout that features were made with: bundles refuse others.
+/// Version of the featurizer: a hash of the element table and the image layout. A bundle with another version is
+/// refused.
 pub fn featurizer_version() -> String {
     let mut hash = Sha256::new();
     hash.update(table::ELEMENTS_CSV);

@@ -1,7 +1,7 @@
 //! Scaling of feature columns, fitted on training rows only.
 //!
-//! Its own because a scaler belongs to a bundle and must never meet another bundle's weights: serving
-//! applies the one that travelled with them, and clips what lies outside of what it was fitted on.
+//! A scaler is part of a bundle and must not be used with the weights of another. When serving, values outside the
+//! fitted range are clipped.
 
 use serde::{Deserialize, Serialize};
 
@@ -43,30 +43,31 @@ impl ColumnStatistics {
     }
 }
 
-/// A column-wise affine map with clipping: `clamp((x − offset) · factor, low, high)`, rounded on request.
+/// A column-wise affine map with clipping: `clamp((x − offset) · factor, low, high)`, optionally rounded.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Scaler {
     /// Subtracted from each column.
     pub offset: Vec<f64>,
     /// Multiplied with each column; 0 for a column that was constant in training.
     pub factor: Vec<f64>,
-    /// Least value given out.
+    /// Least output value.
     pub low: f64,
-    /// Largest value given out.
+    /// Largest output value.
     pub high: f64,
-    /// Whether values are rounded to whole numbers (grey levels), half to even.
+    /// Whether outputs are rounded to whole numbers (grey levels), half to even.
     #[serde(default)]
     pub rounded: bool,
 }
 
 impl Scaler {
-    /// Mean 0, standard deviation 1, clipped to ± `clip`.
+    /// Scales to mean 0 and standard deviation 1, clipped to ± `clip`.
     pub fn standard(statistics: &ColumnStatistics, clip: f64) -> Self {
         let factor = statistics.standard_deviations().into_iter().map(reciprocal).collect();
         Self { offset: statistics.mean.clone(), factor, low: -clip, high: clip, rounded: false }
     }
 
-    /// Minimum to 0, maximum to `top`, clipped; with `rounded`, the paper's grey levels for `top` = 255.
+    /// Scales the minimum to 0 and the maximum to `top`, clipped. `rounded` with `top` = 255 gives the paper's grey
+    /// levels.
     pub fn min_max(statistics: &ColumnStatistics, top: f64, rounded: bool) -> Self {
         let spans = statistics.max.iter().zip(&statistics.min).map(|(max, min)| max - min);
         let factor = spans.map(|span| top * reciprocal(span)).collect();
@@ -78,7 +79,7 @@ impl Scaler {
         self.offset.len()
     }
 
-    /// Whether the parts fit together: equal widths, finite numbers, ordered bounds.
+    /// Whether the fields are consistent: equal widths, finite numbers, ordered bounds.
     pub fn is_sound(&self) -> bool {
         self.factor.len() == self.offset.len()
             && self.offset.iter().chain(&self.factor).all(|number| number.is_finite())
@@ -89,7 +90,7 @@ impl Scaler {
     pub fn extend(&self, row: &[f64], scaled: &mut Vec<f32>) {
         let affine = row.iter().zip(&self.offset).zip(&self.factor);
         let clipped = affine.map(|((value, offset), factor)| ((value - offset) * factor).clamp(self.low, self.high));
-        // Apart, because rounding keeps the loop from becoming vector code.
+        // Two separate loops, because rounding prevents vectorisation.
         match self.rounded {
             true => scaled.extend(clipped.map(|value| value.round_ties_even() as f32)),
             false => scaled.extend(clipped.map(|value| value as f32)),
@@ -97,7 +98,7 @@ impl Scaler {
     }
 }
 
-/// Targets with mean 0 and standard deviation 1 over the training rows.
+/// Scales targets to mean 0 and standard deviation 1 over the training rows.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StandardScaler {
     /// Mean of each target in its unit.
@@ -114,12 +115,12 @@ impl StandardScaler {
         Self { mean: statistics.mean.clone(), deviation }
     }
 
-    /// From the unit to the standardised scale.
+    /// Converts a value from its unit to the standardised scale.
     pub fn scale(&self, target: usize, value: f64) -> f64 {
         (value - self.mean[target]) / self.deviation[target]
     }
 
-    /// From the standardised scale back to the unit.
+    /// Converts a standardised value to its unit.
     pub fn unscale(&self, target: usize, value: f64) -> f64 {
         value * self.deviation[target] + self.mean[target]
     }

@@ -1,9 +1,8 @@
 //! Seven statistics of 58 element properties: the 406 descriptors of a composition (the paper's Table 1).
 //!
-//! Its own because this is the one place where numbers must agree with XenonPy. It departs from XenonPy
-//! only where that is an artefact of its arithmetic: the geometric mean is taken in the log domain with
-//! normalised weights, so it cannot overflow; where all values are negative it is −exp(Σ w·ln|f|); with a
-//! zero or mixed signs the geometric and harmonic means are 0.
+//! The numbers must agree with XenonPy, except for artefacts of its arithmetic. Here the geometric mean is computed in
+//! the log domain with normalised weights, so it cannot overflow. If all values are negative, it is −exp(Σ w·ln|f|).
+//! With a zero or mixed signs, the geometric and harmonic means are 0.
 
 use crate::domain::Composition;
 
@@ -17,7 +16,7 @@ pub const DESCRIPTORS: usize = STATISTICS.len() * PROPERTIES;
 pub enum Statistic {
     /// Σ w·f
     Average,
-    /// Σ a·f: the only one that depends on the scale of the amounts.
+    /// Σ a·f: the only statistic that depends on the scale of the amounts.
     Sum,
     /// Σ w·(f − average)²
     Variance,
@@ -62,25 +61,25 @@ pub fn descriptor_label(index: usize) -> String {
     format!("{}:{}", STATISTICS[index / PROPERTIES].prefix(), property_names()[index % PROPERTIES])
 }
 
-/// The 406 descriptors of one composition, in XenonPy's order: block by statistic, then by property.
+/// The 406 descriptors of one composition, in XenonPy's order: by statistic, then by property.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Descriptors([f64; DESCRIPTORS]);
 
 impl Descriptors {
-    /// All values; [`descriptor_label`] names them.
+    /// All values, labelled by [`descriptor_label`].
     pub fn values(&self) -> &[f64; DESCRIPTORS] {
         &self.0
     }
 }
 
-/// The descriptors of a composition, with the amounts as they stand (only `sum:` sees their scale).
+/// The descriptors of a composition. Amounts are used as given (only `sum:` depends on their scale).
 pub fn descriptors(composition: &Composition) -> Descriptors {
     let total = composition.total();
     let mut values = [0.0; DESCRIPTORS];
     let (blocks, _) = values.as_chunks_mut::<PROPERTIES>();
     let [average, sum, variance, geometric, harmonic, maximum, minimum] = blocks else { return Descriptors(values) };
     (*maximum, *minimum) = ([f64::NEG_INFINITY; PROPERTIES], [f64::INFINITY; PROPERTIES]);
-    // Element by element over all properties at once: long loops become vector code.
+    // For each element, loop over all properties: long loops are vectorised.
     for (element, amount) in composition.amounts() {
         let (weight, of_element) = (amount / total, property_values(*element));
         for (property, value) in of_element.iter().enumerate() {
@@ -101,7 +100,7 @@ pub fn descriptors(composition: &Composition) -> Descriptors {
     }
     for property in 0..PROPERTIES {
         sum[property] = average[property] * total;
-        // With a zero among the values the logarithm and the reciprocal are infinite, and neither is used.
+        // If a value is zero, the logarithm and the reciprocal are infinite. They are not used then.
         let sign = match () {
             () if minimum[property] > 0.0 => 1.0,
             () if maximum[property] < 0.0 => -1.0,
@@ -171,7 +170,7 @@ mod tests {
             let (first, scaled) = (descriptors(&first), descriptors(&scaled));
             for (index, (before, after)) in first.values().iter().zip(scaled.values()).enumerate() {
                 let wanted = if index / PROPERTIES == 1 { before * factor } else { *before };
-                // A variance that should be 0 keeps the rounding of values as large as the property.
+                // A variance that should be 0 has a rounding error that grows with the size of the values.
                 let scale = first.values()[index % PROPERTIES].powi(2).max(1.0);
                 prop_assert!(close(*after, wanted) || (after - wanted).abs() < 1e-12 * scale, "{}", descriptor_label(index));
             }

@@ -1,6 +1,5 @@
-//! The 58 properties of 94 elements (XenonPy's `elements_completed`; the paper's Table 9).
-//!
-//! Its own because the table is data with a source and a licence (see `THIRD-PARTY.md`), not code.
+//! The 58 properties of 94 elements (XenonPy's `elements_completed`; the paper's Table 9). For its source and licence
+//! see `THIRD-PARTY.md`.
 
 use std::sync::LazyLock;
 
@@ -9,7 +8,7 @@ use crate::domain::Element;
 /// Number of properties per element.
 pub const PROPERTIES: usize = 58;
 
-/// The table as it was published: a header, then one line per element, H to Pu.
+/// The table as published: a header, then one line per element, H to Pu.
 pub(super) const ELEMENTS_CSV: &str = include_str!("elements.csv");
 
 struct Table {
@@ -43,7 +42,7 @@ pub fn property_values(element: Element) -> &'static [f64; PROPERTIES] {
     &TABLE.values[element.index()]
 }
 
-/// The natural logarithms of their magnitudes, likewise; −∞ for a zero.
+/// The natural logarithms of the absolute values, in the same order; −∞ for a zero.
 pub(super) fn property_logarithms(element: Element) -> &'static [f64; PROPERTIES] {
     &TABLE.logarithms[element.index()]
 }

@@ -1,9 +1,8 @@
-//! What operators count and measure: every instrument of the server, in words of the domain.
+//! The metrics of a server: counters and histograms for operators.
 //!
-//! Its own because names, units and labels are a contract with dashboards and alerts: they stand here once,
-//! and whoever measures only says what happened. Each server has its own instruments, handed around
-//! explicitly; nothing is global to the process. Labels are bounded: matched routes, standard methods,
-//! statuses, problem codes, and names of models that are served; never what a client wrote.
+//! Names, units and labels are a contract with dashboards and alerts, so all of them are defined here. Each server has
+//! its own `Metrics`; nothing is global to the process. Labels have a bounded number of values: matched routes,
+//! standard methods, statuses, problem codes, and names of served models; never text from a client.
 
 mod scrape;
 
@@ -17,12 +16,12 @@ use prometheus_client::registry::{Registry, Unit};
 
 pub use scrape::{ModelDegraded, ModelInUse, Now, TextFormat};
 
-/// Upper bounds of durations, in seconds: from a pass of one sample on a GPU to the deadline.
+/// Histogram buckets of durations, in seconds: from a pass of one sample on a GPU to the request deadline.
 const SECONDS: [f64; 18] = [
     0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0,
     10.0, 30.0,
 ];
-/// Methods that get a label of their own; a client can invent others without end.
+/// Methods with their own label. All others share `other`, because a client can invent any number of them.
 const METHODS: [&str; 7] = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"];
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -55,7 +54,7 @@ struct PredictionLabels {
 
 type Durations<L> = Family<L, Histogram, fn() -> Histogram>;
 
-/// The instruments of one server.
+/// The metrics of one server.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
@@ -68,7 +67,7 @@ pub struct Metrics {
     batch: Histogram,
     pass_duration: Durations<ModelLabel>,
     pass_failures: Counter,
-    /// Says how many lines the log has dropped: of the whole process, as the log is.
+    /// Returns the number of dropped log lines of the process.
     dropped_log_lines: fn() -> u64,
 }
 
@@ -79,7 +78,7 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// Instruments at zero, of a server that starts now.
+    /// Metrics at zero, for a server that starts now.
     pub fn new() -> Self {
         let mut metrics = Self {
             registry: Registry::default(),
@@ -98,13 +97,14 @@ impl Metrics {
         metrics
     }
 
-    /// Beside a log that drops lines, and says how many.
+    /// Sets the function that returns the number of dropped log lines.
     #[must_use]
     pub fn dropping(self, dropped_log_lines: fn() -> u64) -> Self {
         Self { dropped_log_lines, ..self }
     }
 
-    /// Names, help and units. The encoder adds the unit to a name, `_total` to a counter, a full stop to a help.
+    /// Registers names, help texts and units. The encoder appends the unit to a name, `_total` to a counter, and a full
+    /// stop to a help text.
     fn register(&mut self) {
         let registry = &mut self.registry;
         registry.register(
@@ -149,33 +149,33 @@ impl Metrics {
         registry.register("mcvn_pass_failures", "Passes of the device that failed", self.pass_failures.clone());
     }
 
-    /// A request was answered. `route` is the pattern that matched, not the path.
+    /// Counts an answered request. `route` is the matched pattern, not the path.
     pub fn answered(&self, method: &str, route: &str, status: u16, duration: Duration) {
         let method = METHODS.into_iter().find(|known| *known == method).unwrap_or("other");
         self.requests.get_or_create(&RequestLabels { method, route: route.to_owned(), status }).inc();
         self.request_duration.get_or_create(&RouteLabel { route: route.to_owned() }).observe(duration.as_secs_f64());
     }
 
-    /// A request was answered with a problem; `reason` is its code.
+    /// Counts a request answered with a problem; `reason` is the problem code.
     pub fn refused(&self, reason: &'static str) {
         self.refused.get_or_create(&ReasonLabel { reason }).inc();
     }
 
-    /// A served model has predicted samples, some of them within what it was trained on.
+    /// Counts samples predicted by a served model; `in_domain` of them were in its domain.
     pub fn predicted(&self, model: &str, samples: usize, in_domain: usize) {
         for (label, count) in [(true, in_domain), (false, samples.saturating_sub(in_domain))] {
-            // Zero is counted too: both series of a model exist from its first answer on.
+            // Also add zero, so that both series of a model exist after its first answer.
             let labels = PredictionLabels { model: model.to_owned(), in_domain: label };
             self.predictions.get_or_create(&labels).inc_by(count as u64);
         }
     }
 
-    /// Samples submitted together have waited for their pass, which starts now.
+    /// Records how long samples waited in the queue before their pass.
     pub fn waited(&self, wait: Duration) {
         self.queue_wait.observe(wait.as_secs_f64());
     }
 
-    /// A pass of the device for a served model has ended.
+    /// Records a finished pass of a served model on the device.
     pub fn passed(&self, model: &str, samples: usize, duration: Duration, succeeded: bool) {
         self.batch.observe(samples as f64);
         self.pass_duration.get_or_create(&ModelLabel { model: model.to_owned() }).observe(duration.as_secs_f64());

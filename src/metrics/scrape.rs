@@ -1,7 +1,7 @@
-//! The text that Prometheus reads.
+//! The metrics as text for Prometheus.
 //!
-//! Its own because some numbers are only true at the moment of a scrape: they are asked for then and written
-//! from a registry that lives for that one answer, so that old versions of models don't pile up.
+//! Some values are only known at the time of a scrape. They are written from a temporary registry, so that series of
+//! old model versions do not remain.
 
 use std::sync::atomic::AtomicU64;
 use std::time::SystemTime;
@@ -14,64 +14,64 @@ use prometheus_client::registry::{Registry, Unit};
 
 use super::Metrics;
 
-/// What is true at the moment of a scrape.
+/// Values at the time of a scrape.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Now<'a> {
-    /// Whether new work is welcome.
+    /// Whether the server accepts new work.
     pub ready: bool,
-    /// `cpu` or `cuda:N`; `None` while nothing is loaded.
+    /// `cpu` or `cuda:N`; `None` if nothing is loaded.
     pub device: Option<&'a str>,
-    /// Whether its passes succeed.
+    /// Whether passes on the device succeed.
     pub device_healthy: bool,
     /// The models in use.
     pub models: &'a [ModelInUse<'a>],
-    /// The models that do not answer as they should.
+    /// The models whose active version cannot be served.
     pub degraded: &'a [ModelDegraded<'a>],
-    /// Samples that wait for the device or are under way.
+    /// Samples in the queue or in a pass.
     pub queue_samples: usize,
-    /// Samples at which more are refused.
+    /// Limit of `queue_samples`; above it, samples are refused.
     pub queue_limit_samples: usize,
-    /// Training jobs by state, zeros included; empty where no jobs can be run.
+    /// Training jobs by state, including zeros; empty if the server runs no jobs.
     pub jobs: &'a [(&'static str, u64)],
-    /// Whether keys can be read and the audit log written; `None` where administration is off.
+    /// Whether admin keys can be read and the audit log can be written; `None` if administration is off.
     pub admin_working: Option<bool>,
 }
 
-/// A model that answers.
+/// A model in use.
 #[derive(Clone, Copy, Debug)]
 pub struct ModelInUse<'a> {
     /// Its name.
     pub name: &'a str,
-    /// Its version in use.
+    /// Its active version.
     pub version: &'a str,
-    /// The route it answers.
+    /// Its route.
     pub route: &'a str,
 }
 
-/// A model that does not answer as it should.
+/// A model whose active version cannot be served.
 #[derive(Clone, Copy, Debug)]
 pub struct ModelDegraded<'a> {
     /// Its name.
     pub name: &'a str,
-    /// Its version in use.
+    /// Its active version.
     pub version: &'a str,
-    /// The version that answers all the same.
+    /// The version served instead, if there is one.
     pub answers: Option<&'a str>,
 }
 
-/// How the text is written.
+/// The text format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TextFormat {
-    /// OpenMetrics 1.0.0: what Prometheus asks for.
+    /// OpenMetrics 1.0.0, which Prometheus requests.
     OpenMetrics,
-    /// The older text format 0.0.4: for whoever does not ask.
+    /// The older text format 0.0.4, the default.
     Plain,
 }
 
 type Labels = Vec<(&'static str, String)>;
 
 impl TextFormat {
-    /// The format for the value of an `Accept` header.
+    /// Chooses the format for an `Accept` header.
     pub fn accepted(accept: &str) -> Self {
         let (open, plain) = (quality(accept, "application/openmetrics-text"), quality(accept, "text/plain"));
         if open > 0.0 && open >= plain { Self::OpenMetrics } else { Self::Plain }
@@ -86,7 +86,7 @@ impl TextFormat {
     }
 }
 
-/// How much a media type is wanted: its `q`, 1 where it has none, 0 where it is not named.
+/// The quality of a media type in an `Accept` header: its `q`, 1 if it has none, 0 if the type is not listed.
 fn quality(accept: &str, media_type: &str) -> f32 {
     let named = accept.split(',').filter_map(|range| {
         let mut parts = range.split(';').map(str::trim);
@@ -98,10 +98,10 @@ fn quality(accept: &str, media_type: &str) -> f32 {
 }
 
 impl Metrics {
-    /// Everything, as text.
+    /// Renders all metrics as text.
     ///
     /// # Errors
-    /// A failure to write into a string, which the standard library does not have.
+    /// A failed write to a string, which does not occur with the standard library.
     pub fn render(&self, now: &Now, format: TextFormat) -> Result<String, std::fmt::Error> {
         let mut text = String::with_capacity(16 * 1024);
         encode_registry(&mut text, &self.registry)?;
@@ -155,7 +155,7 @@ fn momentary(now: &Now, started: SystemTime, dropped_log_lines: u64) -> Registry
     let help = "Log lines dropped because too many others waited for a reader";
     registry.register("mcvn_log_lines_dropped", help, ConstCounter::new(dropped_log_lines));
 
-    // The two names that every Prometheus client gives.
+    // Standard metrics of Prometheus client libraries.
     let start = Gauge::<f64, AtomicU64>::default();
     start.set(started.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64());
     let help = "Start of the server since the Unix epoch";
@@ -175,14 +175,15 @@ fn family(series: impl Iterator<Item = (Labels, u64)>) -> Family<Labels, Gauge<u
     family
 }
 
-/// Resident memory where the kernel tells it (Linux).
+/// Resident memory in bytes, if the kernel reports it (Linux).
 fn resident_bytes() -> Option<usize> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
     line.trim().strip_suffix("kB")?.trim().parse::<usize>().ok().map(|kib| kib * 1024)
 }
 
-/// The older format names a counter with its suffix in HELP and TYPE too, and has neither UNIT nor EOF.
+/// Converts OpenMetrics text to the older format, which has the full name of a counter in HELP and TYPE, and no UNIT or
+/// EOF.
 fn plain(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     let mut lines = text.lines().peekable();

@@ -1,7 +1,7 @@
-//! A loaded bundle: manifest and weights put together into something that answers.
+//! A loaded bundle: manifest and weights combined into a model that answers.
 //!
-//! Its own because this is where a model is checked: the hash of the weights, the featurizer, every width.
-//! After [`Bundle::load`] a pass can only fail for reasons of the device. It takes bytes, not paths.
+//! [`Bundle::load`] checks everything: the hash of the weights, the featurizer, every width. After it, a pass can only
+//! fail because of the device. It takes bytes, not paths.
 
 use std::collections::HashMap;
 
@@ -23,23 +23,24 @@ use crate::model::spec::members::MemberKind;
 use crate::model::validate::check;
 use crate::model::weights::{check_numbers, member_prefix};
 
-/// Samples that a CPU passes at once: with more, what is between two layers would not stay in its cache.
+/// Number of samples in one pass on a CPU. With more, the activations between layers would not fit the cache.
 const CACHED_SAMPLES: usize = 256;
 
-/// What a model says of one sample.
+/// The prediction for one sample.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Predicted {
     /// Targets in their units, or class probabilities.
     pub values: Vec<f64>,
-    /// How new the sample is to the model, from 0 (like its training rows) to 1; `None` where it cannot tell.
+    /// Novelty of the sample, from 0 (like the training rows) to 1; `None` if no member measures it.
     pub novelty: Option<f64>,
-    /// How far the parts of the model are apart (see [`EnsembleOutput::disagreement`]); `None` for a single one.
+    /// Disagreement within the model (see [`EnsembleOutput::disagreement`]); `None` for a single member.
     pub disagreement: Option<f64>,
-    /// The measured samples that the answer leans on most, loudest first: places in [`Manifest::references`].
+    /// The references with the largest weights in the answer, in decreasing order, as indices in
+    /// [`Manifest::references`].
     pub voices: Vec<Voice>,
 }
 
-/// A model that answers: features in, properties in their units or class probabilities out.
+/// A model: takes features, returns properties in their units or class probabilities.
 pub struct Bundle {
     manifest: Manifest,
     ensemble: Ensemble,
@@ -53,10 +54,10 @@ impl std::fmt::Debug for Bundle {
 }
 
 impl Bundle {
-    /// Puts a bundle together on a device from the bytes of its two files.
+    /// Builds a bundle on a device from the bytes of its two files.
     ///
     /// # Errors
-    /// [`BundleError`] where manifest and weights are damaged or don't belong together.
+    /// [`BundleError`] if manifest and weights are damaged or do not belong together.
     pub fn load(manifest: &[u8], weights: &[u8], device: &Device) -> Result<Self, BundleError> {
         let manifest: Manifest =
             serde_json::from_slice(manifest).map_err(|error| BundleError::Manifest(error.to_string()))?;
@@ -80,16 +81,16 @@ impl Bundle {
         Ok(Self { ensemble, device: device.clone(), manifest })
     }
 
-    /// What the bundle says of itself.
+    /// The manifest of the bundle.
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
     }
 
-    /// Answers samples in one pass: for each, the targets in their units, or the class probabilities.
-    /// An answer does not depend on the other samples, unless the manifest says `batch_dependent`.
+    /// Predicts samples in one pass: the targets in their units, or the class probabilities. A prediction does not
+    /// depend on the other samples, unless the manifest says `batch_dependent`.
     ///
     /// # Errors
-    /// A failure of the device, or a number that is not finite.
+    /// The device failed, or a result is not finite.
     pub fn predict(&self, samples: &[&Features]) -> Result<Vec<Predicted>, BundleError> {
         if samples.is_empty() {
             return Ok(Vec::new());
@@ -112,16 +113,16 @@ impl Bundle {
         Ok(answers)
     }
 
-    /// What the ensemble gives for samples, and each of its families, before units and calibration.
+    /// The outputs of the ensemble and of each family, before units and calibration.
     ///
     /// # Errors
-    /// A failure of the device.
+    /// The device failed.
     pub fn ensemble_outputs(&self, samples: &[&Features]) -> Result<Vec<EnsembleOutput>, BundleError> {
         let inputs = Inputs::new(&self.manifest.scaling, samples, &self.device);
         self.ensemble.answer(&inputs)
     }
 
-    /// Standardised targets on the scales that they are learned on: their units, or logarithms. Class probabilities stay.
+    /// Converts standardised targets to their learned scales (unit or logarithm). Class probabilities are unchanged.
     pub fn on_scale(&self, mut values: Vec<f64>) -> Vec<f64> {
         if let Some(targets) = &self.manifest.scaling.targets {
             values.iter_mut().enumerate().for_each(|(output, value)| *value = targets.unscale(output, *value));
@@ -129,7 +130,7 @@ impl Bundle {
         values
     }
 
-    /// Standardised targets in their units, or class probabilities after calibration.
+    /// Converts standardised targets to their units, or calibrates class probabilities.
     pub fn in_units(&self, values: Vec<f64>) -> Vec<f64> {
         let mut values = self.on_scale(values);
         if let Outputs::Regression { targets } = &self.manifest.schema.outputs {
@@ -158,8 +159,8 @@ fn load_member(
         MemberKind::Gp(gp) => Box::new(SparseGp::load(gp, &prefix, tensors, device)?),
         MemberKind::Forest(forest) => Box::new(Forest::load(forest, &prefix, tensors)?),
     };
-    // Of the two distances a Gaussian process's is the better one: it is measured on what was given, a network's on what it has made
-    // of it (docs/accuracy.md).
+    // If there is a Gaussian process, only its novelty counts. It measures distance in the inputs; a network measures
+    // it in its learned code, which is less reliable (docs/accuracy.md).
     let gps = manifest.members.iter().any(|member| matches!(member.model, MemberKind::Gp(_)));
     let judges = !gps || matches!(spec.model, MemberKind::Gp(_));
     Ok(EnsembleMember { family: spec.family, outputs: spec.outputs.clone(), judges, member })

@@ -1,7 +1,7 @@
-//! Which device holds the tensors: the CPU, or a CUDA GPU.
+//! The device that holds the tensors: the CPU or a CUDA GPU.
 //!
-//! Its own because candle decides at compile time whether CUDA exists and hides a missing GPU. Here
-//! `auto` is the only choice that may fall back, and it says what it chose and why.
+//! candle decides at compile time whether CUDA exists, and hides a missing GPU. Here only `auto` may fall back to the
+//! CPU, and it reports what it chose and why.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,30 +9,30 @@ use std::str::FromStr;
 use candle_core::Device;
 use serde::{Deserialize, Serialize};
 
-/// What the user asked for; in files its name, such as `cuda:0`.
+/// The device requested by the user; stored in files by its name, such as `cuda:0`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum DeviceChoice {
-    /// The first GPU if there is one, else the CPU.
+    /// The first GPU if there is one, otherwise the CPU.
     Auto,
     /// The CPU.
     Cpu,
-    /// A GPU by number; an error where it is not there.
+    /// A GPU by number; an error if it does not exist.
     Cuda(usize),
 }
 
-/// A device that cannot be had.
+/// Why a device could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum DeviceError {
-    /// Not a device's name.
+    /// Not the name of a device.
     #[error("\"{0}\" is no device: use auto, cpu or cuda:N")]
     Name(String),
-    /// The GPU is not there, or the program was built without CUDA.
+    /// The GPU does not exist, or the program was built without CUDA.
     #[error("cuda:{0} is not available: {1}")]
     Cuda(usize, String),
 }
 
-/// A device that works.
+/// A device ready for use.
 #[derive(Clone, Debug)]
 pub struct OpenDevice {
     /// The candle device.
@@ -86,7 +86,7 @@ impl DeviceChoice {
     /// Opens the device.
     ///
     /// # Errors
-    /// [`DeviceError::Cuda`] where a GPU was asked for by number and cannot be had.
+    /// [`DeviceError::Cuda`] if a GPU requested by number is not available.
     pub fn open(self) -> Result<OpenDevice, DeviceError> {
         let cpu = |note: String| OpenDevice { device: Device::Cpu, name: "cpu".to_owned(), note };
         match self {
@@ -103,12 +103,12 @@ impl DeviceChoice {
     }
 }
 
-/// A stream of its own, so that tensors made on one thread are ordered with work on another.
+/// Opens a GPU with its own stream, so that tensors made on one thread are ordered with work on another.
 fn open_cuda(number: usize) -> Result<Device, String> {
     if !cfg!(feature = "cuda") {
         return Err("this program was built without the feature `cuda`".to_owned());
     }
-    // With backtraces on, candle's errors go on for pages.
+    // With backtraces enabled, candle's errors are pages long.
     let first_line = |error: candle_core::Error| error.to_string().lines().next().unwrap_or_default().to_owned();
     let device = Device::new_cuda_with_stream(number).map_err(first_line)?;
     device.synchronize().map_err(first_line)?;

@@ -1,4 +1,4 @@
-//! Digests: of bytes, and of all in a manifest that decides an answer.
+//! SHA-256 digests: of bytes, and of the parts of a manifest that affect predictions.
 
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -15,15 +15,15 @@ pub fn sha256_hex(bytes: &[u8]) -> String {
 }
 
 impl Manifest {
-    /// SHA-256, in hexadecimal, of all that decides which questions get an answer, and which one: two versions with
-    /// the same digest answer alike, to the last bit.
+    /// SHA-256, in hexadecimal, of everything that affects predictions. Two versions with the same digest give the same
+    /// answers, bit for bit.
     ///
-    /// The weights alone don't: they see standardised numbers and are the same for MPa and GPa. What is left out
-    /// decides nothing: name, title and citation, the time of training, scores, and the data with the fingerprints of
-    /// its rows, whose whole effect is in scalers, members and calibration.
+    /// The weights alone are not enough: they work on standardised numbers and are the same for MPa and GPa. Left out
+    /// are fields without effect: name, title, citation, time of training, scores, and the data with its row
+    /// fingerprints (the data acts only through scalers, members and calibration).
     ///
     /// # Errors
-    /// A failure to write JSON, which a manifest that was read or trained does not have.
+    /// Writing JSON failed, which does not happen for a manifest that was read or trained.
     pub fn digest(&self) -> Result<String, BundleError> {
         let Self { format, route, default, featurizer, schema, features, scaling, families, .. } = self;
         let Self { members, references, gate, calibration, weights_sha256, .. } = self;
@@ -42,13 +42,14 @@ impl Manifest {
             calibration,
             weights_sha256,
         };
-        // Fields come in the order of the struct and numbers in their shortest form: one manifest, one text.
+        // Fields are written in the order of the struct and numbers in their shortest form, so a manifest has exactly
+        // one text.
         let text = serde_json::to_vec(&decisive).map_err(|error| BundleError::Manifest(error.to_string()))?;
         Ok(sha256_hex(&text))
     }
 }
 
-/// What of a manifest decides an answer.
+/// The parts of a manifest that affect predictions.
 #[derive(Serialize)]
 struct Decisive<'a> {
     format: u32,

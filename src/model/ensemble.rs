@@ -1,8 +1,8 @@
-//! The ensemble: members of several families, averaged and mixed into one answer.
+//! The ensemble: members of several families, combined into one prediction.
 //!
-//! Within a family they are averaged, the families are mixed by
-//! shares that may depend on how new the sample is. Near to the training rows smooth models are right; far
-//! from them a forest, which never leaves what was measured, errs less.
+//! Members of a family are averaged. Families are mixed by shares that may depend on novelty: near the training rows
+//! smooth models are more accurate; far from them a forest has smaller errors, because it never leaves the range of the
+//! measured values.
 
 use crate::model::error::BundleError;
 use crate::model::members::member::{Inputs, Member};
@@ -13,7 +13,7 @@ use crate::model::spec::manifest::{Gate, Share};
 pub(super) struct EnsembleMember {
     pub(super) family: usize,
     pub(super) outputs: Vec<usize>,
-    /// Whether its novelty counts.
+    /// Whether its novelty is used.
     pub(super) judges: bool,
     pub(super) member: Box<dyn Member>,
 }
@@ -23,33 +23,33 @@ pub(super) struct Ensemble {
     pub(super) members: Vec<EnsembleMember>,
     pub(super) families: Vec<Share>,
     pub(super) gate: Option<Gate>,
-    /// Outputs of the whole.
+    /// Number of outputs of the ensemble.
     pub(super) width: usize,
 }
 
-/// What the ensemble gives for one sample, standardised or as probabilities.
+/// The outputs of the ensemble for one sample: standardised targets or probabilities.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EnsembleOutput {
     /// The mixed outputs.
     pub mixed: Vec<f64>,
     /// The outputs of each family.
     pub families: Vec<Vec<f64>>,
-    /// From 0 (like the training rows) to 1; `None` where no member measures it.
+    /// From 0 (like the training rows) to 1; `None` if no member measures it.
     pub novelty: Option<f64>,
-    /// How far the families are apart, or the members of a sole family: the standard deviation over them, averaged over the
-    /// outputs. `None` where there is one alone.
+    /// Standard deviation over the families, or over the members if there is only one family, averaged over the
+    /// outputs. `None` for a single member.
     pub disagreement: Option<f64>,
-    /// The measured samples that the answer leans on most, loudest first, at most three.
+    /// The references with the largest weights, in decreasing order, at most three.
     pub voices: Vec<Voice>,
 }
 
-/// Measured samples that are named for an answer.
+/// Number of references named in an answer.
 const MOST_VOICES: usize = 3;
-/// One with less weight than this had nothing to say.
+/// References with a smaller weight are not named.
 const LEAST_WEIGHT: f32 = 0.01;
 
 impl Ensemble {
-    /// Asks all members. An answer does not depend on the other samples of the pass.
+    /// Runs all members. The output for a sample does not depend on the other samples of the pass.
     pub(super) fn answer(&self, inputs: &Inputs) -> Result<Vec<EnsembleOutput>, BundleError> {
         let families = self.families.len();
         let mut sums = vec![0.0; inputs.count * families * self.width];
@@ -85,7 +85,8 @@ impl Ensemble {
             let means = sums.iter().zip(&votes).map(|(sum, votes)| sum / f64::from(*votes)).collect::<Vec<_>>();
             let families: Vec<Vec<f64>> = means.chunks(self.width).map(<[f64]>::to_vec).collect();
             let far = self.gate.zip(novelty).map_or(1.0, |(gate, novelty)| gate.weight(novelty));
-            // A member that gave no number where it should have, was not left out: the answer is none.
+            // A member returned NaN for an output that it should give. The whole prediction is then NaN, instead of
+            // leaving the member out.
             let broken = means.iter().zip(&votes).any(|(mean, votes)| *votes > 0 && !mean.is_finite());
             let disagreement = match squares.get(sample * self.width..(sample + 1) * self.width) {
                 Some(squares) => among_members(&means, squares, &votes),
@@ -103,7 +104,7 @@ impl Ensemble {
     }
 }
 
-/// The spread of the members of a sole family, from the means and the sums of squares of what they gave.
+/// The spread of the members of a single family, from their means and sums of squares.
 fn among_members(means: &[f64], squares: &[f64], votes: &[u32]) -> Option<f64> {
     let spread =
         |((mean, square), votes): ((&f64, &f64), &u32)| (square / f64::from(*votes) - mean * mean).max(0.0).sqrt();
@@ -123,7 +124,7 @@ fn among_families(families: &[Vec<f64>]) -> Option<f64> {
     Some((0..width).map(spread).sum::<f64>() / width.max(1) as f64)
 }
 
-/// The loudest references of a sample over all members that have some, by the mean of their weights.
+/// The references of a sample with the largest weights, averaged over all members that have references.
 fn loudest(members: &[Vec<Voice>], sample: usize, samples: usize) -> Vec<Voice> {
     let mut all: Vec<Voice> = Vec::new();
     for voices in members {
@@ -142,8 +143,8 @@ fn loudest(members: &[Vec<Voice>], sample: usize, samples: usize) -> Vec<Voice> 
     all
 }
 
-/// The families' outputs, each weighed by its share among those that give it; a family that does not has NaN there. Where
-/// all that give an output have no share, they count alike: something must be said of it.
+/// Mixes the outputs of families by their shares. A family that does not give an output has NaN there and is left out.
+/// If all families that give an output have a share of 0, they count equally.
 pub fn mix_families(shares: &[Share], families: &[Vec<f64>], far: f64) -> Vec<f64> {
     let width = families.first().map_or(0, Vec::len);
     let mix = |output: usize| {
@@ -176,13 +177,13 @@ mod tests {
 
     #[test]
     fn families_disagree_by_their_spread() {
-        // Apart by 2 on one output, and one family alone on the other.
+        // Outputs of two families: 1 and 3 for the first; only one family for the second.
         assert_eq!(among_families(&[vec![1.0, 2.0], vec![3.0, f64::NAN]]), Some(0.5));
     }
 
     #[test]
     fn members_of_a_sole_family_disagree_by_their_spread() {
-        // 1 and 3 of the first output, 2 alone of the second.
+        // Values of two members: 1 and 3 for the first output; one value of 2 for the second.
         assert_eq!(among_members(&[2.0, 2.0], &[10.0, 4.0], &[2, 1]), Some(0.5));
         assert_eq!(among_members(&[2.0], &[4.0], &[1]), None);
     }

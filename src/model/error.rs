@@ -1,23 +1,23 @@
-//! Why a bundle cannot be loaded, or a pass failed.
+//! Errors of loading a bundle or of a pass.
 
 use crate::model::spec::network::ConfigError;
 
-/// Why a bundle cannot be loaded, or a pass failed.
+/// Why a bundle could not be loaded, or a pass failed.
 #[derive(Debug, thiserror::Error)]
 pub enum BundleError {
-    /// `manifest.json` is not what this program writes.
+    /// `manifest.json` is not valid for this program.
     #[error("manifest: {0}")]
     Manifest(String),
-    /// The weights are not those of the manifest.
+    /// The weights do not belong to the manifest.
     #[error("weights: {0}")]
     Weights(String),
-    /// The network's sizes are impossible.
+    /// The sizes of the network are impossible.
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// The tensor library failed.
     #[error("tensors: {0}")]
     Tensor(#[from] candle_core::Error),
-    /// A pass gave NaN or infinity.
+    /// A pass returned NaN or infinity.
     #[error("the pass gave a number that is not finite")]
     NotFinite,
 }

@@ -1,7 +1,7 @@
-//! The network, its parameters, and the bundle that carries them.
+//! The models: networks and other ensemble members, their parameters, and the bundle that contains them.
 //!
-//! This is the only place that knows tensors: features in, numbers in units out. It knows `featurize` and candle; it does not
-//! know where files live, nor that a server exists.
+//! Only this module and the trainer know tensors: features in, numbers in units out. It knows `featurize` and candle.
+//! It does not know where files are stored, nor that there is a server.
 
 mod bundle;
 mod device;

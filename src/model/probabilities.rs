@@ -1,10 +1,10 @@
-//! Numbers that become probabilities.
+//! Conversion of scores and logits to probabilities.
 
 use std::iter::Sum;
 use std::ops::DivAssign;
 
-/// Scores of classes, such as regressed indicators, become probabilities: cut to what a probability can be, and made to sum
-/// to 1. A `floor` above 0 keeps the log loss of a confident error finite.
+/// Converts class scores, such as regressed indicators, to probabilities: clips them to `floor`–1 and scales them to
+/// sum to 1. A `floor` above 0 keeps the log loss of a confident error finite.
 pub fn to_probabilities<T>(row: &mut [T], floor: T)
 where
     T: Copy + PartialOrd + From<f32> + Sum + DivAssign,
@@ -18,12 +18,12 @@ where
         }
     }
     let sum: T = row.iter().copied().sum();
-    // Where all are 0, they stay 0.
+    // If all scores are 0, they stay 0.
     let sum = if sum > least { sum } else { least };
     row.iter_mut().for_each(|value| *value /= sum);
 }
 
-/// Logits become probabilities.
+/// Converts logits to probabilities.
 pub(super) fn softmax(logits: &mut [f32]) {
     let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     logits.iter_mut().for_each(|logit| *logit = (*logit - largest).exp());

@@ -1,7 +1,5 @@
-//! Plausible samples for a schema, made from its ranges.
-//!
-//! Its own because a device must be tried with inputs like real ones before it answers real ones, and a
-//! bundle carries no rows of its training data.
+//! Plausible samples for a schema, drawn from its ranges. They are used to test a device before it serves requests,
+//! because a bundle contains no rows of its training data.
 
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -13,16 +11,17 @@ use crate::model::error::BundleError;
 use crate::model::rng::rng;
 use crate::model::spec::manifest::Manifest;
 
-/// Samples of a trial.
+/// Number of test samples.
 const TRIED: usize = 32;
-/// Alloying elements leave something for the balance, in percent.
+/// Largest sum of the alloying elements, in percent; the rest is left for the balance.
 const MOST_ALLOYING: f64 = 99.0;
 
 impl Bundle {
-    /// Real passes of plausible samples, one alone and all together: whether the model answers, with finite numbers.
+    /// Tests the model with real passes of plausible samples, first one alone, then all together. All results must be
+    /// finite.
     ///
     /// # Errors
-    /// A pass that fails, an answer that is not finite, or a schema that no sample satisfies.
+    /// A pass fails, a result is not finite, or no sample satisfies the schema.
     pub fn try_out(&self) -> Result<(), BundleError> {
         let features = probe_features(self.manifest(), TRIED);
         let all: Vec<&Features> = features.iter().collect();
@@ -40,15 +39,15 @@ impl Bundle {
     }
 }
 
-/// Features of up to `count` plausible samples of a model; the same ones each time.
+/// Features of up to `count` plausible samples of a model. They are the same in every call.
 pub fn probe_features(manifest: &Manifest, count: usize) -> Vec<Features> {
     let raw = probe_samples(&manifest.schema, count, 1);
     let samples = raw.iter().filter_map(|raw| Sample::parse(raw, &manifest.schema, "").ok());
     samples.map(|sample| featurize(&sample, &manifest.schema, &manifest.features)).collect()
 }
 
-/// Samples within the ranges of a schema, which must name elements and levels (a loaded bundle's does);
-/// the same seed gives the same samples.
+/// Samples within the ranges of a schema. The schema must have elements and levels (a loaded bundle's does). The same
+/// seed gives the same samples.
 pub fn probe_samples(schema: &Schema, count: usize, seed: u64) -> Vec<RawSample<'_>> {
     let mut rng = rng(seed, "probe");
     let sample = |_| {
@@ -74,8 +73,8 @@ fn between(min: f64, max: f64, rng: &mut ChaCha8Rng) -> f64 {
     min + (max - min) * rng.random::<f64>()
 }
 
-/// Each alloying element somewhere in its range; the balance makes up the rest. Where wide ranges leave nothing for
-/// the balance, all have less.
+/// Draws each alloying element from its range; the balance makes up the rest. If the sum is too large, all amounts are
+/// scaled down.
 fn within_ranges(schema: &Schema, balance: Element, rng: &mut ChaCha8Rng) -> RawComposition<'static> {
     let alloying = schema.composition.elements.iter().filter(|range| range.element != balance);
     let amounts: Vec<(Element, f64)> =

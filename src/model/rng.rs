@@ -1,10 +1,10 @@
-//! Random numbers that repeat: the same seed gives the same numbers on every machine.
+//! Reproducible random numbers.
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use sha2::{Digest, Sha256};
 
-/// A generator for one purpose: the same seed and purpose give the same stream on every machine.
+/// A generator for one purpose. The same seed and purpose give the same stream on every machine.
 pub fn rng(seed: u64, purpose: &str) -> ChaCha8Rng {
     let mut hash = Sha256::new();
     hash.update(seed.to_le_bytes());

@@ -1,7 +1,7 @@
-//! How far one answer can be trusted: its intervals, and whether the sample is of the kind that the model knows.
+//! How far a prediction can be trusted: its intervals, and whether the sample is in the domain of the model.
 //!
-//! Its own because several doors say it (JSON, tables, the command line, the metrics) and must say the same. What was
-//! measured stands in [`super::spec::calibration`]; here it meets a sample.
+//! All outputs (JSON, tables, the command line, the metrics) use it, so that they agree. The measurements are in
+//! [`super::spec::calibration`]; here they are applied to a sample.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,15 +11,14 @@ use crate::model::bundle::Predicted;
 use crate::model::spec::calibration::{CONFIDENCE_PERCENT, DEFAULT_CONFIDENCE, percentile};
 use crate::model::spec::manifest::Manifest;
 
-/// A sample that is newer to the model than this percentile of the held-out rows is out of domain, and so is one over
-/// which its families disagree more.
+/// A sample is out of domain if its novelty or disagreement is above this percentile of the held-out rows.
 const LIMIT_PERCENT: usize = 99;
 
-/// How often an interval holds the measured value, as a share: 0.5 to 0.99.
+/// Nominal coverage of an interval, from 0.5 to 0.99.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Confidence(f64);
 
-/// A confidence that no interval is given for.
+/// A confidence without a calibrated interval.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub struct ConfidenceError;
 
@@ -31,16 +30,16 @@ impl fmt::Display for ConfidenceError {
 }
 
 impl Confidence {
-    /// A level within the range that is calibrated.
+    /// A confidence within the calibrated range.
     ///
     /// # Errors
-    /// Any other number.
+    /// `level` is outside the range.
     pub fn new(level: f64) -> Result<Self, ConfidenceError> {
         let (least, largest) = Self::range();
         if (least..=largest).contains(&level) { Ok(Self(level)) } else { Err(ConfidenceError) }
     }
 
-    /// The share.
+    /// The coverage as a fraction.
     pub fn level(self) -> f64 {
         self.0
     }
@@ -64,28 +63,27 @@ impl FromStr for Confidence {
     }
 }
 
-/// What stands behind the numbers of one answer.
+/// The reliability of one prediction.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Trust {
-    /// Lower and upper end for each target of a calibrated regression; else empty.
+    /// Lower and upper end for each target of a calibrated regression; otherwise empty.
     pub intervals: Vec<[f64; 2]>,
-    /// Why the sample lies outside of what the model was trained on; empty where it does not.
+    /// Reasons why the sample is outside the training domain; empty if it is inside.
     pub reasons: Vec<String>,
-    /// How many percent of the held-out training rows were less new to their model than this sample, rounded up;
-    /// `None` where the model cannot tell, as of a sample with an element that it has never seen.
+    /// The percentage of held-out training rows with a lower novelty than this sample, rounded up. `None` if unknown,
+    /// as for a sample with an element that was not seen in training.
     pub novelty_percentile: Option<u8>,
-    /// On how many percent of the held-out training rows the parts of the model disagreed less, rounded up; `None` for a
-    /// single one.
+    /// The percentage of held-out training rows with a lower disagreement, rounded up. `None` for a single member.
     pub disagreement_percentile: Option<u8>,
 }
 
 impl Trust {
-    /// Whether the sample lies within what the model was trained on.
+    /// Whether the sample is in the domain of the model.
     pub fn in_domain(&self) -> bool {
         self.reasons.is_empty()
     }
 
-    /// The percentiles for [`Manifest::percentile_columns`]; `None` where a sample has none.
+    /// The percentiles for [`Manifest::percentile_columns`]; `None` if a sample has none.
     pub fn percentiles(&self, manifest: &Manifest) -> impl Iterator<Item = Option<u8>> {
         manifest.percentile_columns().into_iter().map(|column| match column {
             "novelty_percentile" => self.novelty_percentile,
@@ -95,12 +93,12 @@ impl Trust {
 }
 
 impl Manifest {
-    /// Whether answers come with intervals.
+    /// Whether predictions have intervals.
     pub fn has_intervals(&self) -> bool {
         self.calibration.as_ref().is_some_and(|calibration| !calibration.half_widths.is_empty())
     }
 
-    /// The names of the percentiles that come with answers.
+    /// The names of the percentiles that predictions have.
     pub fn percentile_columns(&self) -> Vec<&'static str> {
         let Some(calibration) = &self.calibration else { return Vec::new() };
         let novelty = (!calibration.novelty.is_empty()).then_some("novelty_percentile");
@@ -108,9 +106,9 @@ impl Manifest {
         novelty.into_iter().chain(disagreement).collect()
     }
 
-    /// How far what the model said of a sample can be trusted. A sample is out of domain where a value or an amount
-    /// lies outside of its training range, an element was never seen, it is farther from the training rows than
-    /// 99 % of those were that were held out, or its parts disagree more than on 99 % of those.
+    /// The reliability of a prediction. A sample is out of domain if a value or an amount is outside its training
+    /// range, an element was not seen in training, or its novelty or disagreement is above that of 99 % of the held-out
+    /// rows.
     pub fn trust(&self, sample: &Sample, predicted: &Predicted, confidence: Confidence) -> Trust {
         let mut reasons = sample.out_of_domain().to_vec();
         let Some(calibration) = &self.calibration else { return Trust { reasons, ..Trust::default() } };
@@ -124,7 +122,7 @@ impl Manifest {
         if predicted.disagreement.is_some_and(|own| beyond(&calibration.disagreement, own)) {
             reasons.push(format!("the model's parts disagree more than on {LIMIT_PERCENT} % of held-out rows"));
         }
-        // An element never seen is no feature: the distance leaves it out and can only be too small.
+        // An element that was not seen is not a feature, so the distance ignores it and can only be too small.
         let seen = self.schema.composition.knows(sample.composition());
         let novelty = predicted.novelty.filter(|_| far || seen);
         let intervals = match &self.schema.outputs {
@@ -148,8 +146,8 @@ impl Manifest {
     }
 }
 
-/// The interval around a value, its ends within what is physical. A value that is itself beyond a limit is not: then
-/// that end stays, for an interval must hold its value.
+/// Cuts the ends of an interval to the physical limits. If the value itself is beyond a limit, that end stays, because
+/// an interval must contain its value.
 fn cut(value: f64, [low, high]: [f64; 2], (least, largest): (Option<f64>, Option<f64>)) -> [f64; 2] {
     let low = least.filter(|least| *least <= value).map_or(low, |least| low.max(least));
     let high = largest.filter(|largest| *largest >= value).map_or(high, |largest| high.min(largest));

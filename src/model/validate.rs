@@ -1,4 +1,4 @@
-//! Everything in a manifest that later code relies on without looking again.
+//! Checks of a manifest on which later code relies.
 
 use crate::domain::{Outputs, Parameter, ParameterKind};
 use crate::featurize::{PIXELS, featurizer_version, row_width};
@@ -6,7 +6,7 @@ use crate::model::error::BundleError;
 use crate::model::spec::manifest::{MANIFEST_FORMAT, Manifest, MemberSpec, Share};
 use crate::model::spec::members::MemberKind;
 
-/// Everything in a manifest that later code relies on without looking again.
+/// Checks everything in a manifest on which later code relies.
 pub(super) fn check(manifest: &Manifest) -> Result<(), BundleError> {
     let wrong = |what: String| Err(BundleError::Manifest(what));
     if manifest.format != MANIFEST_FORMAT {

@@ -1,4 +1,4 @@
-//! `weights.safetensors`: the tensors of all members, by name.
+//! `weights.safetensors`: the tensors of all members by name.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -6,18 +6,18 @@ use candle_core::{DType, Device, Tensor};
 
 use crate::model::error::BundleError;
 
-/// What the names of a member's tensors begin with.
+/// Prefix of the names of a member's tensors.
 pub(super) fn member_prefix(index: usize) -> String {
     format!("members.{index}")
 }
 
-/// The tensors of one trained member, by their names within it.
+/// The tensors of a trained member, by their names in the member.
 pub type MemberTensors = BTreeMap<String, Tensor>;
 
-/// The bytes of `weights.safetensors`: the tensors of all members, in a fixed order.
+/// The bytes of `weights.safetensors`: the tensors of all members in a fixed order.
 ///
 /// # Errors
-/// A failure to read tensors back from their device or to encode them.
+/// Tensors could not be read from their device or encoded.
 pub fn encode_weights(members: &[MemberTensors]) -> Result<Vec<u8>, BundleError> {
     let mut tensors = BTreeMap::new();
     for (index, member) in members.iter().enumerate() {
@@ -28,7 +28,7 @@ pub fn encode_weights(members: &[MemberTensors]) -> Result<Vec<u8>, BundleError>
     safetensors::serialize(&tensors, None).map_err(|error| BundleError::Weights(error.to_string()))
 }
 
-/// Every number of the weights is one: a member that gave NaN would be taken for one that gives no such output.
+/// Checks that all weights are finite. Otherwise a member that returns NaN would be treated as one without this output.
 pub(super) fn check_numbers(tensors: &HashMap<String, Tensor>) -> Result<(), BundleError> {
     for (name, tensor) in tensors.iter().filter(|(_, tensor)| tensor.dtype().is_float()) {
         let numbers = tensor.to_device(&Device::Cpu)?.to_dtype(DType::F64)?.flatten_all()?.to_vec1::<f64>()?;

@@ -1,11 +1,10 @@
-//! What stands in one cell of a column of numbers.
-//!
-//! Its own because labs write more than numbers there: limits of detection, dashes, units, the word for the rest.
+//! Reads one cell of a column of numbers. Besides numbers, such cells hold detection limits, dashes, units and words
+//! for the balance.
 
 use super::numbers::{grouped, pointed};
 use crate::domain::is_balance;
 
-/// Words for a value that was not measured, in small letters. None has a digit in it.
+/// Words for a value that was not measured, in small letters. They contain no digits.
 #[rustfmt::skip]
 const NOT_MEASURED: [&str; 40] = [
     "-", "--", "---", "–", "—", ".", "…", "/", "?", "n.d.", "n.d", "nd", "n/d", "na", "n/a", "n.a.", "n.a", "nan", "none",
@@ -13,31 +12,31 @@ const NOT_MEASURED: [&str; 40] = [
     "unknown", "missing", "未测", "未检测", "未检出", "无",
 ];
 
-/// A cell, read.
+/// The content of a cell.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Cell<'a> {
-    /// Empty, or a word for it: `n.d.`, `-`, `N/A`, `tr.` …
+    /// Empty, or a word for "no value": `n.d.`, `-`, `N/A`, `tr.` …
     NotMeasured,
     /// A number.
     Number(f64),
-    /// A number with marks that mean nothing more, and which ones: `1,234`, `1 234`.
+    /// A number with thousands separators or similar marks, and a description of the marks: `1,234`, `1 234`.
     Marked(f64, &'static str),
     /// A number and its unit: `0.12%`, `600 °C`.
     Quantity(f64, &'a str),
-    /// A word for the rest: `Bal.`, `rest`, `余量`.
+    /// A word for the balance: `Bal.`, `rest`, `余量`.
     Balance,
-    /// `<0.005`: somewhere from 0 to that.
+    /// `<0.005`: a value from 0 to this limit.
     Below(f64),
-    /// `>50`, `over40`: a censored value.
+    /// `>50`, `over40`: a censored value above this limit.
     Above(f64),
-    /// Something else.
+    /// Any other text.
     Text(&'a str),
 }
 
 impl<'a> Cell<'a> {
     /// Reads a trimmed cell.
     pub fn read(text: &'a str, decimal_comma: bool) -> Self {
-        // Nearly every cell is a plain number: nothing else is tried for it.
+        // Fast path: most cells are plain numbers.
         if !decimal_comma
             && let Ok(number) = text.parse::<f64>()
             && number.is_finite()
@@ -83,7 +82,7 @@ impl<'a> Cell<'a> {
         }
     }
 
-    /// Why a text is no number, in words: `"0.18-0.23" is a range: give one value`.
+    /// A message why a text is not a number: `"0.18-0.23" is a range: give one value`.
     pub fn complaint(text: &str) -> String {
         let said = format!("\"{}\"", text.chars().take(40).collect::<String>());
         let digits = |text: &str| text.bytes().any(|byte| byte.is_ascii_digit());
@@ -113,9 +112,9 @@ impl<'a> Cell<'a> {
     }
 }
 
-/// Whether a cell is empty, or a word says that nothing was measured: `n.d.`, `-`, `not analysed`.
+/// Whether a cell is empty or says that nothing was measured: `n.d.`, `-`, `not analysed`.
 pub(super) fn says_nothing(text: &str) -> bool {
-    // Formulas and numbers have digits: nothing else is tried for them.
+    // Fast path: formulas and numbers contain digits, these words do not.
     if text.bytes().any(|byte| byte.is_ascii_digit()) {
         return false;
     }
@@ -124,7 +123,7 @@ pub(super) fn says_nothing(text: &str) -> bool {
     small.is_empty() || NOT_MEASURED.contains(&small.as_str()) || small.strip_prefix("not ").is_some_and(negated)
 }
 
-/// What may stand behind a number: a percent sign, or a word that is not part of another number.
+/// Whether a text can be the unit after a number: a percent sign or a known unit.
 fn is_unit(text: &str) -> bool {
     !text.is_empty() && text.chars().count() <= 12 && super::looks::unit(text).is_some()
 }

@@ -1,7 +1,7 @@
-//! What kind of workbook a file is, and whether it may be opened.
+//! Finds out the format of a workbook and whether it is safe to open.
 //!
-//! Its own because it comes before anything of a workbook is read: a small zip file may hold more than a memory, and it
-//! lies about that.
+//! This check comes before any other reading. A small zip file can unpack to more than the memory, and the sizes it
+//! states can be false.
 
 use std::io::{Cursor, Read, copy, sink};
 
@@ -9,15 +9,15 @@ use zip::ZipArchive;
 
 use super::error::{Limits, TableError};
 
-/// Parts of a workbook; hundreds have been seen.
+/// Largest number of parts in a workbook. Real workbooks have up to some hundred.
 const MOST_PARTS: usize = 20_000;
 
-/// Formats of workbooks.
+/// Workbook formats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// Excel since 2007.
+    /// Excel since 2007 (XML).
     Xlsx,
-    /// The same in binary.
+    /// Excel since 2007 (binary).
     Xlsb,
     /// `OpenDocument`.
     Ods,
@@ -25,10 +25,10 @@ pub(super) enum Kind {
     Xls,
 }
 
-/// The kind of a workbook whose parts together are within a limit.
+/// The format of a workbook. Also checks the number and the unpacked size of its parts.
 ///
 /// # Errors
-/// A file that is none, has a password, or unpacks to too much.
+/// The file is not a workbook, has a password, or unpacks to more than the limit.
 pub(super) fn kind_of(bytes: &[u8], limits: Limits) -> Result<Kind, TableError> {
     if !bytes.starts_with(b"PK") {
         return old(bytes);
@@ -59,7 +59,7 @@ pub(super) fn kind_of(bytes: &[u8], limits: Limits) -> Result<Kind, TableError> 
     Ok(kind)
 }
 
-/// Excel wraps a workbook with a password into a file of the old kind.
+/// The format of a file that is not a zip archive. Excel stores an encrypted workbook in the old file format.
 fn old(bytes: &[u8]) -> Result<Kind, TableError> {
     let name: Vec<u8> = "EncryptedPackage".encode_utf16().flat_map(u16::to_le_bytes).collect();
     if memchr::memmem::find(bytes, &name).is_some() {

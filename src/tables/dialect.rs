@@ -1,29 +1,28 @@
-//! How the cells of a table are separated, and which mark its numbers have.
-//!
-//! Its own because both are told by how well the first lines agree with each other, not by any one of them.
+//! Finds the cell separator and the decimal mark of a table, by how well its first rows agree with each other.
 
 use super::error::TableError;
 use super::header::{Extent, Place, Record, locate};
 use super::rows::{Rows, line_breaks};
 
-/// What may separate cells; the likelier one last: commas stand in texts and numbers, too.
+/// Possible separators. Of equally good ones the last wins; the comma is first because it also occurs in texts and
+/// numbers.
 const SEPARATORS: [u8; 4] = *b",|\t;";
-/// Records that are looked at.
+/// Number of records to examine.
 const LOOKED_AT: usize = 200;
-/// Rows after which those that do not fit the header are taken for bad ones.
+/// If this many rows do not fit the header, they are treated as bad rows instead of waiting for more.
 const PATIENCE: usize = 8;
 
 /// How cells and numbers are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Dialect {
-    /// Between cells: `,` `;` tab or `|`.
+    /// Separator of cells: `,` `;` tab or `|`.
     pub separator: u8,
-    /// Numbers are written `0,12`.
+    /// Whether numbers are written `0,12`.
     pub decimal_comma: bool,
 }
 
 impl Dialect {
-    /// The way numbers are written in rows. Says what was found where it is not as in CSV.
+    /// Finds the decimal mark from the rows. Adds a note if the format differs from CSV.
     pub(super) fn of(separator: u8, rows: &[Record], notes: &mut Vec<String>) -> Self {
         let name = match separator {
             b',' => return Self { separator, decimal_comma: false },
@@ -38,7 +37,7 @@ impl Dialect {
             Marks { grouped_commas, grouped_points, .. } if grouped_commas + grouped_points > 0 => {
                 grouped_commas > grouped_points
             }
-            // Who separates by semicolons does so because commas are taken.
+            // Semicolons are normally used because the comma is the decimal mark.
             _ => separator == b';',
         };
         notes.push(format!(
@@ -49,7 +48,8 @@ impl Dialect {
     }
 }
 
-/// How many numbers have which mark. Those of a group of three digits may be thousands: they count where no others do.
+/// Counts of numbers by mark. A mark before exactly three digits may separate thousands; these are counted apart and
+/// used only if there are no other marks.
 #[derive(Clone, Copy, Debug, Default)]
 struct Marks {
     commas: usize,
@@ -68,7 +68,7 @@ impl Marks {
         };
         let Some(at) = number.rfind([',', '.']) else { return };
         let (before, mark, after) = (&number[..at], &number[at..=at], &number[at + 1..]);
-        // Other marks before it group thousands.
+        // Other marks before it separate thousands.
         let groups = before.split(if mark == "," { '.' } else { ',' });
         let whole = groups.clone().count() > 1;
         if !(groups.clone().all(digits) || before.is_empty()) || !digits(after) {
@@ -86,8 +86,8 @@ impl Marks {
     }
 }
 
-/// The separator under which the first lines agree best, their records, and where the header is among them. `None` where
-/// more must come.
+/// The separator with the best agreement of the first rows, its records, and the place of the header. `None` if more
+/// text is needed.
 pub(super) fn choose(text: &[u8], extent: Extent) -> Result<Option<(u8, Vec<Record>, Place)>, TableError> {
     let mut best: Option<(f64, u8, Vec<Record>, Place)> = None;
     let mut single = None;
@@ -121,7 +121,7 @@ pub(super) fn choose(text: &[u8], extent: Extent) -> Result<Option<(u8, Vec<Reco
     }
 }
 
-/// The first records of a text that are whole.
+/// The first complete records of a text.
 fn records(text: &[u8], separator: u8, extent: Extent) -> Result<Vec<Record>, TableError> {
     let mut whole = Rows::cells(separator);
     let pushed = whole.push(text);
@@ -153,7 +153,7 @@ fn records(text: &[u8], separator: u8, extent: Extent) -> Result<Vec<Record>, Ta
     Ok(records)
 }
 
-/// Bytes of line breaks before a record.
+/// Number of bytes of line breaks before a record.
 pub(super) fn blank(bytes: &[u8]) -> usize {
     bytes.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count()
 }

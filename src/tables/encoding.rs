@@ -1,16 +1,15 @@
-//! Encodings: which one a text has, and text of any as UTF-8.
-//!
-//! Its own because spreadsheets of many countries and decades write bytes that are no UTF-8.
+//! Detects text encodings and converts text to UTF-8.
 
 use std::borrow::Cow;
 
 use chardetng::{EncodingDetector, Iso2022JpDetection, Utf8Detection};
 use encoding_rs::{BIG5, Decoder, EUC_JP, EUC_KR, Encoding, GBK, SHIFT_JIS, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
 
-/// So many bytes beyond ASCII tell one double-byte encoding from another; below, the commonest of their shape is taken.
+/// Number of non-ASCII bytes needed to distinguish double-byte encodings. With fewer, the most common encoding with
+/// this byte pattern is used.
 const TELLING_BYTES: usize = 24;
 
-/// An encoding by a name that the web knows, such as `gb18030` or `windows-1252`.
+/// An encoding, named as on the web: `gb18030`, `windows-1252` …
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Charset(&'static Encoding);
 
@@ -23,22 +22,22 @@ impl std::str::FromStr for Charset {
     }
 }
 
-/// What is known of the encoding of a text.
+/// The encoding of a text.
 #[derive(Debug, PartialEq)]
 pub(super) struct Known {
     pub(super) charset: Charset,
-    /// Bytes of the mark at its beginning, which is no part of the text.
+    /// Length of the byte order mark, which is not part of the text.
     pub(super) mark: usize,
-    /// A guess, in words.
+    /// A note for the user if the encoding was guessed.
     pub(super) note: Option<String>,
 }
 
 impl Charset {
-    /// What nearly every text is in.
+    /// UTF-8, the most common encoding.
     pub const UTF_8: Self = Self(UTF_8);
 
-    /// The encoding of a text by its first bytes: the named one, else by its mark, else UTF-8 where they are valid, else
-    /// the likeliest. The last character may be cut off.
+    /// Finds the encoding from the first bytes of a text: the one named by the user, else by the byte order mark, else
+    /// UTF-8 if valid, else the most likely one. The last character may be incomplete.
     pub(super) fn find(sample: &[u8], named: Option<Self>) -> Known {
         let marked = Encoding::for_bom(sample);
         if let Some(Self(encoding)) = named {
@@ -57,13 +56,13 @@ impl Charset {
         Known { charset: Self(encoding), mark: 0, note }
     }
 
-    /// Whether zero bytes belong into its text.
+    /// Whether text in this encoding contains zero bytes.
     pub(super) fn has_zeros(self) -> bool {
         self.0 == UTF_16LE || self.0 == UTF_16BE
     }
 }
 
-/// UTF-16 without a mark: every other byte of what is mostly Latin letters and digits is zero.
+/// Detects UTF-16 without a byte order mark: in mostly Latin text every other byte is zero.
 fn utf_16(sample: &[u8]) -> Option<&'static Encoding> {
     let zeros = |from: usize| sample.iter().skip(from).step_by(2).filter(|byte| **byte == 0).count();
     let (pairs, first, second) = (sample.len() / 2, zeros(0), zeros(1));
@@ -75,28 +74,28 @@ fn utf_16(sample: &[u8]) -> Option<&'static Encoding> {
     }
 }
 
-/// UTF-8, or UTF-8 with few broken places: those are matters of their cells.
+/// UTF-8 with at most a few invalid places. Those affect only their own cells.
 fn is_mostly_utf_8(sample: &[u8]) -> bool {
     let (mut good, mut bad) = (0, 0);
     for chunk in sample.utf8_chunks() {
         good += chunk.valid().chars().filter(|c| !c.is_ascii()).count();
         bad += usize::from(!chunk.invalid().is_empty());
     }
-    // A character that is cut off by the end of the sample is no error.
+    // A character cut off by the end of the sample is not an error.
     let cut = std::str::from_utf8(sample).is_err_and(|error| error.error_len().is_none());
     cut || good >= 4 * bad
 }
 
-/// The likeliest encoding of bytes that are no UTF-8.
+/// The most likely encoding of bytes that are not UTF-8.
 fn guess(bytes: &[u8]) -> &'static Encoding {
     let mut detector = EncodingDetector::new(Iso2022JpDetection::Deny);
     detector.feed(bytes, false);
     let likeliest = detector.guess(None, Utf8Detection::Deny);
     let high = bytes.iter().filter(|byte| !byte.is_ascii()).count();
     let runs = || bytes.split(u8::is_ascii).filter(|run| !run.is_empty());
-    // As all characters of GB 2312 are, and hardly any words in Western letters.
+    // All characters of GB 2312 have this pattern; words in Western letters rarely do.
     let paired = runs().all(|run| run.len() % 2 == 0 && run.iter().all(|byte| (0xa1..=0xfe).contains(byte)));
-    // No Japanese text is without its own letters; the words of a header in Chinese characters look the same.
+    // Japanese text always contains kana. A short header in Chinese characters can look like Japanese otherwise.
     let letters = || runs().any(|run| run.chunks(2).any(|pair| matches!(pair[0], 0xa4 | 0xa5)));
     if likeliest == EUC_JP && paired && !letters() {
         return GBK;
@@ -112,8 +111,8 @@ fn guess(bytes: &[u8]) -> &'static Encoding {
     }
 }
 
-/// The cells of a row that is not all UTF-8, and the places of those that are not. They are read in the likeliest
-/// encoding of their own bytes, so that a row is always read the same.
+/// Decodes the cells of a row that is not valid UTF-8, and lists the invalid ones. Only the bytes of these cells decide
+/// the encoding, so a row is always read the same way.
 pub(super) fn mend(record: &csv::ByteRecord) -> (csv::StringRecord, Vec<usize>) {
     let broken = |cell: &&[u8]| std::str::from_utf8(cell).is_err();
     let likeliest = guess(&record.iter().filter(broken).collect::<Vec<_>>().join(&b','));
@@ -131,11 +130,11 @@ pub(super) fn mend(record: &csv::ByteRecord) -> (csv::StringRecord, Vec<usize>) 
     (cells, undecodable)
 }
 
-/// Makes UTF-8 with line feeds of bytes that come piece by piece.
+/// Converts bytes that arrive in pieces to UTF-8 with line feeds.
 pub(super) struct Transcoder {
-    /// `None` for UTF-8, which is passed on as it is.
+    /// `None` for UTF-8, which needs no decoding.
     decoder: Option<Decoder>,
-    /// Where rows end with carriage returns: whether one came last.
+    /// `Some` if rows end with carriage returns: whether the last byte was one.
     returned: Option<bool>,
 }
 
@@ -150,7 +149,7 @@ impl Transcoder {
         self.decode(bytes, false)
     }
 
-    /// The text of what was kept because it might have gone on. Nothing may be pushed after it.
+    /// The remaining text after the last bytes. Nothing may be pushed after this.
     pub(super) fn end(&mut self) -> Vec<u8> {
         let rest = self.decode(&[], true).into_owned();
         self.decoder = None;
@@ -165,7 +164,7 @@ impl Transcoder {
         self.with_feeds(Cow::Owned(text))
     }
 
-    /// From now on carriage returns end lines. Takes what was decoded already.
+    /// From now on carriage returns end lines. Also converts text that was already decoded.
     pub(super) fn return_ends_line<'a>(&mut self, text: Cow<'a, [u8]>) -> Cow<'a, [u8]> {
         self.returned = Some(false);
         self.with_feeds(text)
@@ -177,7 +176,7 @@ impl Transcoder {
         for byte in text.iter() {
             match byte {
                 b'\r' => fed.push(b'\n'),
-                // The second half of one line break.
+                // The second byte of a CR LF line break.
                 b'\n' if *returned => {}
                 other => fed.push(*other),
             }
@@ -194,7 +193,7 @@ impl std::fmt::Debug for Transcoder {
     }
 }
 
-/// Whether the first line of a text ends with a carriage return alone, as on old Macs. A quoted line break ends none.
+/// Whether the first line ends with a lone carriage return, as on old Macs. Line breaks in quotes do not count.
 pub(super) fn returns_end_lines(text: &[u8]) -> bool {
     let first = |heed: bool| {
         let mut quoted = false;

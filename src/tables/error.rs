@@ -1,24 +1,22 @@
-//! Why a table cannot be read, and what a workbook may cost.
-//!
-//! Its own because every file here can fail of it.
+//! Errors of reading tables, and the size limits of workbooks.
 
-/// Why a table cannot be read.
+/// Why a table could not be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TableError {
-    /// In words: what was seen, what was expected, what to do.
+    /// A message: what was found, what was expected, what to do.
     #[error("{0}")]
     Unreadable(String),
-    /// Over a limit.
+    /// A limit was exceeded.
     #[error("{0}")]
     TooLarge(String),
 }
 
-/// What a workbook may cost.
+/// Size limits of a workbook.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Bytes of its parts together, unzipped.
+    /// Total unpacked bytes of its parts.
     pub unzipped_bytes: u64,
-    /// Cells of the sheet.
+    /// Number of cells in the sheet.
     pub cells: u64,
 }
 
@@ -28,7 +26,7 @@ impl Default for Limits {
     }
 }
 
-/// A workbook that contradicts itself.
+/// The error for an invalid workbook.
 pub(super) fn broken(error: impl std::fmt::Debug) -> TableError {
     let error = format!("{error:?}");
     if error.contains("Password") {
@@ -40,7 +38,7 @@ pub(super) fn broken(error: impl std::fmt::Debug) -> TableError {
     ))
 }
 
-/// A sheet over the limit.
+/// The error for a sheet with too many cells.
 pub(super) fn too_many(limits: Limits) -> TableError {
     TableError::TooLarge(format!("the sheet has more than {} cells: save the part that matters as CSV", limits.cells))
 }

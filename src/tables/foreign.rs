@@ -1,13 +1,11 @@
-//! Files that are no text of a table, told by their first bytes.
-//!
-//! Its own because whoever sends one should hear what it is, not which of its bytes is no header.
+//! Recognises files that are not text tables by their first bytes, so that the error can say what the file is.
 
 use super::error::TableError;
 
-/// Refuses what begins like a file of another kind.
+/// Refuses files of other formats.
 ///
 /// # Errors
-/// What it is, and what to send.
+/// The message says what the file is and what to send instead.
 pub(super) fn refuse(bytes: &[u8]) -> Result<(), TableError> {
     let text = bytes.trim_ascii_start();
     let starts = |with: &str| text.get(..with.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(with.as_bytes()));

@@ -1,39 +1,40 @@
-//! Which of the first records of a table is its header.
+//! Finds the header among the first records of a table.
 //!
-//! Its own because it is the one guess that, when wrong, makes everything below it wrong: it looks at the shapes of
-//! records alone, and takes the first one unless another is clearly meant.
+//! A wrong header makes everything below it wrong. So the search uses only the shapes of records, and takes the first
+//! record unless another one is clearly the header.
 
 use super::looks::{Unit, is_element, is_formula, is_number, names_formulas, unit};
 
-/// How much of a text is there to decide by.
+/// How much of the text is available.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Extent {
-    /// Some lines; whoever sends them may wait for an answer, so the first good row will do, but doubt waits for more.
+    /// The first lines of a stream. The client may wait for an answer, so the first clear row decides; in doubt, wait
+    /// for more.
     FirstLines,
-    /// As many as are looked at.
+    /// A full sample; no more will be examined.
     Sample,
-    /// All.
+    /// The whole text.
     Whole,
 }
 
-/// Records that are compared with one that may be the header.
+/// Number of records compared with a possible header.
 const COMPARED: usize = 20;
-/// Records of one cell each after which it is believed that there are no others.
+/// After this many records with one cell each, the table is taken to have one column.
 const SINGLE_CELLS: usize = 8;
-/// Characters of a line that are quoted in a note.
+/// Number of characters of a line quoted in a note.
 const QUOTED: usize = 50;
 
-/// A record near the beginning.
+/// One of the first records.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Record {
-    /// Trimmed.
+    /// The cells, trimmed.
     pub(super) cells: Vec<String>,
-    /// Where it ends, in bytes, with its line break.
+    /// Byte position after its line break.
     pub(super) end: usize,
     pub(super) line: u64,
 }
 
-/// What a record above the header is.
+/// The kind of a record above the header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Skipped {
     Title,
@@ -41,18 +42,18 @@ pub(super) enum Skipped {
     Comment,
 }
 
-/// Where the header is, by places of records.
+/// The place of the header, as indices of records.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Place {
     pub(super) header: usize,
-    /// The header is written as a comment.
+    /// Whether the header is written as a comment.
     pub(super) commented: bool,
     pub(super) units: Option<usize>,
     pub(super) skipped: Vec<(usize, Skipped)>,
 }
 
 impl Place {
-    /// The first record of values.
+    /// Index of the first record of values.
     pub(super) fn below(&self) -> usize {
         1 + self.units.map_or(self.header, |units| units.max(self.header))
     }
@@ -75,7 +76,7 @@ impl Record {
         self.cells.first().map_or("", String::as_str)
     }
 
-    /// Its texts, for a note.
+    /// The texts of the record, shortened for a note.
     pub(super) fn quoted(&self) -> String {
         let text = self.texts().collect::<Vec<_>>().join(", ");
         let short: String = text.chars().take(QUOTED).collect();
@@ -88,13 +89,13 @@ impl Record {
         (first.starts_with('#') || first.starts_with("//") || percent) && !self.is_units()
     }
 
-    /// Names, not values.
+    /// Whether the record looks like names, not values.
     fn is_headerlike(&self) -> bool {
         let numbers = self.texts().filter(|cell| is_number(cell)).count();
         !self.is_blank() && numbers * 4 <= self.filled() && !self.texts().any(is_formula)
     }
 
-    /// It has names that only a header has.
+    /// Whether the record contains names that only a header has.
     pub(super) fn is_known(&self) -> bool {
         self.texts().any(|cell| cell.eq_ignore_ascii_case("formula"))
             || self.texts().filter(|cell| is_element(cell)).count() > 1
@@ -104,19 +105,19 @@ impl Record {
         let kinds: Vec<Option<Unit>> = self.texts().map(unit).collect();
         let clear = kinds.iter().filter(|kind| **kind == Some(Unit::Clear)).count();
         let strange = kinds.iter().filter(|kind| kind.is_none()).count();
-        // A word before them, such as "in".
+        // A word before the units, such as "in".
         let led = kinds.first() == Some(&None) && clear > 1 && !is_number(self.texts().next().unwrap_or_default());
         clear > 0 && strange <= usize::from(led)
     }
 
-    /// Empty cells where cells were merged, or where a title stands in the middle.
+    /// Whether some cells are empty, as after merging cells or around a centred title.
     fn has_gaps(&self) -> bool {
         let leading = self.cells.iter().take_while(|cell| cell.is_empty()).count();
         leading > 1 || self.cells.iter().skip(leading).any(String::is_empty)
     }
 }
 
-/// Finds the header. `None` where more must come before it is clear.
+/// Finds the header. `None` if more text is needed to decide.
 pub(super) fn locate(records: &[Record], extent: Extent) -> Option<Place> {
     let some: Vec<usize> = (0..records.len()).filter(|at| !records[*at].is_blank()).collect();
     let (mut skipped, mut units) = (Vec::new(), None);
@@ -148,7 +149,7 @@ pub(super) fn locate(records: &[Record], extent: Extent) -> Option<Place> {
         if extent == Extent::FirstLines && doubtful && below.len() < SINGLE_CELLS {
             return None;
         }
-        // A row of values must be there, too.
+        // A row of values is needed as well.
         if extent != Extent::Whole && next.is_units() && below.len() < 2 {
             return None;
         }
@@ -158,9 +159,9 @@ pub(super) fn locate(records: &[Record], extent: Extent) -> Option<Place> {
     (extent == Extent::Whole).then(|| accept(records, &some, first, None, Vec::new()))
 }
 
-/// Whether a record is something above the header.
+/// Whether a record is a title or similar above the header.
 fn skip(record: &Record, below: &[&Record]) -> bool {
-    // A few rows may be too long; most are not.
+    // The upper quartile of the widths below: a few rows may be too long.
     let wide = |width: fn(&Record) -> usize| {
         let mut widths: Vec<usize> = below.iter().map(|record| width(record)).collect();
         widths.sort_unstable();
@@ -175,7 +176,8 @@ fn skip(record: &Record, below: &[&Record]) -> bool {
     sparse && !record.is_known() && (record.cells.len() < wide(|record| record.cells.len()) || record.has_gaps())
 }
 
-/// Takes a record as the header, or the first one where what lies below titles are values.
+/// Takes a record as the header. If titles were skipped but this record looks like values, takes the first record
+/// instead.
 fn accept(
     records: &[Record],
     some: &[usize],

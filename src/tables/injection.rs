@@ -1,11 +1,10 @@
-//! Text that a spreadsheet would take for a formula, and run.
-//!
-//! Its own because what comes back in an answer was written by whoever made the table, and is opened by someone else.
+//! Detects cell texts that a spreadsheet would run as a formula. Text in an answer comes from the author of the table,
+//! but another person opens it (CSV injection).
 
-/// What makes a cell a formula when it begins with it, as OWASP lists it.
+/// Characters that start a formula, as listed by OWASP.
 const STARTS: [char; 11] = ['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠'];
 
-/// Whether a spreadsheet would run the text of a cell. A number with a sign is none.
+/// Whether a spreadsheet would run this text as a formula. Signed numbers are harmless.
 pub fn would_run(cell: &str) -> bool {
     cell.starts_with(STARTS) && !is_signed_number(cell)
 }

@@ -1,7 +1,7 @@
-//! Which column of a table is which field of a sample, and rows as samples.
+//! Maps the columns of a table to fields of a sample, and rows to samples.
 //!
-//! Its own because every door that reads tables (training data, bulk requests, the command line) must agree on what a
-//! header means. What a name means is found in [`super::meaning`]; here cells are read by it.
+//! All readers of tables (training data, bulk requests, the command line) use it, so that a header means the same
+//! everywhere. [`super::meaning`] interprets the names; this module reads the cells.
 
 use std::borrow::Cow;
 
@@ -15,28 +15,28 @@ use crate::domain::{
     Basis, Composition, Element, RawComposition, RawSample, RawValue, Schema, Violation, parse_formula,
 };
 
-/// Amounts of a formula's elements in columns beside it may differ from it by so much, in at%.
+/// An amount column beside a formula may differ from the formula by this much, in at%.
 const SAME_AMOUNT: f64 = 0.5;
 
-/// The meaning of each column of a table, read off its header.
+/// The meaning of each column, derived from the header.
 #[derive(Clone, Debug)]
 pub struct TableLayout {
     names: Vec<String>,
     columns: Vec<Column>,
-    /// Of the amounts, where the header states it.
+    /// Basis of the amounts, if the header states it.
     basis: Option<Basis>,
     decimal_comma: bool,
-    /// The same for all rows.
+    /// Amounts that are the same for all rows.
     amounts: Vec<(Element, f64)>,
     processing: Vec<(String, RawValue)>,
     notes: Vec<String>,
-    /// Elements in columns beside a formula.
+    /// Whether columns beside a formula are named after elements.
     beside: bool,
 }
 
 impl TableLayout {
-    /// Reads a header. `elsewhere` are places of columns that are something else for the caller (targets, groups): they
-    /// are neither read nor complained about.
+    /// Reads a header. `elsewhere` are indices of columns that the caller reads itself (targets, groups); they are
+    /// ignored here.
     ///
     /// # Errors
     /// Violations of the header, each once; pointers name columns.
@@ -58,23 +58,23 @@ impl TableLayout {
         })
     }
 
-    /// Names and places of columns that are not read (without those that are elsewhere).
+    /// Indices and names of columns that are not read (except `elsewhere`).
     pub fn others(&self) -> impl Iterator<Item = (usize, &str)> {
         let others =
             self.columns.iter().enumerate().filter(|(_, own)| matches!(own, Column::Other | Column::Beside(_)));
         others.map(|(at, _)| (at, self.names.get(at).map_or("", String::as_str)))
     }
 
-    /// What was understood of the header that its owner should know, in words.
+    /// Notes for the user about how the header was read.
     pub fn notes(&self) -> &[String] {
         &self.notes
     }
 
-    /// One row as a sample. A cell that is empty, or says that nothing was measured, is a field that is not given.
-    /// Choices are counted.
+    /// Reads a row as a sample. An empty cell, or one that says that nothing was measured, is a field that was not
+    /// given. Choices are counted in `tally`.
     ///
     /// # Errors
-    /// A violation for each cell that is not what its column should hold; its pointer is the column's name.
+    /// A violation for each cell with invalid content; its pointer is the name of the column.
     pub fn sample(&self, row: &Row, tally: &mut Tally) -> Result<RawSample<'_>, Vec<Violation>> {
         let mut reading = Reading { layout: self, tally, violations: Vec::new() };
         let mut sample = RawSample { basis: self.basis, ..RawSample::default() };
@@ -129,7 +129,7 @@ impl TableLayout {
         if violations.is_empty() { Ok(sample) } else { Err(violations) }
     }
 
-    /// Complaints of [`crate::domain::Sample::parse`] with the names of the file's columns.
+    /// Replaces field names in violations of [`crate::domain::Sample::parse`] by the names of the file's columns.
     pub fn in_columns(&self, mut violations: Vec<Violation>) -> Vec<Violation> {
         for violation in &mut violations {
             let place = match violation.pointer.rsplit_once('/') {
@@ -151,10 +151,10 @@ impl TableLayout {
         violations
     }
 
-    /// Columns of amounts whose every value in these first rows cannot be percent: they are something else.
+    /// Refuses amount columns whose values in these first rows are all outside 0–100 %, so they must be something else.
     ///
     /// # Errors
-    /// A violation for each.
+    /// A violation for each such column.
     pub fn check_first(&self, rows: &[Row]) -> Result<(), Vec<Violation>> {
         let mut violations = Vec::new();
         for (at, column) in self.columns.iter().enumerate() {
@@ -178,7 +178,7 @@ impl TableLayout {
     }
 }
 
-/// The reading of one row.
+/// State while reading one row.
 struct Reading<'a, 't> {
     layout: &'a TableLayout,
     tally: &'t mut Tally,
@@ -200,7 +200,7 @@ impl Reading<'_, '_> {
         self.tally.count(choice);
     }
 
-    /// An amount in percent; `None` where none is given, or after a complaint.
+    /// An amount in percent. `None` if none is given or the cell was refused.
     fn amount(
         &mut self,
         at: usize,
@@ -212,7 +212,7 @@ impl Reading<'_, '_> {
         match Cell::read(cell, self.layout.decimal_comma) {
             Cell::Number(amount) => Some(amount * factor),
             Cell::Quantity(amount, unit) => match amount_unit(unit) {
-                // A percent sign says no more than the column does.
+                // A percent sign adds nothing to the unit of the column.
                 Some((None, own)) => {
                     self.chose(at, format_args!("the unit \"{unit}\" in cells was read"));
                     Some(amount * own)
@@ -243,7 +243,7 @@ impl Reading<'_, '_> {
         }
     }
 
-    /// A process parameter in the unit of the model; `None` where none is given, or after a complaint.
+    /// A process parameter in the model's unit. `None` if none is given or the cell was refused.
     fn number(&mut self, at: usize, cell: &str, unit: &str, conversion: Conversion) -> Option<f64> {
         match Cell::read(cell, self.layout.decimal_comma) {
             Cell::Number(value) => Some(conversion.apply(value)),
@@ -283,8 +283,8 @@ impl Reading<'_, '_> {
         }
     }
 
-    /// Columns named after a formula's own elements must say the same as it does; those named after others are
-    /// something else (`Tm` is a melting point).
+    /// Checks columns named after elements beside a formula. For elements of the formula they must agree with it. Other
+    /// such columns are something else (`Tm` is a melting point).
     fn beside(&mut self, row: &Row, formula: &str) {
         let Ok(composition) = parse_formula(formula) else { return };
         let composition: Composition = composition.scaled_to(100.0);

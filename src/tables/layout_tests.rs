@@ -1,4 +1,4 @@
-//! Headers and cells of tables, as models read them.
+//! Tests of reading headers and cells for a model.
 
 use super::*;
 use crate::domain::{CompositionSchema, ElementRange, Outputs, Parameter, ParameterKind};
@@ -42,7 +42,7 @@ fn glass() -> Schema {
     Schema { composition, processing: Vec::new(), ..steel() }
 }
 
-/// The layout and the samples of a table.
+/// The layout, the samples, and the notes of a table.
 type Read = Result<(TableLayout, Vec<Result<RawSample<'static>, Vec<Violation>>>, Vec<String>), Vec<Violation>>;
 
 fn read_mapped(schema: &Schema, text: &str, mapping: &Mapping) -> Read {
@@ -136,7 +136,7 @@ fn small_letters_and_capitals_are_read_where_all_are() {
     let (layout, ..) = read(&steel(), "id,C,in,at,RA,n\n1,0.4,1,1,1,1\n").unwrap_err().pop().map_or_else(
         || read(&steel(), "id,C\n1,0.4\n").unwrap(),
         |violation| {
-            // N was seen in training: `n` may be it.
+            // N was seen in training, so `n` may mean nitrogen.
             assert_eq!(violation.pointer, "/n");
             read(&steel(), "id,C,in,at,RA\n1,0.4,1,1,1\n").unwrap()
         },

@@ -1,10 +1,8 @@
-//! What a cell near a header looks like: a number, a unit, a name that only a header has.
-//!
-//! Its own because these are words of the trade, while where a header stands is a matter of shape.
+//! Classifies cells near a header: numbers, units, names that only a header has.
 
 use crate::domain::{Element, parse_formula};
 
-/// Units that nothing else is called in a table of materials, in the spelling of [`plain`].
+/// Units that are clearly units in a table of materials data, spelt as by [`plain`].
 const UNITS: &str = "
     % wt% wt-% wtpct %wt weight% weightpercent at% at-% atpct %at atomic% atomicpercent mass% mass-%
     %mass m% ma% ma-% gew% gew-% mol% mol-% vol% vol-% 质量分数 质量% 重量% 原子% 原子分数 ppm wtppm ppmw massppm
@@ -12,53 +10,53 @@ const UNITS: &str = "
     cm min hr hrs hours sec days cycles kj/mol j/mol j/cm2 kj ev ev/atom g/cm3 g/cc g/cm^3 kg/m3 kg/m^3
     °c/s °c/min °c/h k/s k/min w/mk ms/m %iacs emu/g mpa√m mpa*m^1/2 mpam1/2
 ";
-/// Units that may be something else, an element most often.
+/// Texts that may be a unit or something else, mostly an element.
 const SHORT_UNITS: [&str; 20] =
     ["k", "h", "s", "m", "t", "n", "v", "w", "j", "g", "kg", "d", "c", "f", "a", "in", "1/s", "s-1", "s^-1", "μ"];
-/// What stands in a row of units where there is none, or before them.
+/// Cells of a row of units that mean "no unit", or introduce the row.
 const NO_UNITS: [&str; 12] = ["-", "–", "—", "/", "none", "text", "1", "unit", "units", "einheit", "einheiten", "单位"];
 
-/// What a cell is in a row of units.
+/// How a cell reads as a unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Unit {
-    /// Nothing else is called that.
+    /// Clearly a unit.
     Clear,
-    /// It may be something else.
+    /// A unit or something else.
     Short,
-    /// Stands for none.
+    /// "No unit".
     None,
 }
 
-/// Numbers, ranges, dates: digits and what goes with them.
+/// Whether a cell is a number, range or date: digits and their usual marks.
 pub(super) fn is_number(cell: &str) -> bool {
     cell.bytes().any(|byte| byte.is_ascii_digit())
         && cell.chars().all(|c| c.is_ascii_digit() || ".,-+eE/:% ()±–<>≤≥~'".contains(c))
 }
 
-/// A formula of several elements with amounts: no header is called that.
+/// Whether a cell is a formula of several elements with amounts. A header never is.
 pub(super) fn is_formula(cell: &str) -> bool {
     let written = cell.bytes().any(|byte| byte.is_ascii_digit())
         && cell.starts_with(|c: char| c.is_ascii_uppercase() || c == '(');
     written && parse_formula(cell).is_ok_and(|composition| composition.amounts().len() > 1)
 }
 
-/// The name of the column of formulas.
+/// Whether a cell names the column of formulas.
 pub(super) fn names_formulas(cell: &str) -> bool {
     cell.eq_ignore_ascii_case("formula") || cell.eq_ignore_ascii_case("composition")
 }
 
-/// An element's symbol.
+/// Whether a cell is the symbol of an element.
 pub(super) fn is_element(cell: &str) -> bool {
     cell.parse::<Element>().is_ok()
 }
 
-/// A unit without the brackets around it.
+/// A unit without brackets around it.
 pub(super) fn bare(cell: &str) -> &str {
     let inner = |open, close| cell.strip_prefix(open).and_then(|rest: &str| rest.strip_suffix(close));
     inner('[', ']').or_else(|| inner('(', ')')).unwrap_or(cell).trim()
 }
 
-/// What a cell is as a unit, where it may be one.
+/// Classifies a cell as a unit; `None` if it is not one.
 pub(super) fn unit(cell: &str) -> Option<Unit> {
     let text = plain(bare(cell));
     let text = text.as_str();
@@ -73,7 +71,7 @@ pub(super) fn unit(cell: &str) -> Option<Unit> {
     }
 }
 
-/// Units are spelt in many ways.
+/// Normalises the spelling of a unit.
 pub(super) fn plain(unit: &str) -> String {
     let unit = unit.strip_prefix("in ").unwrap_or(unit);
     let letter = |c: char| match c {

@@ -1,10 +1,8 @@
-//! What a person says about columns, and what was chosen while reading cells.
-//!
-//! Its own because both are words for people: the first comes from a command line or a query, the second goes back.
+//! Column mappings given by the user, and counts of choices made while reading cells.
 
 use std::collections::BTreeMap;
 
-/// What a person said about columns.
+/// Column mappings given by the user.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Mapping {
     /// Column of the file → element symbol, process parameter, `formula`, or `other` (`--map "AlT=Al"`).
@@ -14,10 +12,10 @@ pub struct Mapping {
 }
 
 impl Mapping {
-    /// Reads one pair: `AlT=Al`, or as in a query `AlT:Al`.
+    /// Reads one pair: `AlT=Al`, or `AlT:Al` as in a query.
     ///
     /// # Errors
-    /// In words, where there are no two sides.
+    /// A message if one side is missing.
     pub fn pair(text: &str) -> Result<(String, String), String> {
         let sides = text.rsplit_once('=').or_else(|| text.rsplit_once(':'));
         let trimmed = sides.map(|(from, to)| (from.trim().to_owned(), to.trim().to_owned()));
@@ -25,28 +23,28 @@ impl Mapping {
         whole.ok_or_else(|| format!("\"{text}\" is no pair: write COLUMN=FIELD, such as \"AlT=Al\""))
     }
 
-    /// What a column was said to be.
+    /// The field that the user assigned to a column.
     pub(super) fn of(&self, column: &str) -> Option<&str> {
         self.columns.iter().find(|(from, _)| from == column).map(|(_, to)| to.as_str())
     }
 }
 
-/// Different choices that are kept. More are hardly read.
+/// Largest number of different choices to keep.
 const MOST_CHOICES: usize = 200;
 
-/// Choices that were made while reading cells, each with how often.
+/// Choices made while reading cells, each with a count.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Tally(BTreeMap<String, usize>);
 
 impl Tally {
-    /// One more of a choice.
+    /// Counts a choice.
     pub fn count(&mut self, choice: String) {
         if self.0.len() < MOST_CHOICES || self.0.contains_key(&choice) {
             *self.0.entry(choice).or_default() += 1;
         }
     }
 
-    /// Adds those of another.
+    /// Adds the counts of another tally.
     pub fn merge(&mut self, other: Self) {
         other.0.into_iter().for_each(|(choice, count)| *self.0.entry(choice).or_default() += count);
     }
@@ -56,7 +54,7 @@ impl Tally {
         self.0.keys().cloned().collect()
     }
 
-    /// In words, with counts.
+    /// The choices as notes, with counts.
     pub fn notes(&self) -> Vec<String> {
         let note = |(choice, count): (&String, &usize)| match count {
             1 => format!("{choice} (1 cell)"),

@@ -1,7 +1,7 @@
-//! What the columns of a header are to a model: amounts, a formula, process parameters, or nothing.
+//! Finds the meaning of each column in a header: an amount, a formula, a process parameter, or something else.
 //!
-//! Its own because this is where guessing ends: a column is understood, or carried along, or looks like an input that it
-//! is not and is complained about. Cells are not its business.
+//! A column is either understood, ignored, or refused because it looks like an input but is not clearly one. Cells are
+//! read in [`super::layout`].
 
 use super::mapping::Mapping;
 use super::name::{Name, normal, words};
@@ -10,28 +10,28 @@ use super::symbols::{Spelling, element};
 use super::units::{Conversion, amount_unit};
 use crate::domain::{Basis, Element, Parameter, ParameterKind, RawValue, Schema, Violation};
 
-/// What a column holds.
+/// The meaning of a column.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Column {
     /// Formulas.
     Formula,
-    /// Amounts of an element; times `factor` they are percent.
+    /// Amounts of an element; `factor` converts them to percent.
     Amount { element: Element, factor: f64 },
-    /// The basis of amounts, row by row.
+    /// The basis of the amounts of each row.
     Basis,
-    /// A process parameter that is a number, in its unit after the conversion.
+    /// A numeric process parameter. `conversion` gives its value in the model's unit.
     Numeric { name: String, unit: String, conversion: Conversion },
-    /// A process parameter that is a level.
+    /// A categorical process parameter.
     Categorical(String),
-    /// It is named after an element, but a formula states the composition.
+    /// A column named after an element, beside a formula that states the composition.
     Beside(Element),
-    /// Nothing that is read here.
+    /// A column that is not read.
     Other,
-    /// What the caller reads.
+    /// A column that the caller reads.
     Elsewhere,
 }
 
-/// A header, read.
+/// The meanings in a header.
 #[derive(Debug)]
 pub(super) struct Meanings {
     pub(super) columns: Vec<Column>,
@@ -42,14 +42,14 @@ pub(super) struct Meanings {
     pub(super) violations: Vec<Violation>,
 }
 
-/// Amounts and process parameters that hold for all rows.
+/// Amounts and process parameters set for all rows.
 type SetValues = (Vec<(Element, f64)>, Vec<(String, RawValue)>);
 
 pub(super) struct Reader<'a> {
     pub(super) head: &'a Head,
     pub(super) schema: &'a Schema,
     pub(super) columns: Vec<Column>,
-    /// Bases that units state, with the column that does.
+    /// Bases stated by units, with the index of the column.
     bases: Vec<(Basis, usize)>,
     notes: Vec<String>,
     pub(super) violations: Vec<Violation>,
@@ -87,7 +87,7 @@ impl Reader<'_> {
         self.violations.push(Violation::new(pointer, detail));
     }
 
-    /// A column that a person said is something.
+    /// Handles a column that the user mapped to a field.
     fn mapped(&mut self, at: usize, field: &str) {
         let Name { unit, .. } = self.head.name(at);
         match field {
@@ -118,20 +118,20 @@ impl Reader<'_> {
         }
     }
 
-    /// The index of a parameter by any of its names.
+    /// The index of a parameter with any of its names.
     fn parameter(&self, name: &str) -> Option<usize> {
         let names =
             |own: &Parameter| [&own.name, &own.column].into_iter().chain(&own.aliases).any(|known| known == name);
         self.schema.processing.iter().position(names)
     }
 
-    /// A column that has one of the names that the model knows, perhaps with a unit around it.
+    /// Handles a column with a name known to the model, with or without a unit. Returns whether it is one.
     fn by_name(&mut self, at: usize) -> bool {
         let text = self.head.names[at].as_str();
         let Name { base, unit } = self.head.name(at);
         let composition = &self.schema.composition;
         if let Some(index) = self.parameter(text) {
-            // A name that a recipe spells out may hold a unit, which is its own.
+            // A name listed in the recipe may contain a unit. Then the unit is the parameter's own.
             let unit = unit.filter(|_| base == text || self.schema.processing[index].name == text);
             self.take_parameter(at, index, unit.as_deref());
         } else if matches!(text, "formula" | "composition") || composition.formula_column.as_deref() == Some(text) {
@@ -148,8 +148,8 @@ impl Reader<'_> {
         true
     }
 
-    /// The parameter whose name, or another one that a recipe gives it, differs by case, spaces or underscores alone. The
-    /// name of its training data's column must be spelt as there: `Temperature` may be that of another step.
+    /// The parameter whose name or alias equals this text except for case, spaces and underscores. The column name of
+    /// the training data must match exactly: `Temperature` may belong to another process step.
     fn parameter_like(&self, base: &str) -> Option<usize> {
         let plain = normal(base);
         let names = |own: &Parameter| {
@@ -189,11 +189,11 @@ impl Reader<'_> {
         }
     }
 
-    /// The column of formulas: the one that is called so, or else speaks of one.
+    /// Finds the column of formulas: by its exact name, else by words in its name.
     fn formula(&mut self, open: &mut Vec<usize>) {
         let called: Vec<usize> = (0..self.columns.len()).filter(|at| self.columns[*at] == Column::Formula).collect();
         if let [first, rest @ ..] = called.as_slice() {
-            // The API's own name goes before the one of the training data.
+            // The API's name takes precedence over that of the training data.
             let plain = called.iter().find(|at| matches!(self.head.names[**at].as_str(), "formula" | "composition"));
             let same = rest.iter().any(|at| self.head.names[*at] == self.head.names[*first]);
             if !same && let Some(kept) = plain {
@@ -212,7 +212,7 @@ impl Reader<'_> {
                     && matches!(words[0].as_str(), "alloy" | "chemical" | "nominal");
             let named = self.schema.composition.formula_column.as_deref();
             let alike = named.is_some_and(|own| normal(own) == normal(&base));
-            // Amounts by mass are no formula.
+            // Amounts by mass are not formulas.
             let atomic = unit
                 .is_none_or(|unit| amount_unit(&unit).is_some_and(|(basis, _)| basis != Some(Basis::WeightPercent)));
             atomic && (formula || composition || alike)
@@ -225,7 +225,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Columns named after elements.
+    /// Handles columns named after elements.
     fn symbols(&mut self, open: &mut Vec<usize>) {
         let formula = self.columns.contains(&Column::Formula);
         let found: Vec<(usize, Spelling, Option<String>)> = open
@@ -233,14 +233,14 @@ impl Reader<'_> {
             .filter_map(|at| {
                 let Name { base, unit } = self.head.name(*at);
                 let spelling = element(&base)?;
-                // `K (GPa)` is a modulus.
+                // `K (GPa)` is a bulk modulus, not potassium.
                 unit.as_ref().is_none_or(|unit| amount_unit(unit).is_some()).then_some((*at, spelling, unit))
             })
             .collect();
         let all = |wanted: fn(&Spelling) -> bool| {
             let others = found.iter().filter(|(_, spelling, _)| wanted(spelling)).count();
             let right = found.iter().any(|(at, spelling, _)| {
-                // A capital alone may be of either kind.
+                // A single capital letter fits both spellings.
                 matches!(spelling, Spelling::Right(_)) && self.head.name(*at).base.len() != 1
             });
             let single = found.iter().any(|(_, spelling, _)| matches!(spelling, Spelling::Right(_)));
@@ -280,7 +280,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Values that hold for all rows.
+    /// Values set for all rows.
     fn values(&mut self, mapping: &Mapping) -> SetValues {
         let (mut amounts, mut processing) = (Vec::new(), Vec::new());
         for (field, text) in &mapping.values {
@@ -315,14 +315,14 @@ impl Reader<'_> {
         (amounts, processing)
     }
 
-    /// The basis that units state.
+    /// The basis stated by units.
     fn basis(&mut self) -> Option<Basis> {
         let (basis, first) = *self.bases.first()?;
         let amounts = (0..self.columns.len()).filter(|at| matches!(self.columns[*at], Column::Amount { .. }));
         let of = |at: &usize| self.bases.iter().find(|(_, stated)| stated == at).map(|(basis, _)| *basis);
         let otherwise = self.schema.composition.basis;
         let other = amounts.clone().find(|at| of(at).unwrap_or(otherwise) != basis);
-        // Columns without a unit follow those that have one, where these all say the same.
+        // Columns without a unit take the basis of those with one, if these all agree.
         let stated = self.bases.iter().find(|(other, _)| *other != basis);
         if let Some((other, at)) = stated.copied() {
             let names = (&self.head.names[first], &self.head.names[at]);

@@ -1,8 +1,7 @@
-//! Tables as labs have them: from bytes to a header and rows of cells, and back.
+//! Tables: from bytes to a header and rows of cells, and back.
 //!
-//! Its own because every door (HTTP, predictions from files, training, descriptors) reads the same files and must read
-//! them alike. It knows encodings, separators, workbooks, and what the words of a header mean; no model, no socket, no
-//! file system.
+//! All readers (HTTP, predictions from files, training, descriptors) use this module, so that they read files the same
+//! way. It knows encodings, separators, workbooks and the words of headers. It knows no model, sockets or file system.
 
 mod cell;
 mod container;

@@ -1,31 +1,29 @@
-//! What the name of a column says: a name and a unit around it, as in `Cr (wt.%)`, `Ni_wt`, `Temperature (°F)`.
-//!
-//! Its own because a header is written for people. Which field of a model a name is, is not its business.
+//! Splits the name of a column into a name and a unit: `Cr (wt.%)`, `Ni_wt`, `Temperature (°F)`.
 
 use super::looks::{Unit, unit};
 use super::opening::Head;
 use super::units::amount_unit;
 use crate::domain::Element;
 
-/// A column that was looked for.
+/// The result of a search for a column.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Found {
-    /// Its place.
+    /// Its index.
     pub at: usize,
-    /// Its unit as written in its name or in the row of units, where there is one.
+    /// Its unit, as written in its name or in the row of units, if there is one.
     pub unit: Option<String>,
 }
 
-/// The name of a column, taken apart.
+/// The parts of a column's name.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Name {
-    /// Without its unit.
+    /// The name without its unit.
     pub(super) base: String,
-    /// As written.
+    /// The unit, as written.
     pub(super) unit: Option<String>,
 }
 
-/// Takes a name apart. What stands in brackets and is no unit stays with the name: `C (Min)`.
+/// Splits a name. Text in brackets that is not a unit stays in the name: `C (Min)`.
 pub(super) fn split(text: &str) -> Name {
     let text: String = text.chars().map(plain_bracket).collect();
     let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -53,7 +51,7 @@ fn in_brackets(text: &str) -> Option<(String, String)> {
     if let Some(rest) = text.strip_suffix(')') {
         let (base, inner) = rest.rsplit_once('(')?;
         let (base, inner) = (base.trim_end_matches([' ', '_', ',', '/']), unit_text(inner));
-        // `C (Min)` is a limit, not carbon in minutes.
+        // `C (Min)` is a minimum of carbon, not carbon in minutes.
         let minutes = !inner.eq_ignore_ascii_case("min") || base.parse::<Element>().is_err();
         return (!base.is_empty() && is_unit(inner, true) && minutes).then(|| (base.to_owned(), inner.to_owned()));
     }
@@ -62,7 +60,7 @@ fn in_brackets(text: &str) -> Option<(String, String)> {
     (!base.is_empty() && is_unit(inner, true)).then(|| (base.to_owned(), inner.to_owned()))
 }
 
-/// `w(C)`, `ω(C)/%`: a mass fraction, as chemists write it.
+/// A mass fraction as in chemistry: `w(C)`, `ω(C)/%`.
 fn of_mass_fraction(text: &str) -> Option<(String, String)> {
     let rest = text.strip_prefix(['w', 'ω', 'W'])?.strip_prefix('(')?;
     let (base, rest) = rest.split_once(')')?;
@@ -83,7 +81,7 @@ fn behind(text: &str) -> Option<(String, String)> {
     for (at, c) in text.char_indices().filter(separators) {
         let (base, unit) =
             (text[..at].trim_end_matches([' ', '_', ',', '/', ':', '-']), unit_text(&text[at + c.len_utf8()..]));
-        // One letter behind a short name may be anything.
+        // A single letter after a short name is ambiguous.
         let short = base.chars().count() > 2 && c != '-';
         if !base.is_empty() && is_unit(unit, short) {
             return Some((base.to_owned(), unit.to_owned()));
@@ -119,12 +117,12 @@ fn is_unit(text: &str, short: bool) -> bool {
         }
 }
 
-/// Letters and digits alone, in small letters: names that differ by no more are the same.
+/// Normal form of a name: letters and digits only, in small letters. Names with the same form are equal.
 pub fn normal(text: &str) -> String {
     text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
 }
 
-/// Parts of words in other languages, and what they mean.
+/// Parts of German and Chinese words, and their meanings.
 #[rustfmt::skip]
 const PARTS: [(&str, &str); 14] = [
     ("temperatur", "temperature"), ("温度", "temperature"), ("prüf", "test"), ("pruef", "test"), ("试验", "test"),
@@ -132,7 +130,7 @@ const PARTS: [(&str, &str); 14] = [
     ("normalglüh", "normalizing"), ("正火", "normalizing"), ("退火", "annealing"), ("时效", "aging"),
 ];
 
-/// Words of a name, in small letters, spelt out in English where they are known.
+/// The words of a name, in small letters, translated to English if known.
 pub(super) fn words(text: &str) -> Vec<String> {
     let spelt_out = |part: &str| -> Vec<String> {
         let small = part.to_lowercase();
@@ -147,7 +145,7 @@ pub(super) fn words(text: &str) -> Vec<String> {
 }
 
 impl Head {
-    /// The name of a column without its unit, and its unit: that of its name, else of the row of units.
+    /// The name of a column without its unit, and its unit: from the name, else from the row of units.
     pub(super) fn name(&self, at: usize) -> Name {
         let mut name = split(self.names.get(at).map_or("", String::as_str));
         let below = self.units.as_ref().and_then(|units| units.get(at)).filter(|unit| !unit.is_empty());
@@ -156,16 +154,16 @@ impl Head {
     }
 }
 
-/// The name of a column without its unit, and its unit where one stands in its name or in the row of units.
+/// The name of a column without its unit, and the unit from its name or the row of units, if there is one.
 pub fn column_name(head: &Head, at: usize) -> (String, Option<String>) {
     let Name { base, unit } = head.name(at);
     (base, unit)
 }
 
-/// The column of a name: spelt like that, else the only one that differs by case, spaces, underscores or a unit.
+/// Finds a column by name: exactly, else the only one that differs only by case, spaces, underscores or a unit.
 ///
 /// # Errors
-/// In words: missing, with the likely column named, or there twice.
+/// A message: the column is missing (with a similar column, if any) or occurs twice.
 pub fn find_column(head: &Head, wanted: &str) -> Result<Found, String> {
     let own_unit = |at: usize| Found { at, unit: head.name(at).unit };
     let exact: Vec<usize> = (0..head.names.len()).filter(|at| head.names[*at] == wanted.trim()).collect();
@@ -174,7 +172,7 @@ pub fn find_column(head: &Head, wanted: &str) -> Result<Found, String> {
         (0..head.names.len()).filter(move |at| !wanted.is_empty() && normal(&head.name(*at).base) == wanted)
     };
     match exact.as_slice() {
-        // A letter at the end of a name that is spelt out need not be a unit.
+        // With an exact match, a letter at the end of the name need not be a unit.
         [at] => {
             let Found { at, unit } = own_unit(*at);
             let unit = unit.filter(|text| amount_unit(text).is_some() || super::looks::unit(text) == Some(Unit::Clear));
@@ -197,7 +195,7 @@ pub fn find_column(head: &Head, wanted: &str) -> Result<Found, String> {
     }
 }
 
-/// Names a column that may be meant.
+/// A hint that names a similar column.
 fn hint(head: &Head, wanted: &str) -> String {
     let wanted_words = words(wanted);
     let shared = |at: &usize| words(&head.names[*at]).iter().filter(|word| wanted_words.contains(word)).count();

@@ -1,9 +1,8 @@
-//! Numbers as countries write them: `0,12`, `1.234,5`, `1 234`.
-//!
-//! Its own because a mark that ends thousands in one country begins decimals in another.
+//! Numbers in national formats: `0,12`, `1.234,5`, `1 234`. The mark that separates thousands in one country is the
+//! decimal mark in another.
 
-/// A number with its decimal mark: a point, or where it is so a comma. A point is read in tables with decimal commas,
-/// too, where it does not mark thousands.
+/// A number with a decimal point or, if `decimal_comma`, a decimal comma. With `decimal_comma` a point is also accepted
+/// if it cannot separate thousands.
 pub(super) fn pointed(text: &str, decimal_comma: bool) -> Option<f64> {
     let plain = |text: &str| {
         let shape = |c: char| c.is_ascii_digit() || "+-.eE".contains(c);
@@ -21,7 +20,7 @@ pub(super) fn pointed(text: &str, decimal_comma: bool) -> Option<f64> {
     }
 }
 
-/// A number whose thousands are marked: by spaces, apostrophes, or the mark that is not the decimal one.
+/// A number with thousands separated by spaces, apostrophes or the mark that is not the decimal mark.
 pub(super) fn grouped(text: &str, decimal_comma: bool) -> Option<f64> {
     let (decimal, mark) = if decimal_comma { (',', '.') } else { ('.', ',') };
     let (whole, decimals) = text.split_once(decimal).unwrap_or((text, ""));

@@ -1,6 +1,4 @@
-//! The beginning of a table: where its header is, and how its cells are separated.
-//!
-//! Its own because labs put titles above headers, units below them, and write numbers as their country does.
+//! Reads the beginning of a table: header, separator, and the titles and units around the header.
 
 use super::dialect::choose;
 use super::error::TableError;
@@ -10,40 +8,40 @@ use super::rows::line_breaks;
 
 pub use super::dialect::Dialect;
 
-/// Skipped lines that are named one by one.
+/// Largest number of skipped lines that are named in notes.
 const NAMED_LINES: usize = 4;
-/// As many numbers on a line that should name columns are no mistake in a name.
+/// With at least this many numbers, a line is not a header.
 const LOST_NUMBERS: usize = 3;
 
-/// The header of a table and what was understood above and below it.
+/// The header of a table and how it was read.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Head {
-    /// Names of the columns, trimmed; an unnamed one is empty.
+    /// Names of the columns, trimmed; empty for an unnamed one.
     pub names: Vec<String>,
-    /// The row of units, where there is one: as long as `names`, empty where a column has none.
+    /// The row of units, if there is one: as long as `names`, empty for columns without a unit.
     pub units: Option<Vec<String>>,
-    /// Line of the header in the file.
+    /// Line number of the header in the file.
     pub line: u64,
     /// How cells and numbers are written.
     pub dialect: Dialect,
-    /// What was guessed or skipped, in words for people, each once.
+    /// Notes for the user about guesses and skipped lines, each once.
     pub notes: Vec<String>,
 }
 
-/// A head, and where in its text the rows begin.
+/// A header and the place where the rows begin.
 #[derive(Debug)]
 pub(super) struct Opening {
     pub(super) head: Head,
-    /// Bytes before the first row.
+    /// Number of bytes before the first row.
     pub(super) bytes: usize,
-    /// Line of what comes after them.
+    /// Line number after these bytes.
     pub(super) line: u64,
 }
 
-/// Reads the beginning of a text. `None` where more of it must come.
+/// Reads the beginning of a text. `None` if more text is needed.
 ///
 /// # Errors
-/// A text without a header.
+/// The text has no header.
 pub(super) fn read_opening(text: &[u8], extent: Extent) -> Result<Option<Opening>, TableError> {
     if extent != Extent::FirstLines {
         refuse_lost_lines(text)?;
@@ -73,7 +71,7 @@ pub(super) fn read_opening(text: &[u8], extent: Extent) -> Result<Option<Opening
     Ok(Some(Opening { head, bytes, line: 1 + line_breaks(text.get(..bytes).unwrap_or_default()) }))
 }
 
-/// A table that is a single line, most of it numbers: whoever sent it took its line breaks out.
+/// Refuses a table that is a single line of mostly numbers: its line breaks were lost.
 fn refuse_lost_lines(text: &[u8]) -> Result<(), TableError> {
     let line = text.trim_ascii();
     if line.iter().any(|byte| matches!(byte, b'\n' | b'\r')) {
@@ -92,7 +90,7 @@ fn refuse_lost_lines(text: &[u8]) -> Result<(), TableError> {
     Err(TableError::Unreadable(detail))
 }
 
-/// A lone text above numbers is a title, and the header is missing.
+/// Refuses a single text above rows of numbers: it is a title, and the header is missing.
 fn check_width(header: &Record, below: Option<&Record>) -> Result<(), TableError> {
     let numbers = |row: &&Record| row.cells.iter().all(|cell| cell.is_empty() || is_number(cell));
     match below.filter(|row| header.cells.len() == 1 && row.cells.len() > 2).filter(numbers) {

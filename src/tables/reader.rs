@@ -1,6 +1,4 @@
-//! From bytes as they come to a header and chunks of whole rows.
-//!
-//! Its own because a table may be longer than the memory: bytes go in piece by piece, rows come out.
+//! Reads a stream of bytes into a header and chunks of complete rows. A table may be larger than the memory.
 
 use std::sync::Arc;
 
@@ -14,31 +12,31 @@ use super::workbook::{is_workbook, workbook_to_text};
 
 pub use super::record::{Chunk, Row};
 
-/// Bytes that may come before a header and the row below it. More is no header.
+/// Largest size of the text before the first row, in bytes.
 const LONGEST_OPENING_BYTES: usize = 1 << 20;
-/// Lines, and bytes, after which a header is not waited for any more, but taken from what is there.
+/// After this many lines or bytes, the header is decided from the available text.
 const PATIENT_LINES: usize = 64;
 const PATIENT_BYTES: usize = 64 << 10;
 
-/// What a person said about how a table is to be read; the rest is found out.
+/// Options of the user for reading a table. All else is detected.
 #[derive(Clone, Debug, Default)]
 pub struct ReadOptions {
     /// Encoding of the text (`--encoding`, `?encoding=`).
     pub encoding: Option<Charset>,
-    /// Sheet of a workbook by name, or by number from 1; the first one where none is named.
+    /// Sheet of a workbook, by name or by number from 1; `None` for the first.
     pub sheet: Option<String>,
 }
 
-/// When the header is looked for. Never by time: the same bytes must always be read the same.
+/// When to decide on the header. This never depends on time, so the same bytes are always read the same way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decide {
-    /// When so many bytes have come, or all.
+    /// After this many bytes, or at the end.
     AtBytes(usize),
-    /// When a header and the row after it have come: the client may wait for its answer before it sends more.
+    /// After the header and the row below it, because the client may wait for an answer before it sends more.
     AtFirstRow,
 }
 
-/// Takes the bytes of a text, gives its head and its rows.
+/// Takes the bytes of a text and returns its header and rows.
 #[derive(Debug)]
 pub struct TableReader {
     named: Option<Charset>,
@@ -51,9 +49,10 @@ pub struct TableReader {
 enum State {
     Undecided {
         bytes: Vec<u8>,
-        /// Beginnings of the bytes are looked at in an order that only depends on the bytes: up to this place so far.
+        /// Prefixes of the bytes are examined in an order that depends only on the bytes. This is the length of the
+        /// last one.
         looked: usize,
-        /// How many have been looked at.
+        /// Number of prefixes examined.
         looks: usize,
     },
     Decided(Box<Decided>),
@@ -64,21 +63,21 @@ struct Decided {
     head: Arc<Head>,
     transcoder: Transcoder,
     rows: Rows,
-    /// Line of the first row.
+    /// Line number of the first row.
     line: u64,
 }
 
 impl TableReader {
-    /// Nothing has come yet.
+    /// A reader without any bytes.
     pub fn new(options: &ReadOptions, decide: Decide) -> Self {
         let state = State::Undecided { bytes: Vec::new(), looked: 0, looks: 0 };
         Self { named: options.encoding, decide, state, ended: false }
     }
 
-    /// Adds bytes as they came.
+    /// Adds the next bytes.
     ///
     /// # Errors
-    /// Bytes that are no table, a row that never ends.
+    /// The bytes are not a table, or a row is too long.
     pub fn push(&mut self, bytes: &[u8]) -> Result<(), TableError> {
         match &mut self.state {
             State::Decided(decided) => decided.push(bytes),
@@ -90,10 +89,10 @@ impl TableReader {
         }
     }
 
-    /// No more bytes will come.
+    /// Marks the end of the bytes.
     ///
     /// # Errors
-    /// As [`TableReader::push`].
+    /// Same as [`TableReader::push`].
     pub fn end(&mut self) -> Result<(), TableError> {
         self.ended = true;
         if let State::Undecided { bytes, .. } = &mut self.state {
@@ -107,7 +106,7 @@ impl TableReader {
         }
     }
 
-    /// The head, as soon as it is known.
+    /// The header, once it is known.
     pub fn head(&self) -> Option<&Arc<Head>> {
         match &self.state {
             State::Decided(decided) => Some(&decided.head),
@@ -115,7 +114,7 @@ impl TableReader {
         }
     }
 
-    /// Whole rows, where enough of them have come, or where all have.
+    /// A chunk of complete rows, if enough are available or the input has ended.
     pub fn chunk(&mut self) -> Option<Chunk> {
         let ended = self.ended;
         let State::Decided(decided) = &mut self.state else { return None };
@@ -124,19 +123,20 @@ impl TableReader {
         Some(Chunk { bytes, line })
     }
 
-    /// Whatever whole rows have come, however few.
+    /// All available complete rows, up to the size of a chunk.
     pub fn take_whole(&mut self) -> Option<Chunk> {
         let State::Decided(decided) = &mut self.state else { return None };
         let line = decided.next_line();
         decided.rows.take_whole().map(|bytes| Chunk { bytes, line })
     }
 
-    /// Looks for a head in longer and longer beginnings of what has come. They never depend on how it came.
+    /// Tries to find the header in longer and longer prefixes of the bytes. The prefixes do not depend on how the bytes
+    /// arrived.
     fn look(&mut self) -> Result<(), TableError> {
         while let State::Undecided { bytes, looked, looks } = &mut self.state {
             let next = match self.decide {
                 Decide::AtFirstRow if *looks < PATIENT_LINES && *looked < PATIENT_BYTES => {
-                    // After a line break; in UTF-16 the second half of it may follow.
+                    // After a line break. In UTF-16 its second byte may follow.
                     let ends = |at: &usize| {
                         let breaks = |at: usize| bytes.get(at).is_some_and(|byte| matches!(byte, b'\r' | b'\n'));
                         breaks(at - 1) || *at > 1 && bytes.get(at - 1) == Some(&0) && breaks(at - 2)
@@ -145,7 +145,7 @@ impl TableReader {
                     match (*looked + 1..=most).find(ends) {
                         Some(end) => (end, Extent::FirstLines),
                         None => {
-                            // What has no line break until here is not looked at again.
+                            // Do not search the part without a line break again.
                             *looked = most.saturating_sub(1).max(*looked);
                             match most {
                                 PATIENT_BYTES => (PATIENT_BYTES, Extent::Sample),
@@ -188,13 +188,13 @@ impl Decided {
         self.rows.push(&text).map_err(|error| too_long(error, line))
     }
 
-    /// Line of the rows that come next.
+    /// Line number of the next rows.
     fn next_line(&self) -> u64 {
         self.line + self.rows.lines_out()
     }
 }
 
-/// Looks for a head in the first bytes, and takes all as rows below it.
+/// Tries to find the header in the first bytes. If found, takes all bytes after it as rows.
 fn decide(bytes: &[u8], end: usize, extent: Extent, named: Option<Charset>) -> Result<Option<Decided>, TableError> {
     let (sample, later) = bytes.split_at(end.min(bytes.len()));
     let known = Charset::find(sample, named);
@@ -226,7 +226,7 @@ fn too_long(error: super::rows::RowTooLong, line: u64) -> TableError {
     TableError::TooLarge(format!("{error} (at or below line {line}): is a quote never closed?"))
 }
 
-/// Reads a whole table, text or workbook (within limits).
+/// Reads a whole table, as text or as a workbook (within limits).
 ///
 /// # Errors
 /// [`TableError`]
@@ -242,7 +242,7 @@ pub fn read_table(bytes: &[u8], options: &ReadOptions, limits: Limits) -> Result
     read_text(bytes, options.encoding)
 }
 
-/// What is there is looked at whole, but for what is long.
+/// Reads a whole text. Only its first [`LONGEST_ROW_BYTES`] decide on the header.
 fn read_text(bytes: &[u8], encoding: Option<Charset>) -> Result<(Arc<Head>, Chunk), TableError> {
     let options = ReadOptions { encoding, sheet: None };
     let mut reader = TableReader::new(&options, Decide::AtBytes(LONGEST_ROW_BYTES));

@@ -1,4 +1,4 @@
-//! Tables as labs have them, read: one line a case, and properties that hold for any.
+//! Tests of reading tables in the forms that labs use: one line per case, and properties of any table.
 
 use proptest::prelude::*;
 
@@ -16,7 +16,7 @@ fn refused(bytes: &[u8]) -> String {
     read_table(bytes, &ReadOptions::default(), Limits::default()).unwrap_err().to_string()
 }
 
-/// A text, its names, its first row, the lines of its rows, and its notes.
+/// A text, its column names, its first row, the line numbers of its rows, and its notes.
 type Case<'a> = (&'a str, &'a str, &'a str, &'a [u64], &'a [&'a str]);
 
 #[test]
@@ -263,10 +263,10 @@ fn a_table_read_at_once_has_all_its_rows() {
     }
 }
 
-/// The line of a row, its cells, and the places of those that cannot be decoded.
+/// The line number of a row, its cells, and the indices of cells that cannot be decoded.
 type Numbered = (u64, Vec<String>, Vec<usize>);
 
-/// A head, if any, and all rows with their lines, of bytes that come in pieces.
+/// The header, if any, and all rows with line numbers, of bytes that arrive in pieces.
 fn piece_by_piece(bytes: &[u8], cuts: &[usize], decide: Decide) -> Option<(Head, Vec<Numbered>)> {
     let mut reader = TableReader::new(&ReadOptions::default(), decide);
     let (mut chunks, mut left, mut cuts) = (Vec::new(), bytes, cuts.iter().cycle());
@@ -336,7 +336,7 @@ proptest! {
     }
 }
 
-/// `cargo test --release --lib reads_as_fast -- --ignored --nocapture`
+/// Run with `cargo test --release --lib reads_as_fast -- --ignored --nocapture`.
 #[test]
 #[ignore = "a measurement"]
 fn reads_as_fast_as_a_reader_of_csv() {

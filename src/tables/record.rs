@@ -1,29 +1,27 @@
-//! Rows of a chunk, and the lines on which they stand.
-//!
-//! Its own because it is done for every row of a long table, on many threads, when its head is long known.
+//! Splits chunks into rows with line numbers. Long tables are split on many threads, after the header is known.
 
 use super::dialect::blank;
 use super::encoding::mend;
 use super::opening::Head;
 use super::rows::line_breaks;
 
-/// Some whole rows of UTF-8 text.
+/// Complete rows of UTF-8 text.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Chunk {
-    /// The rows, with their ends.
+    /// The rows, with their line breaks.
     pub bytes: Vec<u8>,
-    /// Line of the file on which they begin, counted from 1 as an editor does.
+    /// Line number in the file where they begin, counted from 1 as in an editor.
     pub line: u64,
 }
 
-/// One row of a chunk.
+/// A row of a chunk.
 #[derive(Clone, Debug)]
 pub struct Row {
-    /// Its cells, as text, trimmed.
+    /// Its cells as trimmed text.
     pub cells: csv::StringRecord,
-    /// Places of cells that cannot be decoded: their texts are guesses. Hardly ever any.
+    /// Indices of cells that could not be decoded; their texts are guesses. Usually empty.
     pub undecodable: Vec<usize>,
-    /// Where in its chunk it begins, in bytes; blank lines may come first.
+    /// Byte position in the chunk. Blank lines may come before the row.
     pub place: usize,
 }
 
@@ -35,7 +33,7 @@ impl Row {
 }
 
 impl Chunk {
-    /// Line of the file on which a row of it begins.
+    /// Line number in the file where the row begins.
     pub fn line_of(&self, row: &Row) -> u64 {
         let rows = self.bytes.get(row.place..).unwrap_or_default();
         let above = self.bytes.get(..row.place + blank(rows)).unwrap_or(&self.bytes);
@@ -44,7 +42,7 @@ impl Chunk {
 }
 
 impl Head {
-    /// The rows of a chunk, blank ones too.
+    /// The rows of a chunk, including blank ones.
     pub fn rows<'a>(&'a self, chunk: &'a Chunk) -> impl Iterator<Item = Row> + 'a {
         let mut builder = csv::ReaderBuilder::new();
         let separator = self.dialect.separator;
@@ -54,7 +52,7 @@ impl Head {
         let mut record = csv::ByteRecord::new();
         std::iter::from_fn(move || {
             let place = reader.position().byte() as usize;
-            // Bytes in memory, rows of any length: there is nothing that could fail.
+            // The bytes are in memory and rows may have any length, so reading cannot fail.
             let more = reader.read_byte_record(&mut record).unwrap_or(false);
             more.then(|| row(&record, place, replaced))
         })
@@ -62,7 +60,7 @@ impl Head {
 }
 
 impl Head {
-    /// The rows of a chunk with the lines of the file on which they begin, blank ones too.
+    /// The rows of a chunk with their line numbers in the file, including blank ones.
     pub fn numbered_rows<'a>(&'a self, chunk: &'a Chunk) -> impl Iterator<Item = (u64, Row)> + 'a {
         let (mut line, mut counted) = (chunk.line, 0);
         self.rows(chunk).map(move |row| {
@@ -74,7 +72,7 @@ impl Head {
     }
 }
 
-/// What a decoder writes for what it cannot read.
+/// The character that a decoder writes for invalid bytes.
 const REPLACED: &str = "\u{fffd}";
 
 fn row(record: &csv::ByteRecord, place: usize, replaced: bool) -> Row {

@@ -1,16 +1,13 @@
-//! A stream of bytes, cut into chunks of whole rows.
-//!
-//! Its own because bytes arrive as the network pleases, and whoever answers rows must have them whole: a line break
-//! within the quotes of a cell ends no row.
+//! Cuts a stream of bytes into chunks of complete rows. A line break in a quoted cell does not end a row.
 
 use std::collections::VecDeque;
 use std::mem::take;
 
-/// Longest row, in bytes: what is longer is no row, and would be kept in memory whole.
+/// Longest row, in bytes. A row is kept in memory, so longer ones are refused.
 pub const LONGEST_ROW_BYTES: usize = 1 << 20;
-/// A chunk is given out when it has so many bytes: some hundred rows.
+/// A chunk is returned when it has this many bytes: some hundred rows.
 const CHUNK_BYTES: usize = 32 << 10;
-/// Most rows of a chunk: the answer to a row of one byte is some hundred bytes long.
+/// Most rows in a chunk. The answer to a row of one byte has some hundred bytes.
 const CHUNK_ROWS: usize = 512;
 
 /// A row longer than [`LONGEST_ROW_BYTES`].
@@ -18,29 +15,29 @@ const CHUNK_ROWS: usize = 512;
 #[error("a row is longer than {LONGEST_ROW_BYTES} bytes")]
 pub struct RowTooLong;
 
-/// Line breaks in bytes as an editor counts them: LF, CR LF and CR are one each.
+/// Counts line breaks as an editor does: LF, CR LF and CR count as one each.
 pub(super) fn line_breaks(bytes: &[u8]) -> u64 {
     let feeds = memchr::memchr_iter(b'\n', bytes).count();
     let lone = memchr::memchr_iter(b'\r', bytes).filter(|at| bytes.get(at + 1) != Some(&b'\n')).count();
     (feeds + lone) as u64
 }
 
-/// Where in a row of cells a byte stands.
+/// The position of a byte in a row of cells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
     CellStart,
     Cell,
     Quoted,
-    /// After a quote within quotes: it ends them, unless another one follows.
+    /// After a quote inside quotes. It ends them unless another quote follows.
     QuoteInQuotes,
 }
 
-/// Where rows of a buffer end.
+/// The ends of rows in a buffer.
 #[derive(Debug, Default)]
 struct Ends {
-    /// The last whole row.
+    /// End of the last complete row.
     whole: usize,
-    /// Every [`CHUNK_ROWS`]th row, and how many came after the last of them.
+    /// The end of every [`CHUNK_ROWS`]th row, and the number of rows after the last of these.
     marks: VecDeque<usize>,
     since: usize,
 }
@@ -55,7 +52,7 @@ impl Ends {
         }
     }
 
-    /// The end of the next chunk, counted from which the others stay.
+    /// Removes the next chunk: returns its end and shifts the other positions.
     fn cut(&mut self) -> usize {
         let end = self.marks.pop_front().unwrap_or(self.whole);
         self.whole -= end;
@@ -67,27 +64,27 @@ impl Ends {
     }
 }
 
-/// Collects bytes and gives out whole rows.
+/// Collects bytes and returns complete rows.
 #[derive(Debug)]
 pub struct Rows {
     buffer: Vec<u8>,
     ends: Ends,
-    /// Bytes of the buffer that were looked at.
+    /// Number of bytes of the buffer that were examined.
     seen: usize,
     place: Place,
-    /// Between cells; `None` where rows are lines and quotes mean nothing.
+    /// Separator of cells; `None` if rows are lines and quotes have no meaning.
     separator: Option<u8>,
-    /// Line breaks of what was given out.
+    /// Number of line breaks in the returned rows.
     lines: u64,
 }
 
 impl Rows {
-    /// Rows end at line breaks.
+    /// Rows that end at line breaks.
     pub fn lines() -> Self {
         Self::new(None)
     }
 
-    /// Rows of cells end at line breaks outside of quotes.
+    /// Rows of cells that end at line breaks outside quotes.
     pub fn cells(separator: u8) -> Self {
         Self::new(Some(separator))
     }
@@ -97,12 +94,12 @@ impl Rows {
         Self { buffer, ends, seen: 0, place: Place::CellStart, separator, lines: 0 }
     }
 
-    /// How many line breaks there are in the rows that were given out.
+    /// Number of line breaks in the returned rows.
     pub fn lines_out(&self) -> u64 {
         self.lines
     }
 
-    /// Adds bytes as they came.
+    /// Adds the next bytes.
     ///
     /// # Errors
     /// [`RowTooLong`]
@@ -112,12 +109,12 @@ impl Rows {
         if self.buffer.len() - self.ends.whole > LONGEST_ROW_BYTES { Err(RowTooLong) } else { Ok(()) }
     }
 
-    /// Whole rows, where enough of them have come.
+    /// A chunk of complete rows, if enough are available.
     pub fn chunk(&mut self) -> Option<Vec<u8>> {
         if self.ends.whole >= CHUNK_BYTES || !self.ends.marks.is_empty() { self.take_whole() } else { None }
     }
 
-    /// Whatever whole rows have come, however few; more than a chunk may hold stay for the next.
+    /// The available complete rows, up to the size of a chunk.
     pub fn take_whole(&mut self) -> Option<Vec<u8>> {
         if self.ends.whole == 0 {
             return None;
@@ -130,7 +127,7 @@ impl Rows {
         Some(rows)
     }
 
-    /// What is left when no more bytes come: the last row may lack its end.
+    /// The remaining bytes after the input has ended. The last row may lack its line break.
     pub fn rest(&mut self) -> Option<Vec<u8>> {
         (self.ends, self.seen) = (Ends::default(), 0);
         Some(take(&mut self.buffer)).filter(|rest| !rest.is_empty())
@@ -163,7 +160,7 @@ impl Rows {
         byte == b'\n' || byte == b'\r' || self.separator == Some(byte)
     }
 
-    /// The rules of the `csv` crate: quotes mean something only where a cell begins.
+    /// Follows the rules of the `csv` crate: quotes have a meaning only at the beginning of a cell.
     fn step(&mut self, byte: u8) {
         self.place = match (self.place, byte) {
             (Place::CellStart, b'"') if self.separator.is_some() => Place::Quoted,

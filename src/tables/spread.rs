@@ -1,7 +1,7 @@
-//! How many cells a sheet spreads over, counted before any of them is made.
+//! Counts the cells of a sheet before they are allocated.
 //!
-//! Its own because the reader of `.ods` and `.xls` makes a full rectangle of a sheet, and a file of some kilobytes can
-//! have one cell in each corner of it. Sheets of `.xlsx` are read cell by cell and need none of this.
+//! The reader of `.ods` and `.xls` allocates the full rectangle of a sheet, and a file of a few kilobytes can have one
+//! cell in each corner. Sheets of `.xlsx` are read cell by cell and do not need this.
 
 use std::io::{BufReader, Cursor, Read};
 
@@ -10,11 +10,11 @@ use zip::ZipArchive;
 
 use super::error::{Limits, TableError, broken, too_many};
 
-/// A rectangle may be so large however few cells of it are filled,
+/// A rectangle of up to this many cells is always accepted.
 const ALWAYS: u64 = 1 << 20;
-/// and else so many times larger than what is filled.
+/// A larger rectangle may have this many cells per filled cell.
 const SPARSE: u64 = 64;
-/// Columns and rows of a sheet at most.
+/// Largest numbers of columns and rows in a sheet.
 const MOST_COLUMNS: u64 = 1 << 14;
 const MOST_ROWS: u64 = 1 << 20;
 
@@ -23,7 +23,7 @@ const MOST_ROWS: u64 = 1 << 20;
 struct Spread {
     /// First and last filled row, counted from 0.
     rows: Option<(u64, u64)>,
-    /// Columns up to the last filled one.
+    /// Number of columns up to the last filled one.
     width: u64,
     filled: u64,
 }
@@ -37,7 +37,7 @@ impl Spread {
         self.filled += filled;
     }
 
-    /// Takes its cells from what is left of the limit.
+    /// Subtracts the cells of the rectangle from the rest of the limit.
     fn take(self, left: &mut u64, limits: Limits) -> Result<(), TableError> {
         let rows = self.rows.map_or(0, |(first, last)| last - first + 1);
         let cells = rows.saturating_mul(self.width);
@@ -47,15 +47,15 @@ impl Spread {
     }
 }
 
-/// Counts the cells of all sheets of an `OpenDocument` file, which repeats cells and rows by number.
+/// Counts the cells of all sheets of an `OpenDocument` file. In this format cells and rows have repeat counts.
 ///
 /// # Errors
-/// More than the limit.
+/// More cells than the limit, or an invalid file.
 pub(super) fn check_ods(bytes: &[u8], limits: Limits) -> Result<(), TableError> {
     let mut archive = ZipArchive::new(Cursor::new(bytes)).map_err(broken)?;
     let mut reader = quick_xml::Reader::from_reader(BufReader::new(archive.by_name("content.xml").map_err(broken)?));
     reader.config_mut().expand_empty_elements = true;
-    // calamine waits for the end of a sheet for ever, so everything that begins must end.
+    // calamine waits forever for the end of a sheet, so every open element must be closed.
     let mut open = 0_usize;
     let (mut left, mut made) = (limits.cells, limits.cells);
     let (mut sheet, mut row, mut top) = (Spread::default(), Row::default(), 0);
@@ -97,12 +97,12 @@ pub(super) fn check_ods(bytes: &[u8], limits: Limits) -> Result<(), TableError> 
     Ok(())
 }
 
-/// A row of an `OpenDocument` sheet so far.
+/// The current row of an `OpenDocument` sheet.
 #[derive(Clone, Copy, Debug, Default)]
 struct Row {
     repeated: u64,
     columns: u64,
-    /// Columns up to the last filled one.
+    /// Number of columns up to the last filled one.
     width: u64,
     filled: u64,
 }
@@ -130,7 +130,7 @@ fn repeated(start: &BytesStart, key: &str) -> Result<u64, TableError> {
 /// Counts the cells of an old Excel file.
 ///
 /// # Errors
-/// More than the limit; no sheets.
+/// More cells than the limit, or no sheets.
 pub(super) fn check_xls(bytes: &[u8], limits: Limits) -> Result<(), TableError> {
     let mut file = cfb::CompoundFile::open(Cursor::new(bytes)).map_err(broken)?;
     let name =
@@ -150,16 +150,16 @@ pub(super) fn check_xls(bytes: &[u8], limits: Limits) -> Result<(), TableError> 
     Ok(())
 }
 
-/// Each costs a walk through the file.
+/// Each sheet needs a pass through the file.
 const MOST_SHEETS: usize = 256;
 
-/// Records of old Excel files that say where cells are.
+/// Record types of old Excel files that describe cells.
 const BOUND_SHEET: u16 = 0x0085;
 const DIMENSIONS: u16 = 0x0200;
 const MANY_NUMBERS: u16 = 0x00bd;
 const CELLS: [u16; 7] = [0x0006, 0x00d6, 0x00fd, 0x0203, 0x0204, 0x0205, 0x027e];
 
-/// Records up to the first that is broken: kind and content.
+/// Records up to the first invalid one: type and content.
 fn records(stream: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
     let mut rest = stream;
     std::iter::from_fn(move || {
@@ -171,7 +171,8 @@ fn records(stream: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
     })
 }
 
-/// The filled part of the sheet that begins a stream. What follows its end counts, too: that only makes it larger.
+/// The filled part of the sheet at the beginning of a stream. Records after its end may be counted as well, which only
+/// makes it larger.
 fn xls_spread(stream: &[u8], limits: Limits) -> Result<Spread, TableError> {
     let mut sheet = Spread::default();
     let mut inside = 0_usize;
@@ -193,7 +194,7 @@ fn xls_spread(stream: &[u8], limits: Limits) -> Result<Spread, TableError> {
     Ok(sheet)
 }
 
-/// Room is made for as many cells as a sheet says it has.
+/// Checks the stated size of a sheet, because the reader allocates that many cells.
 fn check_dimensions(content: &[u8], limits: Limits) -> Result<(), TableError> {
     let number = |at: usize, wide: bool| {
         let bytes = content.get(at..at + if wide { 4 } else { 2 }).unwrap_or_default();
@@ -204,7 +205,7 @@ fn check_dimensions(content: &[u8], limits: Limits) -> Result<(), TableError> {
         true => (number(0, true), number(4, true), number(10, false)),
         false => (number(0, false), number(2, false), number(6, false)),
     };
-    // From some row to row 0 is how nothing is written; anything else that ends before it begins is broken.
+    // An end of row 0 means an empty sheet. Any other end before the beginning is invalid.
     let rows = if end == 0 || columns == 0 { Some(0) } else { end.checked_sub(first).filter(|rows| *rows > 0) };
     let rows = rows.ok_or_else(|| broken("a sheet that ends before it begins"))?;
     if rows.saturating_mul(columns) > limits.cells.max(MOST_ROWS * 16) { Err(too_many(limits)) } else { Ok(()) }

@@ -1,6 +1,4 @@
-//! What is wrong with a header as a whole: columns that look like inputs, that stand twice, that are missing.
-//!
-//! Its own beside [`super::meaning`], because nothing is read here: all of it is words for people.
+//! Checks a header as a whole: columns that look like inputs, occur twice, or are missing.
 
 use super::meaning::{Column, Reader};
 use super::name::{Name, normal, words};
@@ -8,11 +6,11 @@ use super::symbols::{Spelling, element, is_analysed, resembles};
 use super::units::{Conversion, amount_unit};
 use crate::domain::{Element, Parameter, ParameterKind, RawValue, Violation};
 
-/// Names that differ so little (Jaro-Winkler) are the same, misspelt.
+/// Names with at least this Jaro-Winkler similarity are misspellings of each other.
 const ALIKE: f64 = 0.93;
 
 impl Reader<'_> {
-    /// Columns that look like inputs and are none: never passed over.
+    /// Refuses columns that look like inputs but were not read as such. They are never ignored silently.
     pub(super) fn suspects(&mut self, open: &[usize], set: &[(String, RawValue)]) {
         let formula = self.columns.contains(&Column::Formula);
         let known: Vec<Element> = self.schema.composition.elements.iter().map(|range| range.element).collect();
@@ -35,7 +33,7 @@ impl Reader<'_> {
                 );
                 self.complain(at, detail);
             } else if let Some(own) = self.misspelt(&base).map(|index| &self.schema.processing[index])
-                // That a required one is missing is said anyway, and what looks like it.
+                // A missing required parameter is reported anyway, with the similar column.
                 && (!own.required() || set.iter().any(|(name, _)| *name == own.name))
             {
                 let name = own.name.clone();
@@ -56,7 +54,7 @@ impl Reader<'_> {
         })
     }
 
-    /// A parameter that no column gives, and whose name a column nearly has.
+    /// The parameter that has no column of its own and a name similar to this one.
     fn misspelt(&self, base: &str) -> Option<usize> {
         let own_words = words(base);
         let alike = |known: &String| {
@@ -67,7 +65,7 @@ impl Reader<'_> {
         (0..self.schema.processing.len()).find(|index| !self.is_given(*index) && names(&self.schema.processing[*index]))
     }
 
-    /// What is there twice, what is missing, and whether amounts have one basis.
+    /// Checks for columns that occur twice or are missing, and for mixed bases.
     pub(super) fn check(&mut self, amounts: &[(Element, f64)], processing: &[(String, RawValue)]) {
         for at in 1..self.columns.len() {
             let same = |other: &Column| match (other, &self.columns[at]) {
@@ -105,7 +103,7 @@ impl Reader<'_> {
         }
     }
 
-    /// A complaint about a parameter that no column gives, with the column that may be meant.
+    /// The message for a missing parameter, with the most similar column.
     fn missing(&self, own: &Parameter) -> String {
         let wanted = match &own.kind {
             ParameterKind::Categorical { levels, .. } => format!("one of {}", levels.join(", ")),

@@ -1,15 +1,15 @@
-//! Elements in the names of columns: as symbols, as words, and what only looks like one.
+//! Recognises elements in the names of columns: symbols, words, and names that resemble them.
 //!
-//! Its own because a column that looks like an element must be read or refused: a steel without its chromium is another
-//! steel, and nobody would notice.
+//! A column that looks like an element must be read or refused. Without its chromium column a steel would silently
+//! become another steel.
 
 use super::name::Name;
 use super::opening::Head;
 use super::units::amount_unit;
 use crate::domain::Element;
 
-/// Elements that steels and alloys are analysed for: a misspelt symbol of another one is more likely a word (`at`, `in`,
-/// `RA`).
+/// Elements that are analysed in steels and alloys. A misspelt symbol of another element is more likely a word (`at`,
+/// `in`, `RA`).
 #[rustfmt::skip]
 const ANALYSED: [Element; 33] = [
     Element::C, Element::Si, Element::Mn, Element::P, Element::S, Element::Ni, Element::Cr, Element::Mo, Element::Cu,
@@ -18,7 +18,7 @@ const ANALYSED: [Element; 33] = [
     Element::Hf, Element::Be, Element::Y, Element::Ag, Element::Bi, Element::Te, Element::O,
 ];
 
-/// Words behind a symbol that say what of it was analysed, or how a specification bounds it.
+/// Words after a symbol: what part of the element was analysed, or a limit in a specification.
 const QUALIFIERS: [&str; 32] = [
     "min",
     "max",
@@ -54,7 +54,7 @@ const QUALIFIERS: [&str; 32] = [
     "lower",
 ];
 
-/// How a name is spelt that is an element's.
+/// How a name that means an element is spelt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Spelling {
     /// `Cr`, or a word such as `chromium`.
@@ -65,7 +65,7 @@ pub(super) enum Spelling {
     Capital(Element),
 }
 
-/// The element whose name a text is.
+/// The element with this name.
 pub(super) fn element(text: &str) -> Option<Spelling> {
     if let Ok(element) = text.parse() {
         return Some(Spelling::Right(element));
@@ -81,13 +81,13 @@ pub(super) fn element(text: &str) -> Option<Spelling> {
     }
 }
 
-/// Whether a wrongly spelt symbol of this element is hardly anything else.
+/// Whether a misspelt symbol of this element probably means the element.
 pub(super) fn is_analysed(element: Element) -> bool {
     ANALYSED.contains(&element)
 }
 
-/// What a name is that speaks of elements without being one, in words, and the first of them; `None` where it is
-/// something else.
+/// For a name that refers to elements but is not the name of one: a description, and the first element. Otherwise
+/// `None`.
 pub(super) fn resembles(text: &str) -> Option<(String, Element)> {
     if text == "Cb" {
         return Some(("is columbium, which is niobium (Nb)".to_owned(), Element::Nb));
@@ -106,7 +106,7 @@ pub(super) fn resembles(text: &str) -> Option<(String, Element)> {
     if let (Some(element), true) = (symbol(first), qualified) {
         return Some((format!("looks like an amount of {element}"), element));
     }
-    // `AlT`, `Als`, `Titot`: a symbol and a short word. (`Cat` is no calcium, `NT` no nitrogen.)
+    // A symbol and a short word: `AlT`, `Als`, `Titot`. (But `Cat` is not calcium, and `NT` not nitrogen.)
     let glued = |at: usize| {
         let (own, word) = (symbol(text.get(..at)?)?, text.get(at..)?);
         let total = word == "T" && at == 2 || ["tot", "Tot", "TOT", "total", "sol", "Sol"].contains(&word);
@@ -116,7 +116,7 @@ pub(super) fn resembles(text: &str) -> Option<(String, Element)> {
     Some((format!("looks like an amount of {element}"), element))
 }
 
-/// The element that a column is named after, in whatever letters; `None` where its unit is none of an amount.
+/// The element that a column is named after, ignoring case. `None` if its unit is not a unit of amounts.
 pub fn column_element(head: &Head, at: usize) -> Option<Element> {
     let Name { base, unit } = head.name(at);
     let amount = unit.is_none_or(|unit| amount_unit(&unit).is_some());
@@ -126,7 +126,7 @@ pub fn column_element(head: &Head, at: usize) -> Option<Element> {
     }
 }
 
-/// Whether the name of a column is an element's, or speaks of one.
+/// Whether the name of a column is an element's or refers to one.
 pub fn speaks_of_elements(name: &str) -> bool {
     let base = super::name::split(name).base;
     matches!(element(&base), Some(Spelling::Right(_))) || resembles(&base).is_some()

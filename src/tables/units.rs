@@ -1,6 +1,5 @@
-//! Units of columns, and conversions where they are exact.
-//!
-//! Its own because a column in °F or ksi is a column of the model's quantity, and one in HRC is not one in HV.
+//! Units of columns, and exact conversions between them. A column in °F or ksi can be converted; one in HRC cannot be
+//! converted to HV.
 
 use super::looks::plain;
 use crate::domain::Basis;
@@ -8,13 +7,13 @@ use crate::domain::Basis;
 /// value · factor + offset
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Conversion {
-    /// Multiplies.
+    /// The factor.
     pub factor: f64,
-    /// Is added.
+    /// The offset, added after the multiplication.
     pub offset: f64,
 }
 
-/// Units that measure the same, each as a multiple of the first; spelt as [`plain`] spells them.
+/// Units of the same quantity, each as a multiple of the first; spelt as by [`plain`].
 #[rustfmt::skip]
 const KINDS: [&[(&str, f64)]; 10] = [
     &[("mpa", 1.0), ("n/mm2", 1.0), ("n/mm^2", 1.0), ("mn/m2", 1.0), ("gpa", 1000.0), ("kpa", 1e-3), ("pa", 1e-6),
@@ -36,17 +35,17 @@ const KINDS: [&[(&str, f64)]; 10] = [
     &[("hrc", 1.0)],
     &[("hrb", 1.0)],
 ];
-/// Kinds of [`KINDS`] that are scales of hardness: from one to another there are tables, no exact conversions.
+/// Indices of [`KINDS`] that are hardness scales. There are tables but no exact conversions between them.
 const HARDNESSES: std::ops::Range<usize> = 6..10;
 
-/// To °C.
+/// Factor and offset to °C.
 const TEMPERATURES: [(&[&str], f64, f64); 3] = [
     (&["°c", "degc", "deg c", "c", "celsius", "degreesc", "degrees celsius", "grad c", "gradc"], 1.0, 0.0),
     (&["k", "kelvin", "°k", "degk"], 1.0, -273.15),
     (&["°f", "degf", "f", "fahrenheit"], 5.0 / 9.0, -160.0 / 9.0),
 ];
 
-/// Percent by mass, spelt as [`plain`] spells it.
+/// Units of percent by mass, spelt as by [`plain`].
 const WEIGHT: &str = "
     wt% wt wt-% wtpct %wt %bywt weight% weightpercent weightpct mass% mass masspercent masspct mass-% %mass m% m-% ma%
     ma-% gew% gew-% w% w w/w wtpercent pctwt 质量分数 质量% 重量% 重量分数 质量百分比 重量百分比 质量分数/% 质量分数%
@@ -57,13 +56,13 @@ const ATOMIC: &str = "
 ";
 
 impl Conversion {
-    /// Nothing to do.
+    /// The identity.
     pub const NONE: Self = Self { factor: 1.0, offset: 0.0 };
 
-    /// From one unit to another, as written by people (`°F`, `degC`, `ksi`, `N/mm²`).
+    /// The conversion between two units as people write them (`°F`, `degC`, `ksi`, `N/mm²`).
     ///
     /// # Errors
-    /// In words, where there is no exact conversion.
+    /// A message if there is no exact conversion.
     pub fn between(from: &str, to: &str) -> Result<Self, String> {
         let (own, wanted) = (plain(from), plain(to));
         if own == wanted || own.is_empty() || wanted.is_empty() {
@@ -90,19 +89,19 @@ impl Conversion {
         }
     }
 
-    /// Whether it changes nothing.
+    /// Whether it is the identity.
     pub fn is_none(self) -> bool {
         self == Self::NONE
     }
 
-    /// A value in the other unit.
+    /// Converts a value.
     pub fn apply(self, value: f64) -> f64 {
         value * self.factor + self.offset
     }
 }
 
-/// What the amounts of a column count, where its unit says so, and the factor to percent. `None` for what is no unit of
-/// amounts. Parts per million are by mass, as in analyses of metals.
+/// The basis stated by a unit of amounts, if any, and the factor to percent. `None` if it is not a unit of amounts.
+/// Parts per million are by mass, as usual in analyses of metals.
 pub fn amount_unit(unit: &str) -> Option<(Option<Basis>, f64)> {
     let text = plain(unit);
     let among = |names: &str| names.split_whitespace().any(|name| name == text);

@@ -1,7 +1,4 @@
-//! Workbooks (`.xlsx`, `.xls`, `.ods`) as text.
-//!
-//! Its own because a workbook comes whole, compressed, and typed: here a sheet of it becomes lines of text that every
-//! other file of this folder can read.
+//! Converts a sheet of a workbook (`.xlsx`, `.xls`, `.ods`) to text, which the rest of this folder can read.
 
 use std::io::Cursor;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -12,23 +9,23 @@ use super::container::{Kind, kind_of};
 use super::error::{Limits, TableError, broken, too_many};
 use super::spread::{check_ods, check_xls};
 
-/// Whether bytes are those of a workbook: a zip file, or an old Excel file.
+/// Whether bytes are a workbook: a zip file or an old Excel file.
 pub fn is_workbook(bytes: &[u8]) -> bool {
     bytes.starts_with(b"PK\x03\x04") || bytes.starts_with(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1")
 }
 
-/// A sheet as UTF-8 text, separated by commas, one line a row of the sheet (so lines are row numbers), and what was
-/// chosen, in words.
+/// Converts a sheet to UTF-8 text, separated by commas. Each row of the sheet is one line, so line numbers are row
+/// numbers. Also returns notes on what was chosen.
 ///
 /// # Errors
-/// What is no workbook, has a password, or costs more than it may; a sheet that is not there.
+/// The file is not a workbook, has a password or exceeds a limit, or the sheet does not exist.
 pub fn workbook_to_text(
     bytes: &[u8],
     sheet: Option<&str>,
     limits: Limits,
 ) -> Result<(Vec<u8>, Vec<String>), TableError> {
     let kind = kind_of(bytes, limits)?;
-    // The reader of workbooks indexes into what a broken file says of itself.
+    // The library can panic on an invalid file, because it uses sizes stated in the file as indices.
     let read = catch_unwind(AssertUnwindSafe(|| match kind {
         Kind::Xlsx => choose(Xlsx::new(Cursor::new(bytes)).map_err(broken)?, sheet, limits, xlsx_cells),
         Kind::Xlsb => choose(Xlsb::new(Cursor::new(bytes)).map_err(broken)?, sheet, limits, xlsb_cells),
@@ -44,12 +41,12 @@ pub fn workbook_to_text(
     read.unwrap_or_else(|_| Err(broken("its parts contradict each other")))
 }
 
-/// The cells of a sheet that are not empty, by row and column.
+/// The non-empty cells of a sheet, by row and column.
 type Cells = Vec<((u32, u32), String)>;
-/// Reads a sheet.
+/// A function that reads a sheet.
 type ReadSheet<R> = fn(&mut R, &str, Limits) -> Result<Cells, TableError>;
 
-/// The sheet that was asked for, or else the first one that is visible and not empty.
+/// The requested sheet, or else the first that is visible and not empty.
 fn choose<'a, R: Reader<Cursor<&'a [u8]>>>(
     mut workbook: R,
     sheet: Option<&str>,
@@ -119,7 +116,7 @@ fn range_cells<'a, R: Reader<Cursor<&'a [u8]>>>(
 fn keep(cells: &mut Cells, at: (u32, u32), value: Data, limits: Limits) -> Result<(), TableError> {
     let text = match value {
         Data::Empty => return Ok(()),
-        // Shortest text that is this number again.
+        // The shortest text that gives the same number.
         Data::Float(number) => number.to_string(),
         Data::DateTime(moment) => date(moment),
         Data::DateTimeIso(text) => text.strip_suffix("T00:00:00").unwrap_or(&text).to_owned(),
@@ -136,7 +133,7 @@ fn keep(cells: &mut Cells, at: (u32, u32), value: Data, limits: Limits) -> Resul
     if cells.len() as u64 > limits.cells { Err(too_many(limits)) } else { Ok(()) }
 }
 
-/// ISO 8601; hours for a duration.
+/// A date in ISO 8601, or the hours of a duration.
 fn date(moment: ExcelDateTime) -> String {
     if moment.is_duration() {
         return (moment.as_f64() * 24.0).to_string();
@@ -151,7 +148,7 @@ fn date(moment: ExcelDateTime) -> String {
     }
 }
 
-/// Cells as lines; columns that are empty on the left are left out.
+/// Writes cells as lines. Empty columns on the left are omitted.
 fn text(mut cells: Cells, limits: Limits) -> Result<Vec<u8>, TableError> {
     cells.sort_by_key(|(at, _)| *at);
     let columns = || cells.iter().map(|((_, column), _)| *column);

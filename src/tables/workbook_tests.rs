@@ -1,4 +1,4 @@
-//! Workbooks read: of our own making, written by the library that writes answers, and broken ones.
+//! Tests of reading workbooks: fixtures, files written by the library that writes answers, and invalid files.
 
 use std::io::{Cursor, Write};
 
@@ -141,7 +141,7 @@ fn what_unpacks_to_too_much_is_not_opened() {
     let mut bytes = archive.finish().unwrap().into_inner();
     let limits = Limits { unzipped_bytes: 1 << 20, ..Limits::default() };
     assert!(refused(&bytes, None, limits).contains("unpacks to more than 1 MiB"));
-    // The sizes that a zip file states are its own affair.
+    // Sizes stated in a zip file can be false.
     let stated = (64_u32 << 16).to_le_bytes();
     let lies: Vec<usize> = memchr::memmem::find_iter(&bytes, &stated).collect();
     lies.iter().for_each(|at| bytes[*at..at + 4].copy_from_slice(&1000_u32.to_le_bytes()));
@@ -156,7 +156,7 @@ fn what_unpacks_to_too_much_is_not_opened() {
     assert!(refused(&sealed, None, limits).contains("password"));
 }
 
-/// Parts of a workbook, each packed anew.
+/// Repacks the parts of a workbook after changing each.
 fn rezipped(bytes: &[u8], change: impl Fn(usize, &mut Vec<u8>)) -> Vec<u8> {
     let mut archive = zip::ZipArchive::new(Cursor::new(bytes)).unwrap();
     let mut copy = zip::ZipWriter::new(Cursor::new(Vec::new()));
@@ -173,7 +173,7 @@ fn rezipped(bytes: &[u8], change: impl Fn(usize, &mut Vec<u8>)) -> Vec<u8> {
 
 #[test]
 fn a_sheet_that_does_not_end_is_refused() {
-    // calamine would wait for its end for ever.
+    // calamine would wait forever for its end.
     let cut = rezipped(ODS, |_, content| {
         if let Some(at) = memchr::memmem::find(content, b"</table:table>") {
             content.truncate(at);

@@ -1,23 +1,22 @@
-//! A table as a workbook, for those who go on in a spreadsheet.
-//!
-//! Its own because it is the only format that is written and is no text.
+//! Writes a table as an `.xlsx` workbook.
 
 use rust_xlsxwriter::{DocProperties, ExcelDateTime, Format, Workbook, Worksheet, XlsxError};
 
 use super::error::TableError;
 use super::injection::would_run;
 
-/// What a sheet has.
+/// Limits of a sheet.
 const MOST_ROWS: u32 = 1 << 20;
 const MOST_COLUMNS: usize = 1 << 14;
 const LONGEST_TEXT: usize = 32_767;
-/// Digits that a spreadsheet keeps of a number.
+/// Number of significant digits that a spreadsheet keeps.
 const DIGITS: usize = 15;
 
-/// CSV (UTF-8, commas, a header) as a workbook: numbers as numbers, and a sheet `notes` where there are notes.
+/// Converts CSV (UTF-8, commas, a header) to a workbook, with numbers as numbers, and a sheet `notes` if there are
+/// notes.
 ///
 /// # Errors
-/// More rows or columns than a sheet has.
+/// More rows or columns than a sheet can have.
 pub fn text_to_workbook(text: &[u8], notes: &[String]) -> Result<Vec<u8>, TableError> {
     write(text, notes).map_err(|error| match error {
         Broken::Table(error) => error,
@@ -38,7 +37,7 @@ impl From<XlsxError> for Broken {
 
 fn write(text: &[u8], notes: &[String]) -> Result<Vec<u8>, Broken> {
     let mut workbook = Workbook::new();
-    // The same answer has the same bytes, whenever it is written.
+    // Fixed date, so that the same answer always gives the same bytes.
     let long_ago = ExcelDateTime::from_ymd(2000, 1, 1)?;
     workbook.set_properties(&DocProperties::new().set_creation_datetime(&long_ago));
     let bold = Format::new().set_bold();
@@ -58,11 +57,12 @@ fn write(text: &[u8], notes: &[String]) -> Result<Vec<u8>, Broken> {
     Ok(workbook.save_to_buffer()?)
 }
 
-/// How many rows and columns were written.
+/// Writes the rows; returns the numbers of rows and columns.
 fn write_rows(sheet: &mut Worksheet, text: &[u8], bold: &Format) -> Result<(u32, u16), Broken> {
     let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(text);
     let (mut record, mut rows, mut columns) = (csv::ByteRecord::new(), 0, 0);
-    // A text is no formula in a workbook, but would become one when somebody edits the cell.
+    // A text is not a formula in the file, but would become one when somebody edits the cell. The quote prefix prevents
+    // that.
     let (text, bold_text) = (Format::new().set_quote_prefix(), bold.clone().set_quote_prefix());
     while reader.read_byte_record(&mut record).map_err(|error| unreadable(error.to_string()))? {
         if rows == MOST_ROWS || record.len() > MOST_COLUMNS {
@@ -96,8 +96,8 @@ fn short(cell: &str) -> String {
     cell.chars().take(LONGEST_TEXT).collect()
 }
 
-/// A cell that is a number and stays the same text: no name such as `007`, `+1` or `1e5`, and no more digits than are
-/// kept.
+/// The number in a cell, if it is written back as the same text. Not for names such as `007`, `+1` or `1e5`, or more
+/// digits than a spreadsheet keeps.
 fn number(cell: &str) -> Option<f64> {
     let unsigned = cell.strip_prefix('-').unwrap_or(cell);
     let (whole, fraction) = unsigned.split_once('.').unwrap_or((unsigned, "0"));

@@ -1,10 +1,10 @@
-//! Training: a recipe, a data set and the rows to train on become a bundle.
+//! Training: turns a recipe, a data set and the rows to train on into a bundle.
 //!
-//! In phases: rows are scaled, members planned, teachers asked, members trained side by side, ensembles put together, and
-//! the one that is kept is calibrated. Everything random comes from the seed, so the same seed gives the same bytes. Beside
-//! the ensemble that is kept, a smaller one is trained for each fold of the rows without the fold's groups: what those say
-//! of the rows that they have not seen calibrates the whole (see [`super::calibrate`]). An observer sees every step and can
-//! stop all.
+//! The phases are: rows are scaled, members planned, teachers fitted, members trained in parallel, ensembles assembled,
+//! and the final one is calibrated. In addition to the final ensemble, a smaller one is trained for each fold, without
+//! the groups of the fold. Their predictions for the held-out rows calibrate the final ensemble (see
+//! [`super::calibrate`]). All randomness comes from the seed, so the same seed gives the same bytes. An observer is
+//! called at every step and can stop the training.
 
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -26,7 +26,7 @@ use crate::train::training_set::TrainingSet;
 /// Trains on some rows of a data set.
 ///
 /// # Errors
-/// [`FitError`]; nothing is written anywhere in any case.
+/// [`FitError`]. Nothing is written to disk.
 pub fn fit(
     recipe: &Recipe,
     data: &Dataset,
@@ -45,20 +45,20 @@ pub fn fit(
         whole.manifest.gate = gate;
         whole.manifest.calibration = Some(calibration);
     }
-    // Last: it covers all of the above.
+    // This must come last, because the digest covers all fields above.
     whole.manifest.version = whole.manifest.digest()?.chars().take(VERSION_DIGITS).collect();
     Ok(whole)
 }
 
-/// Rows that an ensemble of their own learns from: first all of them, then those outside each fold.
+/// Rows for training one ensemble: first all rows, then those outside each fold.
 struct Part<'a> {
     rows: &'a [usize],
     set: TrainingSet,
-    /// Outputs that were measured on the same of the rows.
+    /// Outputs in sets that were measured on the same rows.
     output_sets: Vec<Vec<usize>>,
 }
 
-/// What all phases know.
+/// The data shared by all phases.
 struct Fitting<'a> {
     recipe: &'a Recipe,
     data: &'a Dataset,
@@ -67,7 +67,7 @@ struct Fitting<'a> {
     parts: Vec<Part<'a>>,
 }
 
-/// Scales the rows of every part, each by itself.
+/// Scales the rows of each part separately.
 fn prepare<'a>(
     recipe: &Recipe,
     data: &Dataset,
@@ -84,14 +84,15 @@ fn prepare<'a>(
 }
 
 impl<'a> Fitting<'a> {
-    /// The members of every part, those that are kept first.
+    /// The members of all parts, those of the final ensemble first.
     fn plan(&self) -> Vec<Task<'a>> {
         let of_part =
             |(index, part): (usize, &Part)| plan(self.recipe, &part.set, &part.output_sets, index, self.options.seed);
         self.parts.iter().enumerate().flat_map(of_part).collect()
     }
 
-    /// Every part's teacher, fitted and asked: none where the recipe has none. A fold's teacher never saw the fold.
+    /// Fits the teacher of each part and predicts its synthetic rows; none if the recipe has no teacher. The teacher of
+    /// a fold never sees the fold.
     fn teach_all(&self, tasks: &[Task]) -> Result<Vec<Option<Taught>>, FitError> {
         let count = if self.recipe.teacher.is_some() { self.parts.len() } else { 0 };
         run_all(count, self.options.threads, |index, stop| {
@@ -100,9 +101,9 @@ impl<'a> Fitting<'a> {
         })
     }
 
-    /// All members, side by side.
+    /// Trains all members in parallel.
     fn train_all(&self, tasks: &[Task], taught: &[Option<Taught>]) -> Result<Vec<Vec<TrainedMember>>, FitError> {
-        // One GPU is kept busy by one thread; a second would only queue behind it.
+        // One thread keeps a GPU busy; a second one would only wait for it.
         let threads = if self.options.device.is_cpu() { self.options.threads } else { 1 };
         let taught = |part: usize| taught.get(part).and_then(Option::as_ref).zip(self.recipe.teacher.as_ref());
         let trained = run_all(tasks.len(), threads, |index, stop| {
@@ -116,7 +117,7 @@ impl<'a> Fitting<'a> {
         Ok(members)
     }
 
-    /// The ensemble that is kept, and what those of the folds say of the rows that they have not seen.
+    /// The final ensemble, and the predictions of the folds' ensembles for their held-out rows.
     fn assemble_all(
         &self,
         members: Vec<Vec<TrainedMember>>,
@@ -133,7 +134,7 @@ impl<'a> Fitting<'a> {
         Ok((whole, assembled.zip(folds).map(ask).collect::<Result<_, _>>()?))
     }
 
-    /// Shows one step of a member (`None`: of one that is not kept) to the observer.
+    /// Reports a step of a member to the observer. `member` is `None` if it is not part of the final ensemble.
     fn show(
         &self,
         (member, tasks): (Option<usize>, &[Task]),
@@ -146,7 +147,8 @@ impl<'a> Fitting<'a> {
         if stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { (self.observe)(progress) }
     }
 
-    /// Fits the recipe's teacher on one part of the rows and asks it; `None` where it cannot give all outputs.
+    /// Fits the recipe's teacher on one part of the rows and predicts synthetic rows; `None` if it cannot predict all
+    /// outputs.
     fn teach(
         &self,
         index: usize,
@@ -156,7 +158,7 @@ impl<'a> Fitting<'a> {
         let covered = output_sets.iter().map(Vec::len).sum::<usize>() == set.schema.outputs.width();
         let Some(teacher) = self.recipe.teacher.as_ref().filter(|_| covered) else { return Ok(None) };
         let seed = self.options.seed.wrapping_mul(1000).wrapping_add(index as u64 * 100 + TEACHERS);
-        // As if for all rows: what it says in a fold is learned from, so its trees must be as many.
+        // Plan as for all rows (part 0), so that a fold's teacher has the full number of trees.
         let tasks = teacher.committee.iter().enumerate().flat_map(|(family, own)| others(own, family, output_sets, 0));
         let member = |(index, mut task): (usize, Task)| {
             task.seed = seed.wrapping_add(index as u64);
@@ -171,7 +173,7 @@ impl<'a> Fitting<'a> {
     }
 }
 
-/// Seeds of teachers stand apart from those of members.
+/// Offset that separates the seeds of teachers from those of members.
 const TEACHERS: u64 = 50;
 
 fn is_finite(scaling: &Scaling) -> bool {
@@ -179,11 +181,11 @@ fn is_finite(scaling: &Scaling) -> bool {
     scaling.row.is_sound() && scaling.pixels.iter().all(Scaler::is_sound) && targets.all(|number| number.is_finite())
 }
 
-/// Digits kept of the digest that names a version.
+/// Digits of the digest used as the name of a version.
 const VERSION_DIGITS: usize = 12;
 
-/// Folds of the rows, given by their numbers in the data, to hold out in turn; none where the recipe wants none or
-/// the rows are too few.
+/// Folds of the rows (given by their indices in the data) to hold out in turn; empty if the recipe wants none or there
+/// are too few rows.
 fn calibration_folds(recipe: &Recipe, data: &Dataset, rows: &[usize], seed: u64) -> (Protocol, Vec<Split>) {
     let groups: Vec<String> = rows.iter().map(|row| data.groups[*row].clone()).collect();
     let draw = |protocol| {
@@ -192,7 +194,7 @@ fn calibration_folds(recipe: &Recipe, data: &Dataset, rows: &[usize], seed: u64)
         let split = |fold: Split| Split { train: in_data(fold.train), test: in_data(fold.test) };
         Some((protocol, folds.into_iter().map(split).collect()))
     };
-    // Where a target was measured in one fold alone, what the others learned says nothing of it.
+    // If a target was measured in only one fold, the other folds cannot predict it.
     let measured = |fold: &Split, target| fold.train.iter().any(|row| data.labels[*row].value(target).is_some());
     let teaches = |(_, folds): &(Protocol, Vec<Split>)| {
         folds.iter().all(|fold| (0..recipe.targets.len()).all(|target| measured(fold, target)))

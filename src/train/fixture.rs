@@ -1,4 +1,4 @@
-//! A cross-validation for unit tests of measuring and judging.
+//! A cross-validation for unit tests.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use crate::data::{Dataset, Label, Protocol, Recipe, draw_folds};
 use crate::train::evaluation::crossval::{Contender, CrossValidation};
 use crate::train::evaluation::evaluate::score;
 
-/// What was measured, off by `error` of the row.
+/// The measured values plus `error` of the row.
 pub(in crate::train) fn off_by(data: &Dataset, error: impl Fn(usize) -> f64) -> Vec<Vec<f64>> {
     let answer = |(row, label): (usize, &Label)| match label {
         Label::Values(values) => values.iter().map(|value| value.unwrap_or(0.0) + error(row)).collect(),
@@ -15,7 +15,7 @@ pub(in crate::train) fn off_by(data: &Dataset, error: impl Fn(usize) -> f64) -> 
     data.labels.iter().enumerate().map(answer).collect()
 }
 
-/// A cross-validation in which the candidate was off by `error`, and the baselines by twice as much.
+/// A cross-validation with errors `error` of the candidate, and twice as large ones of the baselines.
 pub(in crate::train) fn validation(
     recipe: &Recipe,
     data: &Dataset,

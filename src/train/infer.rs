@@ -1,10 +1,10 @@
-//! Asking a bundle for samples of a data set.
+//! Predicts samples of a data set with a bundle.
 
 use crate::domain::Sample;
 use crate::featurize::{Features, featurize};
 use crate::model::{Bundle, BundleError};
 
-/// What a bundle answers for samples that were parsed with its schema (or the blank one of its recipe).
+/// Predictions for samples that were checked with the bundle's schema (or the blank one of its recipe).
 pub(in crate::train) fn predict_samples<'a>(
     bundle: &Bundle,
     samples: impl Iterator<Item = &'a Sample>,
@@ -12,14 +12,14 @@ pub(in crate::train) fn predict_samples<'a>(
     Ok(ask(bundle, samples, Bundle::predict)?.into_iter().map(|predicted| predicted.values).collect())
 }
 
-/// Asks a bundle for many samples, some at a time.
+/// Runs a bundle on many samples, in parts.
 pub(in crate::train) fn ask<'a, T>(
     bundle: &Bundle,
     samples: impl Iterator<Item = &'a Sample>,
     question: impl Fn(&Bundle, &[&Features]) -> Result<Vec<T>, BundleError>,
 ) -> Result<Vec<T>, BundleError> {
     let manifest = bundle.manifest();
-    // What a sample does not state is what the bundle takes for it, not what all rows together would.
+    // Missing values get the defaults of this bundle, not those of the whole data set.
     let features =
         |sample: &Sample| featurize(&sample.with_defaults(&manifest.schema), &manifest.schema, &manifest.features);
     let features: Vec<Features> = samples.map(features).collect();

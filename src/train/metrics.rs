@@ -1,6 +1,4 @@
-//! Scores: R², MAE, RMSE for targets; precision, recall, F1, accuracy and log loss for classes.
-//!
-//! Its own so that every table is made by the same few formulas (the paper's Eqs. 6–9).
+//! Scores: R², MAE, RMSE for targets; precision, recall, F1, accuracy and log loss for classes (the paper's Eqs. 6–9).
 
 use std::collections::BTreeMap;
 
@@ -24,8 +22,8 @@ pub fn regression_scores(names: &[&str], actual: &[Vec<Option<f64>>], predicted:
         let spread: f64 = pairs().map(|(actual, _)| (actual - mean).powi(2)).sum();
         let absolute: f64 = pairs().map(|(actual, predicted)| (actual - predicted).abs()).sum();
         let entry = scores.entry((*name).to_owned()).or_default();
-        // Where the actual values don't vary, R² has no meaning: 1 for a perfect answer, else 0, as scikit-learn
-        // has it. An infinite score could not be written to a manifest.
+        // For constant actual values R² is undefined: use 1 for a perfect prediction, else 0, as scikit-learn does. A
+        // manifest cannot store an infinite score.
         let varies = pairs().any(|(actual, _)| actual != *first);
         let r2 = if varies { 1.0 - squares / spread } else { f64::from(u8::from(squares == 0.0)) };
         entry.insert("r2".to_owned(), r2);
@@ -63,7 +61,7 @@ pub fn classification_scores(classes: &[String], actual: &[usize], probabilities
     scores
 }
 
-/// Mean −ln of the probability of what was measured: rows with their class and the answer's probabilities.
+/// Mean of −ln p for the measured class. Rows are pairs of a class and predicted probabilities.
 pub(in crate::train) fn log_loss<'a>(rows: impl Iterator<Item = (usize, &'a [f64])>) -> f64 {
     let (mut sum, mut count) = (0.0, 0usize);
     for (class, answer) in rows {
@@ -73,18 +71,18 @@ pub(in crate::train) fn log_loss<'a>(rows: impl Iterator<Item = (usize, &'a [f64
     sum / count.max(1) as f64
 }
 
-/// Answers whose greatest probability lies in one tenth of 0 to 1.
+/// Predictions whose largest probability is in one tenth of 0 to 1.
 #[derive(Clone, Copy, Debug, Default)]
 pub(in crate::train) struct Bin {
-    /// How many.
+    /// Number of predictions.
     pub(in crate::train) count: f64,
-    /// The sum of their greatest probabilities.
+    /// Sum of their largest probabilities.
     pub(in crate::train) promised: f64,
-    /// How many of their classes were right.
+    /// Number of correct classes.
     pub(in crate::train) kept: f64,
 }
 
-/// Answers in ten bins by their greatest probability.
+/// Predictions in ten bins by their largest probability.
 pub(in crate::train) fn reliability_bins<'a>(rows: impl Iterator<Item = (usize, &'a [f64])>) -> [Bin; 10] {
     let mut bins = [Bin::default(); 10];
     for (class, answer) in rows {
@@ -97,7 +95,7 @@ pub(in crate::train) fn reliability_bins<'a>(rows: impl Iterator<Item = (usize, 
     bins
 }
 
-/// The gap between the greatest probability and how often its class was right, averaged over ten bins.
+/// Mean gap between the largest probability and the fraction of correct classes, over ten bins.
 pub(in crate::train) fn expected_calibration_error<'a>(rows: impl Iterator<Item = (usize, &'a [f64])>) -> f64 {
     let bins = reliability_bins(rows);
     let count: f64 = bins.iter().map(|bin| bin.count).sum();
@@ -123,7 +121,7 @@ pub fn summarise(splits: &[Scores]) -> BTreeMap<String, BTreeMap<String, Spread>
     summary
 }
 
-/// Spearman's rank correlation, equal values with their mean rank; 0 where one of the two does not vary.
+/// Spearman's rank correlation; equal values have their mean rank. 0 if one of the two is constant.
 pub(in crate::train) fn spearman(a: &[f64], b: &[f64]) -> f64 {
     let ranks = |values: &[f64]| {
         let mut order: Vec<usize> = (0..values.len()).collect();
@@ -159,7 +157,7 @@ mod tests {
 
     #[test]
     fn a_constant_target_has_a_finite_score() {
-        // The mean of three tenths is not a tenth: rounding must not count as spread.
+        // The floating-point mean of three values 0.1 is not exactly 0.1. This must not count as spread.
         let actual = vec![vec![Some(0.1)]; 3];
         let r2 = |last: f64| regression_scores(&["x"], &actual, &[vec![0.1], vec![0.1], vec![last]])["x"]["r2"];
         assert_eq!((r2(0.2), r2(0.1)), (0.0, 1.0));

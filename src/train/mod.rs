@@ -1,7 +1,7 @@
-//! From rows and a recipe to a bundle: scaling, training, calibration, and honest measurement.
+//! From rows and a recipe to a bundle: scaling, training, calibration, evaluation.
 //!
-//! None of it is needed to answer a request. Plain functions with an observer that can stop them; it knows `data`, `model`
-//! and below, and neither the registry nor the server.
+//! Serving does not need this module. It consists of plain functions with an observer that can stop them. It knows
+//! `data`, `model` and below, but neither the registry nor the server.
 
 mod calibrate;
 mod error;

@@ -1,7 +1,5 @@
-//! Several trainings side by side.
-//!
-//! Its own because members and splits share the pattern: numbered jobs, a few threads, results in order,
-//! and the first failure stops the rest.
+//! Runs several trainings in parallel: numbered jobs on a few threads, with results in order. The first failure stops
+//! the others.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -9,8 +7,7 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::train::error::FitError;
 
-/// Runs jobs `0..count` on up to `threads` threads. A job may look at the flag, which is raised when
-/// another has failed.
+/// Runs jobs `0..count` on up to `threads` threads. The flag passed to a job is set when another job has failed.
 pub(in crate::train) fn run_all<T: Send>(
     count: usize,
     threads: usize,
@@ -36,7 +33,7 @@ pub(in crate::train) fn run_all<T: Send>(
         work();
     });
     let mut results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
-    // A job that was stopped for another's failure says "cancelled": the failure is what people must hear of.
+    // A job stopped because of another one returns `Cancelled`. Report the failure that caused it instead.
     let cause = |result: &Result<T, FitError>| matches!(result, Err(error) if !matches!(error, FitError::Cancelled));
     if let Some(index) = results.iter().find(|(_, result)| cause(result)).map(|(index, _)| *index) {
         return results.remove(&index).into_iter().collect();

@@ -1,6 +1,5 @@
-//! Which members are trained on which rows, and the training of one of them.
-//!
-//! Its own beside [`super::fit()`], which puts what comes out together: here a recipe's families become single tasks.
+//! Plans which members are trained on which rows, and trains a single member. The families of a recipe become tasks
+//! here; [`super::fit()`] assembles the results.
 
 use std::ops::ControlFlow;
 
@@ -17,10 +16,10 @@ use crate::train::learners::teacher::Taught;
 use crate::train::trained::TrainedMember;
 use crate::train::training_set::TrainingSet;
 
-/// Trees of a forest that is grown for calibration only.
+/// Number of trees of a forest that is grown only for calibration.
 const CALIBRATION_TREES: usize = 12;
 
-/// One member to train on one part of the rows (0: all of them).
+/// A member to train on one part of the rows (part 0: all rows).
 pub(in crate::train) struct Task<'a> {
     pub(in crate::train) part: usize,
     family: usize,
@@ -36,11 +35,12 @@ pub(in crate::train) enum Method<'a> {
     Boosting(&'a BoostingRecipe),
 }
 
-/// Fewer rows on which outputs were measured teach no kernel and no tree anything: their family does not give them then.
+/// Least number of rows with measured outputs for a Gaussian process or trees. With fewer, the family does not predict
+/// these outputs.
 pub(in crate::train) const LEAST_MEASURED: usize = 2;
 
-/// The members for one part of the rows: networks of several seeds, and of each other family one for every set of outputs
-/// that were measured on the same rows. For calibration one network of each family is enough.
+/// The members for one part of the rows: networks with several seeds and, for each other family, one member for each
+/// set of outputs that were measured on the same rows. For calibration one network per family is enough.
 pub(in crate::train) fn plan<'a>(
     recipe: &'a Recipe,
     set: &TrainingSet,
@@ -80,7 +80,7 @@ pub(in crate::train) fn plan<'a>(
     tasks
 }
 
-/// The members of a family that is no network: one for every set of outputs that were measured on the same rows.
+/// The members of a family other than networks: one for each set of outputs that were measured on the same rows.
 pub(in crate::train) fn others<'a>(
     member: &'a MemberRecipe,
     family: usize,
@@ -99,7 +99,7 @@ pub(in crate::train) fn others<'a>(
     sets.iter().filter_map(task).collect()
 }
 
-/// Trains one member; what it learns from may be taught, too.
+/// Trains one member, on measured rows and, for a network, also on rows labelled by the teacher.
 pub(in crate::train) fn train_member(
     task: &Task,
     (set, taught): (&TrainingSet, Option<(&Taught, &TeacherRecipe)>),

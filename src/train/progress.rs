@@ -1,4 +1,4 @@
-//! How far a training is: what an observer sees of it, and the losses that it keeps.
+//! Progress of a training, and its loss curves.
 
 use std::ops::ControlFlow;
 use std::sync::{Mutex, PoisonError};
@@ -6,30 +6,30 @@ use std::sync::{Mutex, PoisonError};
 /// One step of one member.
 #[derive(Clone, Copy, Debug)]
 pub struct Progress {
-    /// Which member, from 0; `None` for one that is trained for calibration and not kept.
+    /// Index of the member, from 0; `None` for a member trained only for calibration.
     pub member: Option<usize>,
-    /// How many there are.
+    /// Number of members.
     pub members: usize,
     /// Steps done by this member.
     pub step: usize,
-    /// Steps it will do.
+    /// Steps of this member in total.
     pub steps: usize,
     /// Loss of the step.
     pub loss: f64,
 }
 
-/// Sees the progress of all members, from their threads; `Break` stops the training.
+/// Receives the progress of all members, from their threads. `Break` stops the training.
 pub type Observer<'a> = &'a (dyn Fn(Progress) -> ControlFlow<()> + Sync);
 
-/// Points kept of each loss curve.
+/// Largest number of points in a loss curve.
 const LOSS_POINTS: usize = 200;
 
-/// The losses of a training, thinned while they come.
+/// The loss curves of a training, thinned while recording.
 #[derive(Debug, Default)]
 pub struct LossCurves(Mutex<Vec<Vec<(usize, f64)>>>);
 
 impl LossCurves {
-    /// Notes one step of one member.
+    /// Records a step of a member.
     pub fn record(&self, progress: Progress) {
         let Some(member) = progress.member else { return };
         let stride = progress.steps.div_ceil(LOSS_POINTS).max(1);
@@ -42,8 +42,8 @@ impl LossCurves {
         }
     }
 
-    /// Steps and losses of each network. The other members are trained on other things than a loss: a kernel on a bound of
-    /// a likelihood, which may be negative; trees on nothing that is reported.
+    /// Loss curves of the networks. The other members have no comparable loss: a Gaussian process has a bound of a
+    /// likelihood, which may be negative; trees report nothing.
     pub(in crate::train) fn curves(&self) -> Vec<Vec<(usize, f64)>> {
         let curves = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let falls = |curve: &&Vec<(usize, f64)>| curve.len() > 1 && curve.iter().all(|(_, loss)| *loss >= 0.0);

@@ -1,6 +1,4 @@
-//! Trained members become a bundle.
-//!
-//! The one place that writes a manifest.
+//! Assembles trained members into a bundle. All manifests are written here.
 
 use std::collections::BTreeSet;
 
@@ -15,18 +13,18 @@ use crate::model::{
 use crate::train::error::FitError;
 use crate::train::training_set::TrainingSet;
 
-/// What the caller decides besides the recipe.
+/// Options of the caller, in addition to the recipe.
 #[derive(Clone, Debug)]
 pub struct FitOptions {
-    /// Seed of everything random.
+    /// Seed of all randomness.
     pub seed: u64,
-    /// Members trained side by side (on a CPU).
+    /// Number of members to train in parallel (on a CPU).
     pub threads: usize,
-    /// Where the tensors live.
+    /// Device of the tensors.
     pub device: Device,
-    /// Name of the data file, for the record.
+    /// Name of the data file, for the manifest.
     pub data_file: String,
-    /// RFC 3339 time for the record.
+    /// RFC 3339 time, for the manifest.
     pub created: Option<String>,
 }
 
@@ -36,9 +34,9 @@ pub(in crate::train) type TrainedMember = (MemberSpec, MemberTensors);
 /// A trained bundle, in memory.
 #[derive(Clone, Debug)]
 pub struct Trained {
-    /// Its manifest.
+    /// The manifest.
     pub manifest: Manifest,
-    /// The bytes of its weights.
+    /// The bytes of the weights file.
     pub weights: Vec<u8>,
 }
 
@@ -46,14 +44,14 @@ impl Trained {
     /// The bundle as a server would load it.
     ///
     /// # Errors
-    /// A failure of the device.
+    /// The device failed.
     pub fn load(&self, device: &Device) -> Result<Bundle, FitError> {
         let manifest = serde_json::to_vec(&self.manifest).map_err(candle_core::Error::wrap)?;
         Ok(Bundle::load(&manifest, &self.weights, device)?)
     }
 }
 
-/// A bundle of trained members, not calibrated and without the name of a version.
+/// A bundle of trained members, without calibration and version name.
 pub(in crate::train) fn assemble(
     recipe: &Recipe,
     (data, rows): (&Dataset, &[usize]),
@@ -100,7 +98,7 @@ pub(in crate::train) fn assemble(
     Ok(Trained { manifest, weights })
 }
 
-/// The rows that members lean on, by name; their places among the rows become places in this list.
+/// Lists the rows used as references by members, and replaces the indices of rows by indices in this list.
 fn name_references(members: &mut [MemberTensors], data: &Dataset, rows: &[usize]) -> Result<Vec<Reference>, FitError> {
     let mut used = BTreeSet::new();
     for tensors in members.iter() {

@@ -1,6 +1,4 @@
-//! Training rows as scaled numbers, ready for any member.
-//!
-//! Its own because scalers are fitted here, on these rows only, and every member reads the same numbers.
+//! Training rows as scaled numbers, the same for all members. The scalers are fitted here, on these rows only.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -12,7 +10,7 @@ use crate::domain::{Outputs, Schema, Target};
 use crate::featurize::{ColumnStatistics, Features, PIXELS, Scaler, StandardScaler, featurize, row_width};
 use crate::model::Scaling;
 
-/// The rows that an ensemble learns from.
+/// The training rows of an ensemble.
 #[derive(Clone)]
 pub(in crate::train) struct TrainingSet {
     pub(in crate::train) schema: Schema,
@@ -22,15 +20,15 @@ pub(in crate::train) struct TrainingSet {
     pub(in crate::train) row: Vec<f32>,
     pub(in crate::train) pixels: Option<Vec<f32>>,
     pub(in crate::train) labels: Targets,
-    /// The place of each among the rows that the ensemble learns from.
+    /// The index of each row among all training rows of the ensemble.
     pub(in crate::train) places: Vec<u32>,
-    /// A number for the group of each.
+    /// A number for the group of each row.
     pub(in crate::train) groups: Vec<u32>,
 }
 
 #[derive(Clone)]
 pub(in crate::train) enum Targets {
-    /// Standardised on the targets' scales, row by row; NaN where one was not measured.
+    /// Standardised on the targets' scales, row by row; NaN if not measured.
     Values {
         values: Vec<f32>,
         width: usize,
@@ -85,7 +83,7 @@ impl TrainingSet {
         self.pixels.as_ref().map(|pixels| Tensor::from_slice(pixels, (self.count, PIXELS), device)).transpose()
     }
 
-    /// Standardised targets of some outputs (NaN where not measured), or smoothed class probabilities, row by row.
+    /// Standardised targets of some outputs (NaN if not measured), or smoothed class probabilities, row by row.
     pub(in crate::train) fn targets(&self, outputs: &[usize], smoothing: f64) -> Vec<f32> {
         match &self.labels {
             Targets::Values { values, width } => {
@@ -99,7 +97,7 @@ impl TrainingSet {
         }
     }
 
-    /// The rows on which at least one of some outputs was measured; all rows where it was on none.
+    /// The rows on which at least one of some outputs was measured; all rows if there are none.
     pub(in crate::train) fn of_outputs(&self, outputs: &[usize]) -> Cow<'_, Self> {
         let Targets::Values { values, width } = &self.labels else { return Cow::Borrowed(self) };
         let has_any = |row: &[f32]| outputs.iter().any(|output| !row[*output].is_nan());
@@ -162,7 +160,7 @@ fn labels(data: &Dataset, rows: &[usize], outputs: &Outputs) -> (Targets, Option
     }
 }
 
-/// Mean and deviation of each target, on its scale, over the rows on which it was measured.
+/// Mean and standard deviation of each target, on its scale, over the rows on which it was measured.
 pub(in crate::train) fn target_scaler<'a>(
     targets: &[Target],
     labels: impl Iterator<Item = &'a Label> + Clone,

@@ -1,7 +1,7 @@
-//! What each column of a table probably is, judged by its name and its cells.
+//! Guesses the role of each column in a table, from its name and its cells.
 //!
-//! Its own because guessing has an order: the composition first, then what belongs together, what is measured, what was
-//! done; what is left is named.
+//! The order is: composition, group, targets or class, then process parameters. The remaining columns are listed as
+//! unused.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,14 +12,14 @@ use crate::data::reading::sheet::{Sheet, SheetRow};
 use crate::domain::{Basis, Element, parse_formula};
 use crate::tables::{Cell, Conversion, amount_of, column_element, column_name, find_column};
 
-/// Levels of a category.
+/// Largest number of levels of a category.
 const MOST_LEVELS: usize = 12;
 
-/// The cells of one column, counted.
+/// Counts over the cells of a column.
 struct Cells {
     filled: usize,
     numbers: Vec<f64>,
-    /// Limits such as `>50`.
+    /// Number of limits such as `>50`.
     censored: usize,
     balance: usize,
     texts: BTreeMap<String, usize>,
@@ -77,7 +77,7 @@ impl Cells {
     }
 }
 
-/// Everything that is known while guessing.
+/// The state of guessing.
 struct Guess<'a> {
     sheet: &'a Sheet,
     cells: Vec<Cells>,
@@ -172,7 +172,7 @@ impl Guess<'_> {
         elements
     }
 
-    /// Percent by mass or of atoms.
+    /// Whether amounts are percent by mass or atomic, and the reason.
     fn basis(&self, formula: bool, elements: &BTreeMap<Element, usize>) -> (Basis, String) {
         if formula {
             return (Basis::AtomicPercent, "formulas are in atomic parts".to_owned());
@@ -218,7 +218,7 @@ impl Guess<'_> {
         }
     }
 
-    /// The column that says what belongs together.
+    /// The column that groups related rows, and the reason.
     fn group(&mut self) -> (Option<usize>, String) {
         let rows = self.sheet.rows.len();
         let groups = |at: &usize| {
@@ -260,7 +260,7 @@ impl Guess<'_> {
                 continue;
             }
             let usual = known.map_or("", |known| known.unit);
-            // A unit that is converted becomes the usual one.
+            // If the unit can be converted exactly, the target gets the usual unit.
             let exact = unit.as_ref().is_some_and(|unit| Conversion::between(unit, usual).is_ok() && !usual.is_empty());
             let (unit, unit_why) = match (unit, exact) {
                 (Some(own), true) => (usual.to_owned(), format!("{own} in the file")),

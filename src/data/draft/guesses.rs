@@ -1,24 +1,24 @@
-//! Guesses about a table, each with why.
+//! The guesses about a table, each with its reason.
 
 use std::collections::BTreeMap;
 
 use crate::domain::{Basis, Element};
 
-/// Guesses about a table.
+/// The guesses about a table.
 #[derive(Debug)]
 pub(super) struct Draft {
     pub(super) name: String,
-    /// What was understood of the file, in words.
+    /// Notes on how the file was read.
     pub(super) notes: Vec<String>,
     pub(super) formula: Option<String>,
     pub(super) basis: Basis,
-    /// Why the basis is what it is.
+    /// Reason for the basis.
     pub(super) basis_why: String,
     pub(super) balance: Option<Element>,
     pub(super) balance_why: String,
-    /// Each element's column.
+    /// The column of each element.
     pub(super) elements: BTreeMap<Element, String>,
-    /// Whether columns are found by the symbols alone.
+    /// Whether the symbols alone are enough to find the columns.
     pub(super) by_symbol: bool,
     pub(super) processing: Vec<Condition>,
     pub(super) targets: Vec<Property>,
@@ -26,7 +26,7 @@ pub(super) struct Draft {
     pub(super) group: Option<String>,
     pub(super) group_why: String,
     pub(super) fill_down: Vec<String>,
-    /// Columns that are not used, and why.
+    /// Unused columns, with the reason.
     pub(super) unused: Vec<(String, &'static str)>,
     pub(super) rows: usize,
 }
@@ -36,7 +36,7 @@ pub(super) struct Condition {
     pub(super) name: String,
     pub(super) column: String,
     pub(super) unit: String,
-    /// Of a category.
+    /// Whether it is a category.
     pub(super) levels: bool,
     pub(super) default: Option<String>,
     pub(super) why: String,

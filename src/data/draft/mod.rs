@@ -1,6 +1,6 @@
-//! A first recipe for any table: what its columns probably are, each guess marked as one.
+//! Drafts a first recipe for any table. Guesses are marked as such.
 //!
-//! It only helps a person to begin. What a recipe means, and what is wrong with a table, is said elsewhere.
+//! A draft only helps a person to start. It does not define what a recipe means or check the table.
 
 mod columns;
 mod guesses;

@@ -1,20 +1,19 @@
-//! Words for what labs measure and do, in the languages that their tables are written in.
-//!
-//! Its own because it is a list: a word more is a line more.
+//! Names of measured properties and process steps, in the languages of tables. To support another name, add it to a
+//! list.
 
 use crate::data::source::Censored;
 use crate::tables::normal;
 
-/// A property that is known by name.
+/// A property known by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Property {
     /// Name in the API.
     pub(super) name: &'static str,
-    /// Its usual unit.
+    /// The usual unit.
     pub(super) unit: &'static str,
 }
 
-/// Names of properties: whole names first, then parts of names. In small letters and without marks.
+/// Names of properties: first complete names, then parts of names. In small letters and without punctuation.
 #[rustfmt::skip]
 const PROPERTIES: [(Property, &[&str], &[&str]); 12] = [
     (Property { name: "yield_strength", unit: "MPa" }, &["ys", "rp02", "rp", "re", "reh", "rel", "sigma02", "σ02", "σy", "02ps"],
@@ -36,7 +35,7 @@ const PROPERTIES: [(Property, &[&str], &[&str]); 12] = [
     (Property { name: "youngs_modulus", unit: "GPa" }, &["e"], &["youngsmodulus", "elasticmodulus", "modulusofelasticity", "emodul", "弹性模量"]),
 ];
 
-/// Steps of a process, and the word for them in names.
+/// Process steps, and the words for them in names.
 #[rustfmt::skip]
 const STEPS: [(&str, &[&str]); 12] = [
     ("normalizing", &["normaliz", "normalis", "normalglüh", "正火"]),
@@ -53,7 +52,7 @@ const STEPS: [(&str, &[&str]); 12] = [
     ("holding", &["hold", "soak", "halte", "保温"]),
 ];
 
-/// What of a step is said.
+/// Quantities of a process step, with their usual units and the words for them.
 #[rustfmt::skip]
 const QUANTITIES: [(&str, &str, &[&str]); 8] = [
     ("temperature", "°C", &["temperatur", "温度", "temp"]),
@@ -66,7 +65,7 @@ const QUANTITIES: [(&str, &str, &[&str]); 8] = [
     ("stress", "MPa", &["stress", "spannung", "应力"]),
 ];
 
-/// Names of columns that say what belongs together, the likelier first.
+/// Names of columns that group related rows, the most likely first.
 const GROUPS: [&str; 20] = [
     "heat",
     "charge",
@@ -90,7 +89,7 @@ const GROUPS: [&str; 20] = [
     "specimen",
 ];
 
-/// Names of columns that are notes, not conditions.
+/// Names of columns with notes, not process parameters.
 const NOTES: [&str; 16] = [
     "note",
     "remark",
@@ -110,7 +109,7 @@ const NOTES: [&str; 16] = [
     "url",
 ];
 
-/// The property that a column's name is, where it is one.
+/// The property that a column's name means, if it is known.
 pub(super) fn property(base: &str) -> Option<Property> {
     let name = normal(base);
     let whole = PROPERTIES.iter().find(|(_, whole, _)| whole.contains(&name.as_str()));
@@ -118,11 +117,11 @@ pub(super) fn property(base: &str) -> Option<Property> {
     whole.or_else(part).map(|(property, ..)| *property)
 }
 
-/// The process parameter that a column's name is: its name in the API and its usual unit.
+/// The process parameter that a column's name means: its API name and usual unit.
 pub(super) fn condition(base: &str) -> Option<(String, &'static str)> {
     let name = normal(base);
     let has = |words: &[&str]| words.iter().any(|word| name.contains(&normal(word)));
-    // There is a temper in every temperature.
+    // Remove "temperatur" first, because it contains "temper".
     let steps = name.replace("temperatur", "");
     let says = |words: &[&str]| words.iter().any(|word| steps.contains(&normal(word)));
     let step = STEPS.iter().find(|(_, words)| says(words)).map(|(step, _)| *step);
@@ -137,7 +136,7 @@ pub(super) fn condition(base: &str) -> Option<(String, &'static str)> {
     }
 }
 
-/// A name for the API: small letters and underscores; `None` where nothing of it is left.
+/// A name for the API: small letters and underscores. `None` if nothing is left.
 pub(super) fn plain(base: &str) -> Option<String> {
     let words: Vec<String> = base
         .split(|c: char| !c.is_ascii_alphanumeric())
@@ -148,24 +147,24 @@ pub(super) fn plain(base: &str) -> Option<String> {
     (name.chars().any(|c| c.is_ascii_alphabetic()) && base.is_ascii()).then_some(name)
 }
 
-/// How likely a column's name is that of what belongs together: the less the likelier.
+/// Rank of a column's name as the name of a group; the smallest is the most likely.
 pub(super) fn group_rank(base: &str) -> Option<usize> {
     let name = normal(base);
-    // `heat treatment` is what was done to it.
+    // `heat treatment` is a process, not a group.
     let treatment = ["treat", "behandlung", "处理"].iter().any(|word| name.contains(word));
     GROUPS.iter().position(|word| name.contains(word)).filter(|_| !treatment)
 }
 
-/// Whether a column of texts is a note.
+/// Whether a text column contains notes.
 pub(super) fn is_note(base: &str) -> bool {
     let name = normal(base);
     NOTES.iter().any(|word| name.contains(word))
 }
 
-/// Properties over decades are learned in logarithms.
+/// A property whose values span at least this factor is learned on a logarithmic scale.
 pub(super) const DECADES: f64 = 100.0;
 
-/// What a recipe says about censored values.
+/// How a draft treats censored values.
 pub(super) const CENSORED: Censored = Censored::Drop;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! From a table to a recipe's text.
+//! Drafts the text of a recipe for a table.
 
 use super::{columns, writing};
 use crate::data::reading::complaints::{BadCells, DataError};
@@ -8,7 +8,7 @@ use crate::tables::ReadOptions;
 /// Writes a commented recipe for a table.
 ///
 /// # Errors
-/// [`DataError`] where the file is no table, or neither a composition nor anything to predict is found in it.
+/// [`DataError`] if the file is not a table, or has no composition or nothing to predict.
 pub fn draft_recipe(bytes: &[u8], options: &ReadOptions, name: &str) -> Result<String, DataError> {
     let mut bad = BadCells::default();
     let sheet = Sheet::read(bytes, options, &mut bad)?;

@@ -1,6 +1,4 @@
-//! A draft as TOML, with a comment for every guess.
-//!
-//! Its own because a person reads it next: what was guessed, why, and what was left out.
+//! Writes a draft as TOML, with a comment for every guess and every unused column, for a person to check.
 
 use std::fmt::Write;
 
@@ -8,7 +6,7 @@ use super::guesses::{Condition, Draft, Property};
 use super::words::CENSORED;
 use crate::data::source::Censored;
 
-/// More rows train a little longer, and with more keys.
+/// With more rows than this, a draft uses batches and more inducing points.
 const MANY_ROWS: usize = 600;
 
 pub(super) fn text(draft: &Draft) -> String {
@@ -121,14 +119,15 @@ fn property(own: &Property, out: &mut String) -> std::fmt::Result {
     Ok(())
 }
 
-/// A small network, kernel attention and a forest: what did well on tables of some hundred rows.
+/// A small network, a sparse Gaussian process and a forest. This combination did well on tables with some hundred rows.
 fn learners(draft: &Draft, out: &mut String) -> std::fmt::Result {
     let keys = if draft.rows > MANY_ROWS { 192 } else { 128 };
     let batch = if draft.rows > MANY_ROWS { "batch = 256\n" } else { "" };
     write!(
         out,
         r#"
-# Who learns: a small network, kernel attention over learned keys, and a forest. {rows} rows train in seconds.
+# The learners: a small network, kernel attention over learned keys (a sparse Gaussian process), and a forest.
+# Training on {rows} rows takes seconds.
 [network]
 attention = "none"
 heads = 1
@@ -177,7 +176,7 @@ fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// With a capital at its beginning and a dot at its end.
+/// With a capital letter at the beginning and a full stop at the end.
 fn sentence(text: &str) -> String {
     let text = one_line(text);
     let mut letters = text.chars();

@@ -1,6 +1,5 @@
-//! Which column of a data file is which part of a recipe.
-//!
-//! Its own because here a lab's header meets the recipe: what is missing, there twice, or read by nobody is named.
+//! Finds the columns of a data file that a recipe needs. Columns that are missing, occur twice or are unused are
+//! reported.
 
 use crate::data::reading::complaints::DataError;
 use crate::data::reading::sheet::Sheet;
@@ -9,7 +8,7 @@ use crate::data::recipe::Recipe;
 use crate::domain::{Element, Schema, Violation};
 use crate::tables::{Conversion, Found, Mapping, TableLayout, find_column, speaks_of_elements};
 
-/// Where things stand.
+/// The positions of the columns.
 pub(in crate::data) struct Columns {
     pub(in crate::data) layout: TableLayout,
     pub(in crate::data) elements: Vec<(Element, usize)>,
@@ -20,16 +19,16 @@ pub(in crate::data) struct Columns {
     pub(in crate::data) group: Vec<usize>,
     pub(in crate::data) fill_down: Vec<usize>,
     pub(in crate::data) filter: Option<usize>,
-    /// What was understood of the header, in words.
+    /// Notes on how the header was read.
     pub(in crate::data) notes: Vec<String>,
     names: Vec<String>,
 }
 
 impl Columns {
-    /// `mapping` is what a person said beside the recipe.
+    /// `mapping`: column mappings given by the user in addition to the recipe.
     ///
     /// # Errors
-    /// Every column that is missing or stands twice.
+    /// All columns that are missing or occur twice.
     pub(in crate::data) fn find(
         sheet: &Sheet,
         recipe: &Recipe,
@@ -102,7 +101,7 @@ impl Columns {
         self.names.get(at).map_or("", String::as_str)
     }
 
-    /// Columns with content that nothing reads: those that look like amounts of elements, and others.
+    /// Columns with values that are not read: those that look like amounts of elements, and others.
     pub(in crate::data) fn unread(&self, sheet: &Sheet) -> (Vec<&str>, Vec<&str>) {
         let elements = self.elements.iter().map(|(_, at)| at).chain(&self.formula);
         let labels = self.labels.iter().map(|column| &column.at);
@@ -114,7 +113,7 @@ impl Columns {
             .partition(|name| self.formula.is_none() && speaks_of_elements(name))
     }
 
-    /// Cells of texts that are read and cannot be decoded (cells of inputs are looked at where they are read).
+    /// Text cells that are read but cannot be decoded. (Cells of inputs are checked when they are read.)
     pub(in crate::data) fn undecodable(&self, sheet: &Sheet) -> Vec<(u64, &str)> {
         let texts = self.labels.iter().map(|column| &column.at).chain(&self.group).chain(&self.fill_down);
         let texts: Vec<usize> = texts.chain(&self.filter).copied().collect();
@@ -126,7 +125,7 @@ impl Columns {
         .collect()
     }
 
-    /// Which column of the file a complaint is about, empty where it is about the row.
+    /// The column of the file that a violation is about; empty if it is about the whole row.
     pub(in crate::data) fn of(&self, violation: &Violation, schema: &Schema) -> &str {
         let (field, last) = violation.pointer.rsplit_once('/').unwrap_or(("", &violation.pointer));
         let last = last.replace("~1", "/").replace("~0", "~");
@@ -143,13 +142,13 @@ impl Columns {
     }
 }
 
-/// The column of the first of several names that a header has.
+/// Finds the first of several names in the header.
 fn find(sheet: &Sheet, names: &[&str]) -> Result<Found, String> {
     let mut first = None;
     for name in names {
         match find_column(&sheet.head, name) {
             Ok(found) => return Ok(found),
-            // There twice, or one of several: no other name helps.
+            // If a name occurs twice, other names do not help.
             Err(error) if !error.contains("is missing") => return Err(error),
             Err(error) => first = first.or(Some(error)),
         }
@@ -157,7 +156,7 @@ fn find(sheet: &Sheet, names: &[&str]) -> Result<Found, String> {
     Err(first.unwrap_or_default())
 }
 
-/// Where a target's name is not in the header but in cells, the table has one property a row.
+/// A hint for a long table: the name of a target is not in the header but in the cells of a column.
 fn long_table(sheet: &Sheet, target: &str) -> Option<String> {
     if sheet.head.names.iter().any(|name| name == target) {
         return None;

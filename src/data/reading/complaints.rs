@@ -1,33 +1,32 @@
-//! What is wrong with a data file, in words that name the line and the column of the file.
-//!
-//! Its own because a file has many things wrong at once: they are collected, counted, and the first of them told.
+//! Errors in a data file, with the line and column of each. A file can have many, so they are collected and counted,
+//! and the first ones are reported.
 
 use std::fmt;
 
 use crate::domain::Violation;
 
-/// No file needs more complaints than this to be mended.
+/// Largest number of reported errors.
 const MOST_COMPLAINTS: usize = 50;
 
-/// Why a data file cannot be trained on.
+/// Why a data file cannot be used for training.
 #[derive(Debug, thiserror::Error)]
 pub enum DataError {
-    /// Not a table.
+    /// The file is not a table.
     #[error("{0}")]
     Table(String),
-    /// What is wrong with the header or with a whole column.
+    /// Errors in the header or in whole columns.
     #[error("{}", .0.join("; "))]
     Header(Vec<String>),
-    /// Cells that are not what they should be.
+    /// Invalid cells.
     #[error(transparent)]
     Cells(BadCells),
-    /// Too little to learn from.
+    /// Too few rows or measured values.
     #[error("{0}")]
     TooFew(String),
 }
 
 impl DataError {
-    /// The complaints about the field `data` of a request.
+    /// The errors as violations of the field `data` of a request.
     pub fn violations(&self) -> Vec<Violation> {
         match self {
             Self::Cells(cells) => cells.violations(),
@@ -36,25 +35,25 @@ impl DataError {
     }
 }
 
-/// Cells that are not what they should be: how many, and the first of them.
+/// The invalid cells: their number, and the first of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, thiserror::Error)]
 pub struct BadCells {
-    /// How many there are.
+    /// Number of invalid cells.
     pub total: usize,
     /// The first ones, in the order of the file.
     pub first: Vec<BadCell>,
-    /// Complaints that are counted and not told.
+    /// Number of errors that are counted but not reported.
     untold: usize,
 }
 
-/// What is wrong with one cell of a file, or with several of a column.
+/// An error in one cell, or in several cells of a column.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BadCell {
-    /// Line in the file, counted from 1 as an editor does.
+    /// Line in the file, counted from 1 as in an editor.
     pub line: u64,
     /// Name of the column in the file; empty for a whole row.
     pub column: String,
-    /// What is wrong.
+    /// The message.
     pub detail: String,
 }
 
@@ -63,7 +62,7 @@ impl BadCells {
         self.add_all(1, line, column, detail);
     }
 
-    /// One complaint about so many cells of a column, the first of them on a line.
+    /// Adds one error about several cells of a column, with the line of the first.
     pub(in crate::data) fn add_all(&mut self, cells: usize, line: u64, column: &str, detail: impl Into<String>) {
         self.total += cells;
         if self.first.len() < MOST_COMPLAINTS {
@@ -78,7 +77,7 @@ impl BadCells {
         if self.total == 0 { Ok(()) } else { Err(DataError::Cells(self)) }
     }
 
-    /// The complaints about the field `data` of a request: their pointers are `/data/LINE/COLUMN`.
+    /// The errors as violations of the field `data` of a request, with pointers `/data/LINE/COLUMN`.
     pub fn violations(&self) -> Vec<Violation> {
         let mut violations: Vec<Violation> = self.first.iter().map(BadCell::violation).collect();
         if self.untold > 0 {

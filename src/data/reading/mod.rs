@@ -1,4 +1,4 @@
-//! From a lab's file to checked rows, or to all that is wrong with it.
+//! Reads a data file into checked rows, or reports all its errors.
 
 pub(super) mod columns;
 pub(super) mod complaints;

@@ -1,28 +1,27 @@
-//! Values of targets far outside of those of the rows most like them: a slipped decimal point, a wrong unit.
-//!
-//! Its own because it is a rule of thumb with numbers of its own. It only warns: a person knows better.
+//! Warns about target values far from those of similar rows, such as a shifted decimal point or a wrong unit. The
+//! limits are rules of thumb, so this never refuses data.
 
 use crate::data::dataset::Dataset;
 use crate::data::recipe::Recipe;
 use crate::featurize::{ColumnStatistics, FeatureSpec, Scaler, featurize};
 
-/// Rows that a row is compared with.
+/// Number of similar rows to compare with.
 const NEIGHBOURS: usize = 5;
-/// Rows among which neighbours are sought, at most: spread over the file.
+/// Largest number of rows to search for similar ones, spread over the file.
 const MOST_COMPARED: usize = 1000;
-/// A value so many times its neighbours', or that part of them, is odd …
+/// A value is suspicious if it differs from the median of its neighbours by more than this factor, up or down, …
 const RATIO: f64 = 5.0;
-/// … where it also lies so many deviations farther from them than rows do.
+/// … and the logarithm of this ratio exceeds this many robust standard deviations (1.4826 · median over all rows).
 const DEVIATIONS: f64 = 6.0;
-/// Values that are named one by one, for each target.
+/// Largest number of values named for each target.
 const NAMED: usize = 10;
 
-/// A warning for each value that is odd.
+/// A warning for each suspicious value.
 pub(in crate::data) fn outliers(recipe: &Recipe, data: &Dataset) -> Vec<String> {
     let inputs = inputs(recipe, data);
     let mut warnings = Vec::new();
     for (index, target) in recipe.targets.iter().enumerate() {
-        // Of what may be negative, ratios say nothing.
+        // Ratios have no meaning for values that can be negative.
         let value = |row: usize| data.labels[row].value(index).filter(|value| *value > 0.0);
         let measured =
             (0..data.samples.len()).filter_map(|row| value(row).map(|value| (row, value))).collect::<Vec<_>>();
@@ -57,7 +56,7 @@ fn inputs(recipe: &Recipe, data: &Dataset) -> Vec<Vec<f32>> {
     features.iter().map(scaled).collect()
 }
 
-/// Odd ones among the measured rows: row, value, and the range of its neighbours'.
+/// Suspicious measured rows: row, value, and the range of the neighbours' values.
 fn odd(inputs: &[Vec<f32>], measured: &[(usize, f64)]) -> Vec<(usize, f64, [f64; 2])> {
     if measured.len() <= NEIGHBOURS || 2 * measured.len() < inputs.len() {
         return Vec::new();

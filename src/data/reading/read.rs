@@ -1,7 +1,7 @@
-//! From the rows of a data file to samples with labels and groups.
+//! Converts the rows of a data file to samples with labels and groups.
 //!
-//! Its own because here a lab's file meets the program: every cell that is read is checked as the server would check it,
-//! what is blank is taken as it would be when predicting, and all complaints are collected.
+//! Each cell is checked as in a prediction request, and an empty cell is treated in the same way. All errors are
+//! collected.
 
 use std::collections::BTreeMap;
 
@@ -20,33 +20,33 @@ use crate::domain::{ParameterKind, RawComposition, RawSample, RawValue, Sample, 
 use crate::model::sha256_hex;
 use crate::tables::{Mapping, ReadOptions, Tally};
 
-/// Fewer rows are no data.
+/// Least number of rows.
 const LEAST_ROWS: usize = 10;
-/// More levels are no levels.
+/// Largest number of levels of a category.
 const MOST_LEVELS: usize = 50;
-/// Levels that are named in a message.
+/// Largest number of levels named in a message.
 const NAMED_LEVELS: usize = 12;
 
 impl Dataset {
-    /// Reads a file with the columns that the recipe names; other columns are named in the summary.
+    /// Reads a file with the columns of the recipe. Other columns are listed in the summary.
     ///
     /// # Errors
-    /// [`DataError`] with what is wrong with the header, or the line (counted as an editor does) and column of every bad
-    /// cell, up to 50.
+    /// [`DataError`] with the errors of the header, or with line (counted as in an editor) and column of the invalid
+    /// cells, up to 50.
     pub fn read(bytes: &[u8], recipe: &Recipe) -> Result<Self, DataError> {
         Self::read_as(bytes, recipe, &ReadOptions::default(), &Mapping::default())
     }
 
-    /// The same of a table of which something was said besides the recipe.
+    /// Same as [`Dataset::read`], with additional options for the table.
     ///
     /// # Errors
-    /// As [`Dataset::read`].
+    /// Same as [`Dataset::read`].
     pub fn read_as(bytes: &[u8], recipe: &Recipe, options: &ReadOptions, mapping: &Mapping) -> Result<Self, DataError> {
         read(bytes, recipe, options, mapping)
     }
 }
 
-/// Reads a file with the columns that a recipe names.
+/// Reads a file with the columns of a recipe.
 fn read(bytes: &[u8], recipe: &Recipe, options: &ReadOptions, mapping: &Mapping) -> Result<Dataset, DataError> {
     let (mut bad, mut summary) = (BadCells::default(), DataSummary::default());
     let mut sheet = Sheet::read(bytes, options, &mut bad)?;
@@ -70,7 +70,7 @@ fn read(bytes: &[u8], recipe: &Recipe, options: &ReadOptions, mapping: &Mapping)
             measured.extend(label);
             is_measured
         }
-        // Its inputs may be bad, too.
+        // Keep the row, because its inputs may have errors as well.
         Err(Bad) => true,
     });
     labels.check(&mut bad)?;
@@ -108,7 +108,7 @@ fn read(bytes: &[u8], recipe: &Recipe, options: &ReadOptions, mapping: &Mapping)
     Ok(data)
 }
 
-/// Fills blank cells and leaves out rows, as the recipe says.
+/// Fills empty cells and removes rows, as the recipe says.
 fn prepare(sheet: &mut Sheet, recipe: &Recipe, columns: &Columns, summary: &mut DataSummary) {
     let rows = sheet.rows.len();
     for at in &columns.fill_down {
@@ -121,7 +121,7 @@ fn prepare(sheet: &mut Sheet, recipe: &Recipe, columns: &Columns, summary: &mut 
     }
 }
 
-/// The texts of a column, each with how often it stands there and where first.
+/// The texts of a column, each with its count and first line.
 fn texts(sheet: &Sheet, at: usize) -> BTreeMap<&str, (usize, u64)> {
     let mut texts = BTreeMap::new();
     for row in sheet.rows.iter().filter(|row| !row.cell(at).is_empty()) {
@@ -130,7 +130,7 @@ fn texts(sheet: &Sheet, at: usize) -> BTreeMap<&str, (usize, u64)> {
     texts
 }
 
-/// One complaint about all cells of a column that hold none of its levels.
+/// Adds one error about all cells of a column whose text is not one of the levels.
 fn check_levels(sheet: &Sheet, at: usize, column: &str, levels: &[String], bad: &mut BadCells) {
     let texts = texts(sheet, at);
     let mut unknown: Vec<(&str, usize, u64)> = texts
@@ -156,7 +156,7 @@ fn check_levels(sheet: &Sheet, at: usize, column: &str, levels: &[String], bad: 
     bad.add_all(unknown.iter().map(|(_, count, _)| count).sum(), *line, column, detail);
 }
 
-/// Levels that come from the file, and complaints about those that a recipe does not list.
+/// Takes levels from the file, or reports texts that are not levels of the recipe.
 fn levels(
     sheet: &Sheet,
     recipe: &Recipe,
@@ -202,7 +202,7 @@ fn levels(
     if wrong.is_empty() { Ok(()) } else { Err(DataError::Header(wrong)) }
 }
 
-/// A row's inputs as they are written; `None` where a cell is bad.
+/// The inputs of a row as written; `None` if a cell is invalid.
 fn raw_sample<'a>(
     row: &SheetRow,
     columns: &'a Columns,
@@ -221,7 +221,7 @@ fn raw_sample<'a>(
     }
 }
 
-/// What a blank cell of a parameter is taken for: the same as when predicting.
+/// Sets the value assumed for an empty cell of a parameter, the same as in predictions.
 fn defaults(
     recipe: &Recipe,
     columns: &Columns,
@@ -272,7 +272,7 @@ fn samples(
             Err(violations) => {
                 for violation in violations {
                     let column = columns.of(&violation, schema);
-                    // Levels that are not listed have been complained about, once for the whole column.
+                    // Unknown levels were already reported, once for the whole column.
                     let name = violation.pointer.strip_prefix("/processing/");
                     let text = |value: &RawValue| matches!(value, RawValue::Text(_));
                     let told = raw.processing.iter().any(|(given, value)| Some(&**given) == name && text(value));
@@ -290,7 +290,7 @@ fn samples(
     samples
 }
 
-/// What each row belongs to.
+/// The group of each row.
 fn groups(sheet: &Sheet, recipe: &Recipe, columns: &Columns, samples: &[Sample], bad: &mut BadCells) -> Vec<String> {
     match recipe.group.relation() {
         Relation::Composition => samples.iter().map(|sample| composition_text(sample.composition())).collect(),
@@ -312,7 +312,7 @@ fn groups(sheet: &Sheet, recipe: &Recipe, columns: &Columns, samples: &[Sample],
     }
 }
 
-/// Counts cells of amounts that were taken as 0, or as the rest.
+/// Counts empty amount cells that were taken as 0 or as the balance.
 fn blank_amounts(columns: &Columns, raw: &[Option<RawSample>], recipe: &Recipe, summary: &mut DataSummary) {
     for (element, at) in &columns.elements {
         let given = |raw: &&RawSample| match &raw.composition {
@@ -328,7 +328,7 @@ fn blank_amounts(columns: &Columns, raw: &[Option<RawSample>], recipe: &Recipe, 
     }
 }
 
-/// A warning where grouped folds would say nothing.
+/// A warning if there are too few groups for meaningful grouped folds.
 fn few_groups(recipe: &Recipe, data: &Dataset) -> Option<String> {
     let groups = data.count_groups(&(0..data.samples.len()).collect::<Vec<_>>());
     let (plural, group) = (if groups == 1 { "" } else { "s" }, &recipe.group);

@@ -1,7 +1,5 @@
-//! A data file as a header and rows, before anything is known of what they mean.
-//!
-//! Its own because rows are left out and blank cells filled here, so that all that follows sees the rows it is to learn
-//! from.
+//! A data file as a header and rows, before columns are interpreted. Filters and the filling of empty cells are applied
+//! here, so all later steps see only the rows used for training.
 
 use std::sync::Arc;
 
@@ -10,20 +8,20 @@ use crate::data::source::RowFilter;
 use crate::domain::is_balance;
 use crate::tables::{Head, Limits, ReadOptions, Row, read_table};
 
-/// Tables to learn from have fewer rows, columns and cells: no training here would end on more, and each row costs many
-/// times its bytes.
+/// Size limits of training tables. A larger training would not finish, and each row needs many times its size in
+/// memory.
 const MOST_ROWS: usize = 100_000;
 const MOST_COLUMNS: usize = 2_000;
 const MOST_CELLS: usize = 10_000_000;
 
-/// A table with the line of each of its rows.
+/// A table with the line of each row.
 pub(in crate::data) struct Sheet {
     pub(in crate::data) head: Arc<Head>,
     pub(in crate::data) rows: Vec<SheetRow>,
 }
 
 pub(in crate::data) struct SheetRow {
-    /// Counted from 1 as an editor does.
+    /// Counted from 1 as in an editor.
     pub(in crate::data) line: u64,
     pub(in crate::data) row: Row,
 }
@@ -35,8 +33,7 @@ impl SheetRow {
 }
 
 impl Sheet {
-    /// Reads a file. Rows without any content are passed over; those with too few or too many cells are complained about
-    /// and left out.
+    /// Reads a file. Empty rows are skipped. Rows with too few or too many cells are reported and left out.
     pub(in crate::data) fn read(bytes: &[u8], options: &ReadOptions, bad: &mut BadCells) -> Result<Self, DataError> {
         let read = read_table(bytes, options, Limits::default());
         let (head, chunk) = read.map_err(|error| DataError::Table(error.to_string()))?;
@@ -60,7 +57,7 @@ impl Sheet {
         Ok(Self { head, rows })
     }
 
-    /// Blank cells of a column take the text above them; gives how many did.
+    /// Fills empty cells of a column with the text above them. Returns the number of filled cells.
     pub(in crate::data) fn fill_down(&mut self, at: usize) -> usize {
         let (mut above, mut filled) = (String::new(), 0);
         for row in &mut self.rows {
@@ -80,14 +77,14 @@ impl Sheet {
         filled
     }
 
-    /// Keeps the rows that a filter wants; gives how many went.
+    /// Keeps the rows selected by a filter. Returns the number of removed rows.
     pub(in crate::data) fn keep(&mut self, at: usize, filter: &RowFilter) -> usize {
         let before = self.rows.len();
         self.rows.retain(|row| row.cell(at) == filter.equals.trim());
         before - self.rows.len()
     }
 
-    /// Whether anything stands in a column but `bal.`, which every recipe takes for granted.
+    /// Whether a column contains anything other than `bal.`, which adds no information.
     pub(in crate::data) fn has_values(&self, at: usize) -> bool {
         self.rows.iter().map(|row| row.cell(at)).any(|cell| !cell.is_empty() && !is_balance(cell))
     }

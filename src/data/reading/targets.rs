@@ -1,6 +1,5 @@
-//! What was measured on a row: the values of its targets, as far as there are any, or its class.
-//!
-//! Its own because labs leave cells of targets empty, write words there, and stop tests before they end.
+//! Reads the labels of rows. Cells of targets may be empty, contain words, or be censored by tests that were stopped
+//! early.
 
 use crate::data::label::Label;
 use crate::data::reading::complaints::{BadCells, DataError};
@@ -10,17 +9,17 @@ use crate::data::source::{Censored, TargetRecipe};
 use crate::domain::Scale;
 use crate::tables::{Cell, Conversion};
 
-/// A target needs to be measured on so many rows.
+/// Least number of rows on which a target must be measured.
 const LEAST_MEASURED: usize = 10;
 
-/// What a cell of a target says.
+/// The content of a target cell.
 enum TargetCell<'a> {
     Value(f64),
     Nothing,
-    /// A word for nothing.
+    /// A word for "no value".
     Word(&'a str),
     Censored(&'a str),
-    /// No number.
+    /// Not a number.
     Text(&'a str),
 }
 
@@ -30,7 +29,7 @@ pub(in crate::data) struct TargetColumn {
     pub(in crate::data) at: usize,
     /// Its name in the file.
     pub(in crate::data) name: String,
-    /// From its unit to the target's.
+    /// From the column's unit to the target's.
     pub(in crate::data) conversion: Conversion,
     /// The target's unit.
     pub(in crate::data) unit: String,
@@ -53,10 +52,10 @@ impl TargetColumn {
     }
 }
 
-/// A row with a bad cell, which has been complained about.
+/// A row with an invalid cell, which was already reported.
 pub(in crate::data) struct Bad;
 
-/// Reads the columns of labels, and counts.
+/// Reads the columns of labels and counts their contents.
 pub(in crate::data) struct TargetReader<'a> {
     recipe: &'a Recipe,
     columns: Vec<TargetColumn>,
@@ -69,7 +68,7 @@ pub(in crate::data) struct TargetReader<'a> {
 struct Count {
     measured: usize,
     censored: Vec<String>,
-    /// Words that were taken as not measured, with their lines.
+    /// Words that were taken as "not measured", with their lines.
     words: Vec<(u64, String)>,
 }
 
@@ -79,11 +78,10 @@ impl<'a> TargetReader<'a> {
         Self { recipe, columns, decimal_comma, counts, rows: 0 }
     }
 
-    /// What was measured on a row; `None` where nothing was. Levels of a class that are not known have been complained
-    /// about.
+    /// The label of a row; `None` if nothing was measured. Unknown classes were already reported.
     ///
     /// # Errors
-    /// [`Bad`] where a cell is bad.
+    /// [`Bad`] if a cell is invalid.
     pub(in crate::data) fn read(&mut self, row: &SheetRow, bad: &mut BadCells) -> Result<Option<Label>, Bad> {
         self.rows += 1;
         if let Some(class) = &self.recipe.class {
@@ -127,7 +125,7 @@ impl<'a> TargetReader<'a> {
         Ok(values.iter().any(Option::is_some).then_some(Label::Values(values)))
     }
 
-    /// Whether every target was measured often enough. Where words stand in the place of numbers, they are shown.
+    /// Checks whether every target was measured often enough. If words replace too many numbers, they are reported.
     pub(in crate::data) fn check(&self, bad: &mut BadCells) -> Result<(), DataError> {
         let mut few = Vec::new();
         for ((target, own), count) in self.recipe.targets.iter().zip(&self.columns).zip(&self.counts) {
@@ -147,7 +145,7 @@ impl<'a> TargetReader<'a> {
         if bad.total > 0 || few.is_empty() { Ok(()) } else { Err(DataError::TooFew(few.join("; "))) }
     }
 
-    /// What was left out, in words.
+    /// Notes on what was left out.
     pub(in crate::data) fn notes(&self, kept: usize) -> Vec<String> {
         let mut notes = Vec::new();
         let (rows, left) = (self.rows, self.rows - kept);
@@ -201,8 +199,7 @@ impl Count {
     }
 }
 
-/// Whether a text says that a value lies above or below something: `>50`, `over 40`, `≤ 0.1`, a test that ended before
-/// the specimen did.
+/// Whether a text is a censored value: `>50`, `over 40`, `≤ 0.1`, or a test that was stopped before failure.
 fn is_censored(text: &str) -> bool {
     const BOUNDS: [&str; 14] = [
         ">",

@@ -1,31 +1,31 @@
-//! What a number behind a bracket means.
+//! The meaning of a number after a bracket.
 //!
-//! Its own because there are two customs. In chemistry it multiplies: `Al(NiB)2` is Al 1, Ni 2, B 2. In the alloy
-//! literature it is the share of the bracket where it makes up 100 (or 1) with what stands beside it:
-//! `(Fe50Co50)70B30` is Fe 35, Co 35, B 30. Each group is judged by its own parts.
+//! There are two conventions. In chemistry the number multiplies: `Al(NiB)2` is Al 1, Ni 2, B 2. In the alloy
+//! literature it is the share of the bracket if it sums to 100 (or 1) with the parts beside it: `(Fe50Co50)70B30` is Fe
+//! 35, Co 35, B 30. Each group is read by the sum of its own parts.
 
 use super::FormulaError;
 use super::grammar::{Part, What};
 use crate::domain::Element;
 
-/// Parts that sum to 100 (or to 1, then a hundredth of it) within this are shares.
+/// Parts are shares if their sum is this close to 100. For a sum of 1 the tolerance is a hundredth of this.
 const SHARE_TOLERANCE: f64 = 0.5;
-/// Readings that differ by no more than this, in at%, are the same.
+/// Two readings are the same if no amount differs by more than this, in at%.
 const SAME: f64 = 0.05;
 
 /// Amounts by element index.
 type Amounts = [f64; Element::ALL.len()];
 
-/// How groups are read.
+/// Which convention to use for groups.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Custom {
-    /// As shares where the parts sum to 100 or 1, else as in chemistry.
+    /// Shares if the parts sum to 100 or 1, otherwise as in chemistry.
     Either,
     Chemistry,
     Shares,
 }
 
-/// Multiplies brackets out. Says how where that can be doubted.
+/// Multiplies brackets out. If the two conventions give different compositions, adds a note that says which was used.
 pub(super) fn expand(parts: &[Part]) -> Result<(Amounts, Vec<String>), FormulaError> {
     let amounts = sum(parts, Custom::Either)?;
     if !parts.iter().any(|part| matches!(part.what, What::Group(..))) {
@@ -51,7 +51,7 @@ fn sum(parts: &[Part], custom: Custom) -> Result<Amounts, FormulaError> {
             What::Group(inside, at) => {
                 let inside = sum(inside, custom)?;
                 let factor = if shares { amount / inside.iter().sum::<f64>() } else { *amount };
-                // Nothing in it, or more than any alloy has.
+                // The bracket is empty or the factor is not finite.
                 if !factor.is_finite() || inside.iter().all(|part| *part == 0.0) {
                     return Err(FormulaError::Bracket { at: *at });
                 }

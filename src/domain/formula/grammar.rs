@@ -1,14 +1,13 @@
-//! The parts of a formula: symbols and groups, each with a number.
+//! The grammar of a formula: symbols and groups, each with a number.
 //!
-//! Its own because it is a grammar: `formula = part+ "T"?`, `part = (symbol | group) number?`,
-//! `group = "(" part+ ")"` with any of the three kinds of brackets. A number left out is 1. A `T` at the end, behind a
-//! number, is a note of some tables and no element.
+//! `formula = part+ "T"?`, `part = (symbol | group) number?`, `group = "(" part+ ")"` with round, square or curly
+//! brackets. A missing number means 1. Some tables put a `T` after the last number; it is a mark, not an element.
 
 use super::spelling::Spelt;
 use super::{FormulaError, MAX_DEPTH};
 use crate::domain::{Element, ElementError};
 
-/// One part.
+/// A symbol or group with its number.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Part {
     pub(super) what: What,
@@ -18,7 +17,7 @@ pub(super) struct Part {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum What {
     Element(Element),
-    /// What stands in brackets, and where they open.
+    /// The parts in brackets, and the place of the opening bracket.
     Group(Vec<Part>, usize),
 }
 
@@ -37,12 +36,13 @@ impl Parser<'_> {
         self.text.get(self.at).map(|(c, _)| *c)
     }
 
-    /// Place in the text as written; one behind its end, past it.
+    /// The place of a character in the text as written. After the end: the place of the last character.
     fn place(&self, at: usize) -> usize {
         self.text.get(at).or(self.text.last()).map_or(1, |(_, place)| *place)
     }
 
-    /// Parts up to the end, or up to the bracket that closes the group opened by `open` (its place).
+    /// Reads parts up to the end of the text, or up to the closing bracket of the group (`open`: place of its opening
+    /// bracket, and the closing character).
     fn parts(&mut self, open: Option<(usize, char)>, depth: usize) -> Result<Vec<Part>, FormulaError> {
         if depth > MAX_DEPTH {
             return Err(FormulaError::TooDeep);
@@ -89,7 +89,7 @@ impl Parser<'_> {
         before.is_some_and(|(c, _)| c.is_ascii_digit())
     }
 
-    /// `[52]`: brackets with nothing but numbers.
+    /// Refuses brackets that contain only numbers, such as `[52]`.
     fn footnote(&self, close: char) -> Result<(), FormulaError> {
         let rest = &self.text[self.at..];
         let Some(end) = rest.iter().position(|(c, _)| *c == close) else { return Ok(()) };
@@ -118,7 +118,7 @@ impl Parser<'_> {
         })
     }
 
-    /// The number at this place, or 1 where none stands.
+    /// The number at the current position; 1 if there is none.
     fn number(&mut self) -> Result<f64, FormulaError> {
         let start = self.at;
         while self.here().is_some_and(|c| c.is_ascii_digit() || c == '.') {
@@ -135,7 +135,7 @@ impl Parser<'_> {
         }
     }
 
-    /// What was read since a place.
+    /// The text read since a position.
     fn since(&self, start: usize) -> String {
         let read = &self.text[start..self.at];
         let mut text = String::with_capacity(read.len());
@@ -143,7 +143,7 @@ impl Parser<'_> {
         text
     }
 
-    /// `e-05`, as programs write small numbers.
+    /// Skips an exponent such as `e-05`.
     fn exponent(&mut self) {
         let at = |ahead: usize| self.text.get(self.at + ahead).map(|(c, _)| *c);
         let signed = matches!(at(1), Some('+' | '-'));

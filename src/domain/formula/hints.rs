@@ -1,16 +1,17 @@
-//! What a text is that is no formula: a grade's name, a nominal composition, a word for nothing, symbols in capitals.
+//! Hints for texts that are not formulas: names of grades, nominal compositions, words for "no value", symbols in
+//! capitals.
 //!
-//! Its own because people are helped by what they meant, not by where a parser stopped.
+//! A hint about what was probably meant helps the user more than the place where the parser stopped.
 
 use super::spelling::Spelt;
 use super::{grammar, spelling};
 use crate::domain::{Basis, Composition, Element};
 
-/// Words for no formula, in small letters.
+/// Words for "no formula", in small letters.
 const NOTHING: [&str; 14] =
     ["", "nan", "none", "null", "n/a", "na", "n.a.", "#n/a", "-", "--", "–", "—", "?", "unknown"];
 
-/// Metals with symbols of two letters that alloys are made of.
+/// Metals with two-letter symbols that occur in alloys.
 #[rustfmt::skip]
 const METALS: [Element; 40] = [
     Element::Li, Element::Be, Element::Mg, Element::Al, Element::Si, Element::Ca, Element::Sc, Element::Ti, Element::Cr,
@@ -20,7 +21,7 @@ const METALS: [Element; 40] = [
     Element::Re, Element::Pt, Element::Au, Element::Pb,
 ];
 
-/// Words of standards before the names of grades.
+/// Prefixes of standards and trade names in names of grades.
 const STANDARDS: [&str; 20] = [
     "aisi",
     "sae",
@@ -48,8 +49,8 @@ pub(super) fn is_nothing(text: &str) -> bool {
     text.len() < 8 && NOTHING.contains(&text.to_lowercase().as_str())
 }
 
-/// A text all in capitals, with small letters where two capitals are a metal's symbol: `NI60NB40` is hardly a nitride.
-/// Nothing where there are small letters already, or no such pair (`WC`, `Y2O3`).
+/// Spells a formula in capitals with small letters where two capitals are the symbol of a metal: `NI60NB40` →
+/// `Ni60Nb40`. `None` if the text has small letters already, or no such pair (`WC`, `Y2O3`).
 pub(super) fn in_small_letters(text: &[Spelt]) -> Option<String> {
     if text.iter().any(|(c, _)| c.is_ascii_lowercase()) {
         return None;
@@ -73,7 +74,7 @@ pub(super) fn in_small_letters(text: &[Spelt]) -> Option<String> {
     changed.then_some(meant)
 }
 
-/// What is to be changed in a text that is a formula but for units or dashes, in words.
+/// How to correct a text that would be a formula without its unit or dashes.
 fn nearly(text: &str) -> Option<String> {
     let is_formula = |text: &str| {
         let parts = spelling::plain(text).and_then(|plain| grammar::parse(&plain));
@@ -98,7 +99,7 @@ fn nearly(text: &str) -> Option<String> {
     (parts.len() > 1 && parts.iter().all(amount)).then(|| format!("has dashes between its parts: is {joined} meant?"))
 }
 
-/// What the name of a grade is, and how to write its composition; nothing for what is no grade's name.
+/// For the name of a grade: a message that says so and explains how to write its composition. Otherwise `None`.
 pub(super) fn grade(text: &str) -> Option<String> {
     const HOW: &str = "give amounts in percent by mass, such as {\"C\": 0.4, \"Cr\": 1.0}, and leave out the element that \
                        makes up the rest (or give it as \"bal.\")";
@@ -127,7 +128,7 @@ pub(super) fn grade(text: &str) -> Option<String> {
     is_grade.then(|| format!("\"{said}\" looks like the name of a grade, not a formula: {HOW}"))
 }
 
-/// A nominal composition in percent by mass, such as `Ti-6Al-4V`: its base, and the amounts of the others.
+/// Reads a nominal composition in wt%, such as `Ti-6Al-4V`: its base element, and the amounts of the others.
 pub(in crate::domain) fn nominal(text: &str) -> Option<(Element, Composition)> {
     let mut parts = text.split(['-', '–', '−']).map(str::trim);
     let base = parts.next()?.parse::<Element>().ok()?;
@@ -141,14 +142,14 @@ pub(in crate::domain) fn nominal(text: &str) -> Option<(Element, Composition)> {
     (composition.total() < 100.0 && composition.amount(base) == 0.0).then_some((base, composition))
 }
 
-/// Whether a text that is a formula looks like a grade's name, whose numbers are percent by mass: `Ti6Al4V`, `Cr12MoV`.
+/// Whether a valid formula looks like the name of a grade, whose numbers are percent by mass: `Ti6Al4V`, `Cr12MoV`.
 pub(in crate::domain) fn looks_like_grade(text: &str) -> bool {
     let text = text.trim();
-    // Neither of the two below ends in a number, and most formulas do.
+    // Neither of the two patterns below ends in a number, but most formulas do.
     if text.ends_with(|c: char| c.is_ascii_digit()) {
         return false;
     }
-    // Symbols and the numbers between them, in turns.
+    // The number after each symbol, if there is one.
     let mut numbers: Vec<Option<f64>> = Vec::new();
     let mut rest = text;
     while !rest.is_empty() {
@@ -165,10 +166,10 @@ pub(in crate::domain) fn looks_like_grade(text: &str) -> bool {
     let given: Vec<f64> = numbers.iter().flatten().copied().collect();
     let last = numbers.last().copied().flatten();
     let first = numbers.first().copied().flatten();
-    // A number before each symbol but the first, none behind the last.
+    // Nominal composition: a number before each symbol except the first, and none after the last.
     let nominal =
         numbers.len() > 2 && last.is_none() && given.len() == numbers.len() - 1 && given.iter().sum::<f64>() < 50.0;
-    // One number behind the first of several symbols.
+    // Grade with one number: it follows the first of several symbols.
     let numbered = numbers.len() > 2 && given.len() == 1 && first.is_some_and(|first| first >= 5.0);
     nominal || numbered
 }

@@ -1,7 +1,7 @@
-//! Formulas such as `Zr41.2Ti13.8Cu12.5Ni10Be22.5` or `(Fe0.5Co0.5)70B30`: parts of elements, as people write them.
+//! Parser of formulas such as `Zr41.2Ti13.8Cu12.5Ni10Be22.5` or `(Fe0.5Co0.5)70B30`.
 //!
-//! Its own because it is a small language: [`spelling`] takes off what typesetting adds, [`grammar`] finds the parts,
-//! [`brackets`] multiplies them out, and [`hints`] says what a text is that is no formula.
+//! [`spelling`] removes typesetting, [`grammar`] finds the parts, [`brackets`] multiplies brackets out, and [`hints`]
+//! explains texts that are not formulas.
 
 mod brackets;
 mod grammar;
@@ -12,15 +12,15 @@ use super::{Basis, Composition, CompositionError, ElementError};
 
 pub(super) use hints::{looks_like_grade, nominal};
 
-/// A formula longer than this is not an alloy.
+/// Longest accepted formula, in characters.
 const MAX_LENGTH: usize = 512;
-/// Brackets deeper than this are not an alloy.
+/// Deepest accepted nesting of brackets.
 const MAX_DEPTH: usize = 16;
 
 /// Why a formula could not be read.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum FormulaError {
-    /// Nothing, or a word for it: `NaN`, `None`, `-`.
+    /// Empty, or a word for "no value": `NaN`, `None`, `-`.
     #[error("no formula is given")]
     Empty,
     /// Over 512 characters.
@@ -29,7 +29,7 @@ pub enum FormulaError {
     /// Brackets nested more than 16 deep.
     #[error("the formula nests brackets more than {MAX_DEPTH} deep")]
     TooDeep,
-    /// A character that fits nowhere.
+    /// An unexpected character.
     #[error("unexpected '{found}' at character {at} of the formula")]
     Unexpected {
         /// The offending character.
@@ -37,17 +37,17 @@ pub enum FormulaError {
         /// Its place, counted from 1.
         at: usize,
     },
-    /// A character that cannot be seen, or looks like another one.
-    #[error("character {at} of the formula is U+{:04X}{}: write it anew", *found as u32, likeness(*looks_like))]
+    /// An invisible character, or one that looks like a Latin letter.
+    #[error("character {at} of the formula is U+{:04X}{}: type it again", *found as u32, likeness(*looks_like))]
     Strange {
         /// The offending character.
         found: char,
-        /// The letter it looks like; none where it cannot be seen.
+        /// The letter that it looks like; `None` for an invisible character.
         looks_like: Option<char>,
         /// Its place, counted from 1.
         at: usize,
     },
-    /// A mark of a footnote or a reference.
+    /// A footnote or reference mark.
     #[error("\"{text}\" at character {at} of the formula looks like the mark of a footnote: leave it out")]
     Footnote {
         /// As written.
@@ -55,7 +55,7 @@ pub enum FormulaError {
         /// Its place, counted from 1.
         at: usize,
     },
-    /// A letter in the place of an amount.
+    /// A letter in place of an amount.
     #[error("\"{text}\" is not a chemical element: {letter} looks like a placeholder for an amount; write a number")]
     Placeholder {
         /// As written.
@@ -63,30 +63,30 @@ pub enum FormulaError {
         /// The letter.
         letter: char,
     },
-    /// A bracket without its partner, or an empty pair.
+    /// An unmatched bracket, or an empty pair.
     #[error("the bracket at character {at} of the formula is not matched, or has nothing inside")]
     Bracket {
         /// Its place, counted from 1.
         at: usize,
     },
-    /// A number that is none, or is out of range.
+    /// A number that cannot be read or is out of range.
     #[error("\"{0}\" is not an amount")]
     Number(String),
-    /// Capitals only, where symbols of two letters are likelier.
+    /// Only capitals, where two-letter symbols are more likely.
     #[error("\"{written}\" is in capitals: is {meant} meant? Write symbols with a capital and a small letter")]
     Capitals {
         /// As written.
         written: String,
-        /// With small letters.
+        /// The probable formula.
         meant: String,
     },
     /// The name of a grade or a nominal composition.
     #[error("{0}")]
     Grade(String),
-    /// A symbol that is no element.
+    /// A symbol that is not an element.
     #[error(transparent)]
     Element(#[from] ElementError),
-    /// The amounts are no composition.
+    /// The amounts are not a valid composition.
     #[error(transparent)]
     Composition(#[from] CompositionError),
 }
@@ -98,12 +98,12 @@ fn likeness(looks_like: Option<char>) -> String {
     }
 }
 
-/// A formula, read.
+/// A formula that was read.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Formula {
-    /// Parts of each element, with the scale as written. They are atomic unless whoever gave them said otherwise.
+    /// Parts of each element, on the scale as written. They are atomic parts unless the user stated another basis.
     pub composition: Composition,
-    /// How brackets were read, where they can be read in two ways; in words.
+    /// For a formula with two possible readings: which one was used, as text.
     pub notes: Vec<String>,
 }
 
@@ -115,7 +115,7 @@ pub fn parse_formula(text: &str) -> Result<Composition, FormulaError> {
     read_formula(text).map(|formula| formula.composition)
 }
 
-/// Reads a formula, and says how where that can be doubted.
+/// Reads a formula, with notes if it has more than one possible reading.
 ///
 /// # Errors
 /// [`FormulaError`] says what is wrong and where.
@@ -133,7 +133,7 @@ pub fn read_formula(text: &str) -> Result<Formula, FormulaError> {
         }
         grammar::parse(&plain)
     });
-    // What is wrong with a text as a formula says less than what it is instead.
+    // If the text is the name of a grade, say so instead of reporting the syntax error.
     let parts = parsed.map_err(|error| match error {
         FormulaError::Footnote { .. } | FormulaError::Strange { .. } => error,
         other => hints::grade(text).map_or(other, FormulaError::Grade),

@@ -1,14 +1,13 @@
-//! Formulas without what typesetting and keyboards add: spaces, subscripts, markup, full-width letters.
+//! Removes typesetting from formulas: spaces, subscripts, markup, full-width letters.
 //!
-//! Its own because it changes how a formula is written, never what it says; what cannot be changed so is refused with
-//! its place.
+//! Characters that cannot be removed or replaced without a guess are refused, with their place.
 
 use super::FormulaError;
 
 /// A character of a formula, and its place in the text as written, counted from 1.
 pub(super) type Spelt = (char, usize);
 
-/// Cyrillic and Greek letters that cannot be told from Latin ones.
+/// Cyrillic and Greek letters that look like Latin letters.
 #[rustfmt::skip]
 const LOOK_ALIKES: [(char, char); 40] = [
     ('А', 'A'), ('В', 'B'), ('С', 'C'), ('Е', 'E'), ('Н', 'H'), ('І', 'I'), ('К', 'K'), ('М', 'M'), ('О', 'O'), ('Р', 'P'),
@@ -17,7 +16,7 @@ const LOOK_ALIKES: [(char, char); 40] = [
     ('Μ', 'M'), ('Ν', 'N'), ('Ο', 'O'), ('Ρ', 'P'), ('Τ', 'T'), ('Υ', 'Y'), ('ο', 'o'), ('ν', 'v'), ('ι', 'i'), ('α', 'a'),
 ];
 
-/// The characters that say something. Nearly every formula is plain already.
+/// The meaningful characters. Most formulas are plain ASCII and need no work.
 pub(super) fn plain(text: &str) -> Result<Vec<Spelt>, FormulaError> {
     if text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".()[]{}".contains(&byte)) {
         return Ok(text.chars().zip(1..).collect());

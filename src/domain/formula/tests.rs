@@ -1,4 +1,4 @@
-//! Formulas as people write them.
+//! Tests of formulas in the ways people write them.
 
 use proptest::prelude::*;
 
@@ -159,7 +159,7 @@ proptest! {
 
     #[test]
     fn a_bracket_is_what_it_is_written_out((bracket, flat) in expanded()) {
-        // Few parts never sum to 100.
+        // These parts are too few to sum to 100, so the brackets multiply.
         prop_assert_eq!(percent(&bracket), percent(&flat));
     }
 

@@ -1,14 +1,15 @@
-//! A sparse Gaussian process: its mean is attention over inducing points, with a learned kernel instead of a softmax.
+//! A sparse Gaussian process. Its mean is an attention over inducing points, with a learned kernel instead of a
+//! softmax.
 //!
-//! `Σ k(x, point) · weight`, unnormalised, here with a Matérn 3/2 kernel of two blocks of inputs a and b (composition and
-//! conditions of a steel) and of their product,
+//! The mean is `Σ k(x, point) · weight`, not normalised, plus a linear part. The kernel is a Matérn 3/2 of two blocks
+//! of inputs a and b (for a steel: composition and conditions) and of their product:
 //!
 //! ```text
 //! k = e^v₀ m(a) + e^v₁ m(b) + e^v₂ m(a) m(b),   m(d) = (1 + √3 d) e^(−√3 d)
 //! ```
 //!
-//! plus a linear part. Points and weights are learned from the training rows and fixed afterwards, so no answer
-//! depends on a batch. The posterior variance, over that of the prior, says how new a sample is.
+//! Points and weights are learned from the training rows and then fixed, so an answer does not depend on the batch. The
+//! posterior variance divided by the prior variance is the novelty of a sample.
 
 use std::collections::HashMap;
 
@@ -21,25 +22,25 @@ use crate::model::nn::cpu_ops;
 use crate::model::probabilities::to_probabilities;
 use crate::model::spec::members::GpConfig;
 
-/// No class has less than this before its row is made to sum to 1.
+/// Least probability of a class before the probabilities are scaled to sum to 1.
 const FLOOR: f32 = 0.005;
 
-/// Matérn 3/2 of all pairs: a: (A, d) and b: (d, B), divided by their length scales → (A, B).
+/// Matérn 3/2 of all pairs. a: (A, d) and b: (d, B), both divided by their length scales → (A, B).
 ///
 /// # Errors
-/// A failure of the tensor library.
+/// The tensor library failed.
 pub fn matern(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     let squares =
         (a.matmul(b)? * -2.0)?.broadcast_add(&a.sqr()?.sum_keepdim(1)?)?.broadcast_add(&b.sqr()?.sum_keepdim(0)?)?;
-    // Rounding can leave a hair below 0, where the root has no gradient.
+    // Rounding can give a squared distance slightly below 0, where the root has no gradient.
     let distance = ((squares.relu()? + 1e-9)?.sqrt()? * 3f64.sqrt())?;
     (&distance + 1.0)?.mul(&distance.neg()?.exp()?)
 }
 
-/// The kernel of all pairs of inputs, from the parts of its two blocks: v: (3), the logarithms of its parts.
+/// Combines the Matérn values of the two blocks into the kernel. parts: (3), the logarithms v.
 ///
 /// # Errors
-/// A failure of the tensor library.
+/// The tensor library failed.
 pub fn combine(first: &Tensor, second: Option<&Tensor>, parts: &Tensor) -> Result<Tensor> {
     let part = |index: usize| parts.narrow(0, index, 1)?.exp();
     let Some(second) = second else { return first.broadcast_mul(&part(0)?) };
@@ -47,17 +48,17 @@ pub fn combine(first: &Tensor, second: Option<&Tensor>, parts: &Tensor) -> Resul
     (first * with_product)? + second.broadcast_mul(&part(1)?)?
 }
 
-/// The learned tensors of a sparse Gaussian process, by the names in the file.
+/// The learned tensors of a sparse Gaussian process.
 pub struct GpTensors {
-    /// (504, components), where the image is read.
+    /// (504, components), if the image is used.
     pub projection: Option<Tensor>,
-    /// One over the length scale of each input: (width).
+    /// Inverse length scale of each input: (width).
     pub inverse_scales: Tensor,
-    /// Logarithms of the kernel's parts: (3).
+    /// Logarithms v of the kernel's parts: (3).
     pub parts: Tensor,
-    /// Inducing points, divided by the length scales, transposed: (width, points). In the file `keys`.
+    /// Inducing points, divided by the length scales, transposed: (width, points). Stored as `keys`.
     pub inducing_points: Tensor,
-    /// (points, outputs). In the file `values`.
+    /// (points, outputs). Stored as `values`.
     pub weights: Tensor,
     /// The linear part: (width, outputs).
     pub slopes: Tensor,
@@ -68,7 +69,7 @@ pub struct GpTensors {
 }
 
 impl GpTensors {
-    /// By name.
+    /// The tensors with their names in the file.
     pub fn named(self) -> Vec<(&'static str, Tensor)> {
         let projection = self.projection.map(|projection| ("projection", projection));
         let rest = [
@@ -84,14 +85,14 @@ impl GpTensors {
     }
 }
 
-/// A sparse Gaussian process, ready to answer.
+/// A loaded sparse Gaussian process.
 pub(in crate::model) struct SparseGp {
     config: GpConfig,
     tensors: GpTensors,
-    /// The columns of both blocks, in order.
+    /// The columns of the two blocks, in order.
     first: Tensor,
     second: Option<Tensor>,
-    /// −2 · the inducing points of each block, for the products of a distance.
+    /// −2 · the inducing points of each block, to compute distances by a product.
     first_points: Tensor,
     second_points: Option<Tensor>,
     fused: cpu_ops::MaternKernel,

@@ -1,7 +1,6 @@
-//! What the members of an ensemble have in common: scaled inputs in, one row of outputs a sample out.
+//! The interface of ensemble members: scaled inputs in, one row of outputs per sample out.
 //!
-//! Its own because an ensemble is a list of members that differ inside and agree here. A member says nothing
-//! of units: its outputs are standardised targets, or class probabilities.
+//! A member does not know units. Its outputs are standardised targets or class probabilities.
 
 use std::cell::OnceCell;
 
@@ -13,16 +12,16 @@ use crate::model::nn::direct::in_patches;
 use crate::model::nn::residual::Voice;
 use crate::model::spec::manifest::Scaling;
 
-/// The scaled inputs of one pass, where each member finds what it reads.
+/// The scaled inputs of one pass. Each member takes the part it uses.
 pub struct Inputs {
-    /// Samples.
+    /// Number of samples.
     pub count: usize,
-    /// Features row by row.
+    /// Features, row by row.
     pub row_values: Vec<f32>,
-    /// Pixels row by row; empty where no member sees an image.
+    /// Pixels, row by row; empty if no member uses the image.
     pub pixel_values: Vec<f32>,
     device: Device,
-    /// (B, N) and (B, 504) on the device, once a member has asked for them.
+    /// (B, N) and (B, 504) on the device, created on first use.
     tensors: OnceCell<(Tensor, Option<Tensor>)>,
     /// See [`Self::patches`].
     patches: OnceCell<Vec<f32>>,
@@ -44,7 +43,7 @@ impl Inputs {
         Self::of(count, row_values, pixel_values, device)
     }
 
-    /// Of numbers that are scaled.
+    /// From values that are already scaled.
     pub(in crate::model) fn of(count: usize, row_values: Vec<f32>, pixel_values: Vec<f32>, device: &Device) -> Self {
         Self {
             count,
@@ -56,21 +55,21 @@ impl Inputs {
         }
     }
 
-    /// The pixels in the order in which a pass over plain numbers reads them ([`in_patches`]).
+    /// The pixels in the order that [`crate::model::nn::direct`] reads ([`in_patches`]).
     pub(in crate::model) fn patches(&self) -> &[f32] {
         self.patches.get_or_init(|| in_patches(&self.pixel_values))
     }
 
-    /// (B, N) and (B, 504), on the device.
+    /// (B, N) and (B, 504) on the device.
     ///
     /// # Errors
-    /// A failure of the device.
+    /// The device failed.
     pub fn tensors(&self) -> candle_core::Result<(&Tensor, Option<&Tensor>)> {
         if self.tensors.get().is_none() {
             let tensor =
                 |values: &[f32]| Tensor::from_slice(values, (self.count, values.len() / self.count), &self.device);
             let pixels = (!self.pixel_values.is_empty()).then(|| tensor(&self.pixel_values)).transpose()?;
-            // Nobody else can have set it: the cell is not shared between threads.
+            // The cell is not shared between threads, so it is still empty here.
             let _ = self.tensors.set((tensor(&self.row_values)?, pixels));
         }
         match self.tensors.get() {
@@ -80,19 +79,19 @@ impl Inputs {
     }
 }
 
-/// What a member says of the samples of one pass.
+/// The output of a member for the samples of one pass.
 pub struct MemberOutput {
-    /// Standardised targets or class probabilities: B rows of its outputs.
+    /// Standardised targets or class probabilities: B rows of the member's outputs.
     pub values: Vec<f32>,
-    /// How new each sample is to it, from 0 (like its training rows) to 1 (like none of them), where it can
-    /// tell.
+    /// Novelty of each sample, from 0 (like the training rows) to 1 (unlike all of them), if the member measures it.
     pub novelty: Option<Vec<f32>>,
-    /// The references with the most to say, loudest first, where it has some: as many for each sample.
+    /// The references with the largest weights, in decreasing order, the same number for each sample; empty without
+    /// references.
     pub voices: Vec<Voice>,
 }
 
-/// A member, ready to answer.
+/// A loaded member.
 pub(in crate::model) trait Member: Send + Sync {
-    /// Answers the samples of one pass. What it says of one does not depend on the others.
+    /// Predicts the samples of one pass. The output for a sample does not depend on the others.
     fn answer(&self, inputs: &Inputs) -> Result<MemberOutput, BundleError>;
 }

@@ -1,4 +1,4 @@
-//! The members of an ensemble: each takes scaled inputs and gives one row of outputs a sample.
+//! The members of an ensemble: each takes scaled inputs and returns one row of outputs per sample.
 
 pub(super) mod gp;
 pub(super) mod member;

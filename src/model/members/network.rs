@@ -1,6 +1,5 @@
-//! The paper's network as a member: its parameters, whom its rows attend to, and its pass.
-//!
-//! It serves only: what a bundle stores beside the parameters of [`Mcvn`] is read here.
+//! The paper's network as a member, for serving: loads the parameters of [`Mcvn`] and the stored references, and runs
+//! passes.
 
 use std::collections::HashMap;
 
@@ -16,21 +15,21 @@ use crate::model::nn::residual::References;
 use crate::model::probabilities::softmax;
 use crate::model::spec::network::{AttentionMode, McvnConfig};
 
-/// A network, ready to answer.
+/// A loaded network.
 pub(in crate::model) struct Network {
     network: Mcvn,
     attended: Attended,
-    /// The same at once, on a CPU, where the network's shape allows.
+    /// A faster form of the network for a CPU, if its shape allows.
     direct: Option<Direct>,
     probabilities: bool,
 }
 
-/// What its rows attend to, as it lies in the bundle.
+/// What the rows attend to, as stored in the bundle.
 enum Attended {
     Nothing,
     Batch,
     Cohort(ReferenceKv),
-    /// With the place of each reference in the manifest.
+    /// With the index of each reference in the manifest.
     References(References, Vec<u32>),
 }
 
@@ -46,7 +45,7 @@ impl Attended {
 }
 
 impl Network {
-    /// `known`: references that the manifest names.
+    /// `known`: number of references in the manifest.
     pub(in crate::model) fn load(
         config: &McvnConfig,
         stored: (&str, &HashMap<String, Tensor>),
@@ -73,7 +72,7 @@ impl Network {
         Ok(Self { network, attended, direct, probabilities })
     }
 
-    /// Answers by tensors.
+    /// Predicts with tensor operations.
     fn by_tensors(&self, inputs: &Inputs) -> Result<MemberOutput, BundleError> {
         let mut pass = Pass { attend: self.attended.attend(), training: None };
         let (row, pixels) = inputs.tensors()?;
@@ -105,7 +104,7 @@ impl Member for Network {
     }
 }
 
-/// From a distance (0 to infinity) to a novelty (0 to 1): far is new.
+/// Maps a distance (0 to infinity) to a novelty (0 to 1).
 fn novelty(distance: f32) -> f32 {
     distance / (1.0 + distance)
 }
@@ -145,7 +144,7 @@ fn load_references(
     Err(BundleError::Weights(format!("{}.references do not fit the network or the manifest", stored.0)))
 }
 
-/// The tensors that a reference cohort adds to a network's own.
+/// The tensors of a reference cohort, stored with those of the network.
 pub fn cohort_tensors(cohort: &ReferenceKv) -> impl Iterator<Item = (String, Tensor)> {
     [("row", &cohort.row), ("fusion", &cohort.fusion)].into_iter().flat_map(|(layer, kv)| {
         [("keys", &kv.keys), ("values", &kv.values)]
@@ -153,10 +152,10 @@ pub fn cohort_tensors(cohort: &ReferenceKv) -> impl Iterator<Item = (String, Ten
     })
 }
 
-/// The place of each reference in the manifest.
+/// Name of the tensor with the index of each reference in the manifest.
 pub const PLACES: &str = "references.places";
 
-/// The tensors that references add to a network's own, besides [`PLACES`].
+/// The tensors of references, stored with those of the network (without [`PLACES`]).
 pub fn reference_tensors(references: &References) -> [(String, Tensor); 2] {
     [("keys", &references.keys), ("residuals", &references.residuals)]
         .map(|(name, tensor)| (format!("references.{name}"), tensor.clone()))

@@ -1,8 +1,7 @@
-//! Trees, walked: extremely randomised ones (Geurts, Ernst, Wehenkel 2006), a random forest, or boosted ones.
+//! Tree ensembles: extremely randomised trees (Geurts, Ernst, Wehenkel 2006), a random forest, or boosted trees.
 //!
-//! Its own because a forest is no tensor: it reads scaled features on the CPU, whatever the device. Trees are
-//! grown by libraries (see `train`); here each is an array in depth-first order, so that one of two children is
-//! the next node, and a node takes eight bytes.
+//! They run on scaled features on the CPU, whatever the device. Libraries grow the trees (see `train`). Here each tree
+//! is an array in depth-first order: the left child is the next node, and a node takes eight bytes.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -15,23 +14,23 @@ use crate::model::members::member::{Inputs, Member, MemberOutput};
 use crate::model::probabilities::to_probabilities;
 use crate::model::spec::members::ForestConfig;
 
-/// One node of a tree.
+/// A node of a tree.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Node {
-    /// `feature ≤ threshold` leads to the next node, anything else `skip` nodes further.
+    /// If `feature ≤ threshold`, go to the next node, otherwise `skip` nodes further.
     Split {
-        /// Which feature.
+        /// Index of the feature.
         feature: usize,
-        /// In scaled units.
+        /// Threshold in scaled units.
         threshold: f32,
-        /// Nodes to the other child, from this one.
+        /// Number of nodes from here to the right child.
         skip: usize,
     },
-    /// The end.
+    /// A leaf with its value.
     Leaf(f32),
 }
 
-/// A packed node: feature and skip in one number (0 for a leaf), threshold or value in the other.
+/// A packed node: `step` holds feature and skip (0 for a leaf), `number` the threshold or value.
 #[derive(Clone, Copy)]
 struct Packed {
     step: u32,
@@ -39,31 +38,31 @@ struct Packed {
 }
 
 const FEATURE_BITS: u32 = 10;
-/// Most features that a node can name.
+/// Largest number of features.
 pub const MOST_FEATURES: usize = 1 << FEATURE_BITS;
-/// Most nodes of a tree.
+/// Largest number of nodes in a tree.
 const MOST_NODES: usize = 1 << (32 - FEATURE_BITS);
 
-/// A forest, ready to answer.
+/// A loaded forest.
 pub(in crate::model) struct Forest {
     config: ForestConfig,
     nodes: Vec<Packed>,
-    /// The trees of output 0 come first.
+    /// All trees; those of output 0 come first.
     trees: Vec<Tree>,
     groups: Vec<Range<usize>>,
 }
 
-/// Where a tree starts, and how many steps the longest walk in it takes.
+/// The position of a tree's root, and the depth of the tree.
 struct Tree {
     root: usize,
     depth: usize,
 }
 
-/// Walks side by side: one alone waits for memory at every step.
+/// Number of walks that run side by side. A single walk would wait for memory at every step.
 const LANES: usize = 8;
 
 impl Forest {
-    /// Reads a forest from the tensors of a bundle and checks that every walk ends within its tree.
+    /// Reads a forest from the tensors of a bundle. Checks that every walk ends within its tree.
     pub(in crate::model) fn load(
         config: &ForestConfig,
         prefix: &str,
@@ -99,8 +98,8 @@ impl Forest {
         Ok(Self { config: config.clone(), nodes, trees, groups })
     }
 
-    /// Adds the leaves that each sample ends in to the sums of its outputs. Whatever the order of
-    /// walking, each sum grows tree by tree, so it is the same to the last bit.
+    /// Adds the leaf values of each sample to the sums of its outputs. Each sum adds the trees in the same order, so
+    /// the result is always the same, bit for bit.
     fn walk(&self, inputs: &Inputs, sums: &mut [f32]) {
         let (outputs, trees) = (self.config.outputs, self.config.trees);
         let row = (inputs.row_values.as_slice(), self.config.row_features);
@@ -117,7 +116,7 @@ impl Forest {
                 }
             }
         }
-        // Fewer samples than lanes: each takes several trees at once.
+        // For fewer samples than lanes, each sample walks several trees at once.
         for (sample, sums) in (blocks.len() * LANES..).zip(rest.chunks_exact_mut(outputs)) {
             let sample = [row, pixels].map(|(values, width)| &values[sample * width..][..width]).concat();
             for (group, own) in self.trees.chunks(LANES).enumerate() {
@@ -131,11 +130,11 @@ impl Forest {
         }
     }
 
-    /// Where walks side by side end.
+    /// The end nodes of walks that run side by side.
     #[inline(always)]
     fn ends(&self, mut at: [usize; LANES], depth: usize, feature: impl Fn(usize, usize) -> f32) -> [usize; LANES] {
-        // A leaf leads to itself, so no walk has to be told when to stop, and nothing in here is guessed ahead. Only
-        // where all have ended, which is asked now and then, is it over before the deepest leaf.
+        // Leaves point to themselves, so the loop needs no exit test per node and has no branch to predict. A test
+        // every `STEPS` steps ends the loop early when all walks have reached a leaf.
         const STEPS: usize = 8;
         for done in (0..depth).step_by(STEPS) {
             for _ in done..depth.min(done + STEPS) {
@@ -154,7 +153,7 @@ impl Forest {
     }
 }
 
-/// A block of samples, feature by feature. Each part has the values of all samples, and how many each has.
+/// The features of a block of samples, feature by feature. Each part has the values of all samples and its width.
 fn side_by_side(block: usize, parts: [(&[f32], usize); 2]) -> Vec<[f32; LANES]> {
     let mut features = vec![[0.0; LANES]; parts.iter().map(|(_, width)| width).sum()];
     let mut from = 0;
@@ -168,7 +167,7 @@ fn side_by_side(block: usize, parts: [(&[f32], usize); 2]) -> Vec<[f32; LANES]> 
     features
 }
 
-/// Trees in a row that fit the nearest cache together with the features of some samples.
+/// Groups of consecutive trees that fit into the first-level cache together with the features of some samples.
 fn groups(trees: &[Tree], nodes: usize) -> Vec<Range<usize>> {
     const MOST: usize = 2048;
     let end = |index: usize| trees.get(index + 1).map_or(nodes, |tree| tree.root);
@@ -182,13 +181,13 @@ fn groups(trees: &[Tree], nodes: usize) -> Vec<Range<usize>> {
     groups
 }
 
-/// Steps of the longest walk; `None` where a walk could leave the tree or its features.
+/// The depth of a tree; `None` if a walk could leave the tree or its features.
 fn depth(tree: &[Packed], width: usize) -> Option<usize> {
     let mut depths = vec![0; tree.len()];
     let mut deepest = 0;
     for (at, node) in tree.iter().enumerate() {
         let (feature, skip) = unpack(node.step);
-        // Steps lead forward, within the tree: so every walk ends, at the latest in the last node.
+        // All steps lead forward within the tree, so every walk ends.
         if !node.number.is_finite() || (node.step != 0 && (skip < 2 || feature >= width || at + skip >= tree.len())) {
             return None;
         }
@@ -223,10 +222,10 @@ fn unpack(step: u32) -> (usize, usize) {
     ((step & (MOST_FEATURES as u32 - 1)) as usize, (step >> FEATURE_BITS) as usize)
 }
 
-/// The tensors of a forest from its trees in the order of the outputs, by the names that loading reads.
+/// The tensors of a forest, with the names used for loading. The trees must be in the order of the outputs.
 ///
 /// # Errors
-/// A tree with more nodes or features than a node can name; a failure of the tensor library.
+/// A tree has too many nodes or features, or the tensor library failed.
 pub fn forest_tensors(trees: &[Vec<Node>]) -> candle_core::Result<[(&'static str, Tensor); 3]> {
     let (mut steps, mut numbers) = (Vec::new(), Vec::new());
     for node in trees.iter().flatten() {

@@ -1,8 +1,8 @@
-//! Multi-head self-attention over samples (the paper's Eqs. 4 and 5), and whom a sample attends to.
+//! Multi-head self-attention over samples (the paper's Eqs. 4 and 5), and the choice of samples to attend to.
 //!
-//! Its own because this is where the paper needs a decision. Attending to whatever shares the batch makes
-//! an answer depend on other people's requests; attending to a cohort that belongs to the bundle gives
-//! every pass several samples to compare with, and the same answer alone, in any batch, at any load.
+//! If a sample attends to the other samples of its batch, its answer depends on other requests. If it attends to a
+//! reference cohort stored in the bundle, every pass has several samples to compare with, and the answer is the same
+//! alone, in any batch, at any load.
 
 use candle_core::{D, Result, Tensor};
 use candle_nn::VarBuilder;
@@ -12,7 +12,7 @@ use crate::model::nn::layers::{LayerNorm, Linear};
 use crate::model::nn::residual::{Measured, References};
 use crate::model::spec::network::{Activation, Architecture, Norm};
 
-/// Projected keys and values of several samples for one attention layer.
+/// Projected keys and values of samples for one attention layer.
 #[derive(Clone, Debug)]
 pub struct KeysValues {
     /// (heads, head width, samples)
@@ -22,47 +22,47 @@ pub struct KeysValues {
 }
 
 impl KeysValues {
-    /// From keys and values as (heads, samples, head width). Keys are kept transposed and contiguous, so that
-    /// scores, too, do not depend on the number of rows.
+    /// From keys and values of shape (heads, samples, head width). Keys are stored transposed and contiguous, so that
+    /// scores do not depend on the number of rows.
     fn new(keys: &Tensor, values: &Tensor) -> Result<Self> {
         Ok(Self { keys: keys.t()?.contiguous()?, values: values.contiguous()? })
     }
 
-    /// The same numbers, cut off from the pass that made them.
+    /// The same values without their gradient history.
     pub(in crate::model) fn detach(&self) -> Self {
         Self { keys: self.keys.detach(), values: self.values.detach() }
     }
 }
 
-/// What a reference cohort leaves in a bundle: keys and values for both attention layers, no raw rows.
+/// What a bundle stores of a reference cohort: keys and values for both attention layers, no raw rows.
 #[derive(Clone, Debug)]
 pub struct ReferenceKv {
-    /// For the attention over the original features.
+    /// For the attention over the row's features.
     pub row: KeysValues,
     /// For the attention over the fused features.
     pub fusion: KeysValues,
 }
 
-/// Whom the rows of a pass attend to.
+/// The samples that the rows of a pass attend to.
 pub enum Attend<'a> {
-    /// Each row to itself.
+    /// Each row attends to itself.
     Itself,
-    /// Each row to all rows of the pass.
+    /// Each row attends to all rows of the pass.
     Batch,
-    /// Each row to the last rows of the pass and itself: training with a reference cohort.
+    /// Each row attends to the last rows of the pass and itself: training with a reference cohort.
     LastRows(usize),
-    /// Each row to a stored cohort and itself: serving.
+    /// Each row attends to a stored cohort and itself: serving.
     Stored(&'a ReferenceKv),
-    /// Rows to what the network gets wrong on measured rows of the same pass: training of residual attention.
+    /// Rows attend to the network's errors on measured rows of the same pass: training of residual attention.
     Measured(Measured<'a>),
-    /// Each row to what the network got wrong on stored references: serving of residual attention.
+    /// Each row attends to the network's errors on stored references: serving of residual attention.
     References(&'a References),
 }
 
-/// Of what a cohort leaves, the keys and values of one attention layer.
+/// Selects the keys and values of one attention layer from a cohort.
 type OfLayer = fn(&ReferenceKv) -> &KeysValues;
 
-/// One multi-head attention layer of constant width.
+/// A multi-head attention layer of constant width.
 struct Attention {
     query: Linear,
     key: Linear,
@@ -81,8 +81,8 @@ impl Attention {
         Ok(Self { query, key, value, output: layer("output")?, joined, heads })
     }
 
-    /// x: (rows, width) → (rows, width), and what the rows attended to where that was the last of them. `own`: which of the
-    /// stored keys and values are this layer's.
+    /// x: (rows, width) → (rows, width). Also returns the keys and values of the last rows, if these were attended to.
+    /// `own` selects this layer's keys and values from the stored cohort.
     fn forward(&self, x: &Tensor, attend: &Attend, own: OfLayer) -> Result<(Tensor, Option<KeysValues>)> {
         let (rows, width) = x.dims2()?;
         if let (Some(joined), Attend::Stored(cohort)) = (&self.joined, attend) {
@@ -148,7 +148,7 @@ impl Attention {
     }
 }
 
-/// Attention with residual and layer norm.
+/// Attention with residual connection and layer norm.
 pub(in crate::model) struct AttentionBlock {
     attention: Attention,
     norm: LayerNorm,

@@ -1,6 +1,4 @@
 //! The image channel: convolutions over the image (Eq. 2), or its principal components, then a linear layer.
-//!
-//! Its own because it is one half of the network: nothing of the row, of samples or of attention is known here.
 
 use candle_core::{Result, Tensor};
 use candle_nn::{Init, VarBuilder};
@@ -17,11 +15,11 @@ pub(in crate::model) struct ImageLayers {
     pub(in crate::model) end: Linear,
 }
 
-/// Rows and columns of an image.
+/// Rows and columns of the image.
 const GRID: (usize, usize) = (featurize::ROWS, featurize::COLUMNS);
-/// Side and stride of each convolution's kernel.
+/// Kernel size and stride of each convolution.
 const KERNELS: [(usize, usize); 4] = [(3, 3), (3, 1), (3, 1), (2, 1)];
-/// The name of the components' buffer: measured on the training rows, not trained.
+/// Name of the buffer with the components. They are computed from the training rows, not trained.
 const COMPONENTS: &str = "image.running_components";
 
 impl ImageLayers {
@@ -45,7 +43,7 @@ impl ImageLayers {
         Ok(Self { convolutions, components: None, end })
     }
 
-    /// (B, 504) → (B, what the linear layer takes)
+    /// (B, 504) → (B, inputs of the linear layer)
     pub(in crate::model) fn read(&self, image: &Tensor, activation: Activation) -> Result<Tensor> {
         if let Some(components) = &self.components {
             return image.matmul(components);
@@ -58,7 +56,7 @@ impl ImageLayers {
     }
 }
 
-/// The pixels of each place that a kernel takes, place by place.
+/// The indices of the pixels under the kernel, place by place.
 fn patches((height, width): (usize, usize), kernel: usize, stride: usize) -> Vec<u32> {
     let starts = move |length: usize| (0..=length - kernel).step_by(stride);
     let places = starts(height).flat_map(|row| starts(width).map(move |column| (row, column)));
@@ -69,16 +67,16 @@ fn patches((height, width): (usize, usize), kernel: usize, stride: usize) -> Vec
     places.flat_map(pixels).collect()
 }
 
-/// The pixels of an image that the first convolution takes, place by place; and how many they are in one.
+/// The indices of the pixels under the first convolution's kernel, place by place; and the number of pixels per place.
 pub(in crate::model) fn first_patches() -> (Vec<u32>, usize) {
     let (kernel, stride) = KERNELS[0];
     (patches(GRID, kernel, stride), kernel * kernel)
 }
 
-/// The principal components' buffer by its full name, from (504, components).
+/// The buffer of the principal components with its full name, from (504, components).
 ///
 /// # Errors
-/// A failure of the tensor library.
+/// The tensor library failed.
 pub fn component_buffer(components: &Tensor) -> Result<(String, Tensor)> {
     Ok((COMPONENTS.to_owned(), components.contiguous()?))
 }

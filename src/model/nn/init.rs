@@ -1,7 +1,7 @@
-//! Initial parameters and dropout masks from our own seeded generator.
+//! Initial parameters and dropout masks from a seeded random generator.
 //!
-//! Its own because candle's CPU backend cannot be seeded. Every parameter draws from a generator of its
-//! own, seeded by (seed, name): a network starts the same whatever the order in which it asks.
+//! candle's CPU backend cannot be seeded. Each parameter has its own generator, seeded by (seed, name), so the initial
+//! network does not depend on the order in which parameters are created.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,8 +15,7 @@ use rand_distr::{Distribution, Uniform};
 
 use crate::model::rng::rng;
 
-/// Trainable parameters by name, created on first request. A `VarBuilder` backend; clones share the
-/// parameters.
+/// Trainable parameters by name, created on first request. This is a `VarBuilder` backend; clones share the parameters.
 #[derive(Clone)]
 pub struct SeededParameters {
     seed: u64,
@@ -24,12 +23,12 @@ pub struct SeededParameters {
 }
 
 impl SeededParameters {
-    /// No parameters yet.
+    /// An empty set of parameters.
     pub fn new(seed: u64) -> Self {
         Self { seed, variables: Arc::default() }
     }
 
-    /// The parameters in order of their names.
+    /// The parameters in the order of their names.
     pub fn variables(&self) -> BTreeMap<String, Var> {
         self.lock().clone()
     }
@@ -61,7 +60,7 @@ impl SimpleBackend for SeededParameters {
     }
 }
 
-/// The two kinds of initial values that our layers ask for.
+/// Draws initial values, of the two kinds that our layers use.
 fn draw(init: &Init, shape: &Shape, rng: &mut ChaCha8Rng) -> Result<Vec<f32>> {
     let count = shape.elem_count();
     match *init {
@@ -74,22 +73,22 @@ fn draw(init: &Init, shape: &Shape, rng: &mut ChaCha8Rng) -> Result<Vec<f32>> {
     }
 }
 
-/// Dropout with masks of our own, so that training repeats bit for bit.
+/// Dropout with seeded masks, so that training is reproducible bit for bit.
 pub struct Dropout {
     probability: f64,
     rng: ChaCha8Rng,
 }
 
 impl Dropout {
-    /// Drops each activation with `probability` (in 0..1), scaling the rest to keep the mean.
+    /// Drops each activation with `probability` (in 0..1) and scales the others to keep the mean.
     pub fn new(probability: f64, seed: u64) -> Self {
         Self { probability, rng: rng(seed, "dropout") }
     }
 
-    /// One application.
+    /// Applies a new mask.
     ///
     /// # Errors
-    /// A failure of the tensor library.
+    /// The tensor library failed.
     pub fn apply(&mut self, x: &Tensor) -> Result<Tensor> {
         if self.probability <= 0.0 {
             return Ok(x.clone());

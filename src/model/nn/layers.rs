@@ -1,6 +1,5 @@
-//! The layers that networks are built of: linear, layer norm, the piecewise-linear encoding.
-//!
-//! The attentions are built of them, too. On a CPU that serves each is one pass over memory ([`super::cpu_ops`]).
+//! The basic layers: linear, layer norm, piecewise-linear encoding. On a CPU, each runs in one pass over memory when
+//! serving ([`super::cpu_ops`]).
 
 use candle_core::{Device, Result, Tensor};
 use candle_nn::{Init, VarBuilder};
@@ -8,16 +7,16 @@ use candle_nn::{Init, VarBuilder};
 use crate::model::nn::cpu_ops;
 use crate::model::spec::network::Activation;
 
-/// A fully connected layer. The weights lie as (inputs, outputs): with a contiguous right-hand side each row
-/// of candle's product is computed in the same order whatever the number of rows, so a row's result does not
-/// depend on its batch, to the last bit. (With PyTorch's transposed layout it does.)
+/// A fully connected layer. Weights are stored as (inputs, outputs). With a contiguous right-hand side, candle computes
+/// each row of a product in the same order whatever the number of rows, so the result of a row does not depend on its
+/// batch, bit for bit. (With PyTorch's transposed layout it does.)
 pub(in crate::model) struct Linear {
     pub(in crate::model) weight: Tensor,
     pub(in crate::model) bias: Tensor,
 }
 
 impl Linear {
-    /// Weights and biases start uniform within ± 1/√inputs.
+    /// Initial weights and biases are uniform within ± 1/√inputs.
     pub(in crate::model) fn new(inputs: usize, outputs: usize, vb: VarBuilder) -> Result<Self> {
         let bound = 1.0 / (inputs as f64).sqrt();
         let init = Init::Uniform { lo: -bound, up: bound };
@@ -31,7 +30,7 @@ impl Linear {
         cpu_ops::linear(x, &self.weight, &self.bias, activation)
     }
 
-    /// Several layers over the same inputs as one; `None` while they are trained.
+    /// Joins several layers over the same inputs into one; `None` during training.
     pub(in crate::model) fn side_by_side(layers: &[&Self]) -> Result<Option<Self>> {
         if layers.iter().any(|layer| layer.weight.track_op()) {
             return Ok(None);
@@ -42,7 +41,7 @@ impl Linear {
     }
 }
 
-/// Linear layers one after another, from a number of inputs on.
+/// A sequence of linear layers, starting from `inputs`.
 pub(in crate::model) fn layers(inputs: usize, widths: &[usize], vb: VarBuilder) -> Result<Vec<Linear>> {
     let mut from = inputs;
     let mut built = Vec::with_capacity(widths.len());
@@ -53,9 +52,9 @@ pub(in crate::model) fn layers(inputs: usize, widths: &[usize], vb: VarBuilder) 
     Ok(built)
 }
 
-/// The features and, for each, how far it is through each of its quantile bins, from −½ to ½.
+/// The features and, for each feature, its position in each of its quantile bins, from −½ to ½.
 pub(in crate::model) struct PiecewiseLinear {
-    /// Lower edges of the bins, and one over their widths (0 for an empty bin): (N, bins).
+    /// Lower edges of the bins, and the inverse of their widths (0 for an empty bin): (N, bins).
     pub(in crate::model) edges: Tensor,
     pub(in crate::model) slopes: Tensor,
 }
@@ -74,15 +73,14 @@ impl PiecewiseLinear {
     }
 }
 
-/// What the encoding's buffers are called; they are measured on the training rows, not trained.
+/// Names of the encoding's buffers. They are computed from the training rows, not trained.
 const EDGES: &str = "running_edges";
 const SLOPES: &str = "running_slopes";
 
-/// The encoding's buffers by their full names, from the sorted edges of each feature's bins (one more than
-/// bins).
+/// The encoding's buffers with their full names, from the sorted bin edges of each feature (one more edge than bins).
 ///
 /// # Errors
-/// A failure of the tensor library.
+/// The tensor library failed.
 pub fn encoding_buffers(edges: &[Vec<f32>], device: &Device) -> Result<[(String, Tensor); 2]> {
     let bins = edges.first().map_or(0, Vec::len).saturating_sub(1);
     let lower: Vec<f32> = edges.iter().flat_map(|edges| edges[..bins].iter().copied()).collect();

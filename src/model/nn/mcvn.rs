@@ -5,22 +5,26 @@
 //!                                                                ⊕ → attention → [BN] → linear … → outputs
 //! row (N features) → [PLE] → [linear] → attention → linear … ────┘
 //! ```
-//! C are convolutions without padding, the first with stride 3, one 3 × 3 block of pixels per step (Eq. 2). Both
-//! attentions are over *samples*: see [`super::attention`]. The same constructor trains and serves.
-//! [`Architecture::paper`](crate::model::Architecture::paper) is the network of the paper's section 4.1; other sizes, activations and norms are
-//! configuration (see `spec::network`).
+//! C are convolutions without padding. The first has stride 3, so each step covers one 3 × 3 block of pixels (Eq. 2).
+//! Both attentions are over *samples*: see [`super::attention`]. The same constructor is used for training and serving.
+//! [`Architecture::paper`](crate::model::Architecture::paper) is the network of the paper's section 4.1; other sizes,
+//! activations and norms are configuration (see `spec::network`).
 //!
-//! The form that ships deviates from the paper's. What each deviation is worth beside the paper's way, in mean R² on ten random
-//! and ten grouped splits of steel-fatigue, then of steel-tensile (`mcvn evaluate --ablation`; docs/accuracy.md has the errors):
-//! - One convolution instead of four, each step of its kernel one property's block of pixels: +.001 and +.003, +.001 and .000.
-//! - One attention instead of two, after the fusion, over what the network got *wrong* on measured samples instead of over
-//!   their codes (see [`super::residual`]): beside codes of a stored cohort +.001 and −.002, +.008 and +.006; beside codes of
-//!   whatever shares the batch +.007 and +.009, +.021 and +.027, and answers do not depend on the batch. Beside none at all it
-//!   is level; it is there because it says which measured alloys spoke.
-//! - A teacher while training: −.001 and +.004, +.005 and +.031.
-//! - No batch normalisation; dropout and weight decay instead: −.002 and .000, −.002 and −.003. It was chosen without test rows,
-//!   on which it turned out the weaker.
-//! - PLE, a piecewise-linear encoding of the features (Gorishniy et al. 2022), where inner splits had it ahead.
+//! The shipped form differs from the paper's. The list gives the effect of each difference on mean R², over ten random
+//! and ten grouped splits of steel-fatigue, then of steel-tensile (`mcvn evaluate --ablation`; docs/accuracy.md has the
+//! errors):
+//! - One convolution instead of four; each step of its kernel covers the pixels of one property: +.001 and +.003, +.001
+//!   and .000.
+//! - One attention instead of two. It comes after the fusion and is over the network's *errors* on measured samples
+//!   instead of their codes (see [`super::residual`]). Compared with codes of a stored cohort: +.001 and −.002, +.008
+//!   and +.006. Compared with codes of the batch: +.007 and +.009, +.021 and +.027, and answers do not depend on the
+//!   batch. Compared with no attention there is no gain; it is used because it tells which measured alloys influenced
+//!   an answer.
+//! - A teacher in training: −.001 and +.004, +.005 and +.031.
+//! - Dropout and weight decay instead of batch normalisation: −.002 and .000, −.002 and −.003. This was chosen without
+//!   test rows, on which it turned out worse.
+//! - PLE, a piecewise-linear encoding of the features (Gorishniy et al. 2022). It was better on inner splits of the
+//!   training rows.
 
 use candle_core::{Result, Tensor};
 use candle_nn::{BatchNorm, ModuleT, VarBuilder};
@@ -32,11 +36,11 @@ use crate::model::nn::layers::{Linear, PiecewiseLinear, layers};
 use crate::model::nn::residual::{Heard, References, ResidualAttention};
 use crate::model::spec::network::{Activation, AttentionMode, McvnConfig};
 
-/// One pass: whom to attend to, and whether this is training.
+/// One pass: what the rows attend to, and whether this is training.
 pub struct Pass<'a> {
-    /// Whom the rows attend to.
+    /// What the rows attend to.
     pub attend: Attend<'a>,
-    /// Dropout masks while training, `None` while serving.
+    /// Dropout masks in training, `None` when serving.
     pub training: Option<&'a mut Dropout>,
 }
 
@@ -65,10 +69,10 @@ pub struct Mcvn {
 }
 
 impl Mcvn {
-    /// Builds the network; its parameters come from `vb` (drawn, or loaded).
+    /// Builds the network with parameters from `vb` (initial values, or loaded).
     ///
     /// # Errors
-    /// A configuration that fails [`McvnConfig::check`], or parameters that are missing or of another shape.
+    /// The configuration fails [`McvnConfig::check`], or parameters are missing or have another shape.
     pub fn new(config: McvnConfig, vb: VarBuilder) -> Result<Self> {
         config.check().map_err(candle_core::Error::wrap)?;
         let (attended, fused) = (config.attended_width(), config.fused_width());
@@ -105,24 +109,24 @@ impl Mcvn {
         })
     }
 
-    /// The configuration it was built from.
+    /// The configuration of the network.
     pub fn config(&self) -> &McvnConfig {
         &self.config
     }
 
-    /// row: (B, N), image: (B, 504), both scaled → (B, outputs): standardised targets, or logits. Where measured rows of
-    /// the pass are attended to, only for the rows that are asked.
+    /// row: (B, N), image: (B, 504), both scaled → (B, outputs): standardised targets, or logits. With
+    /// [`Attend::Measured`], only the rows before the measured ones have outputs.
     ///
     /// # Errors
-    /// Inputs of another shape, or a failure of the tensor library.
+    /// Inputs have another shape, or the tensor library failed.
     pub fn forward(&self, row: &Tensor, image: Option<&Tensor>, pass: &mut Pass) -> Result<Tensor> {
         Ok(self.answer(row, image, pass)?.0)
     }
 
-    /// The same, and with stored references whom the rows heard.
+    /// Same as [`Mcvn::forward`]; with stored references, also returns the attention to them.
     ///
     /// # Errors
-    /// As [`Mcvn::forward`].
+    /// Same as [`Mcvn::forward`].
     pub fn answer(&self, row: &Tensor, image: Option<&Tensor>, pass: &mut Pass) -> Result<(Tensor, Option<Heard>)> {
         let (code, _) = self.code(row, image, pass)?;
         let own = self.head(&code, pass)?;
@@ -136,11 +140,11 @@ impl Mcvn {
         }
     }
 
-    /// Passes the cohort's rows through the network and keeps their keys and values for both layers. The
-    /// cohort's rows attend to the cohort and themselves, as they did in training.
+    /// Passes the cohort's rows through the network and returns their keys and values for both layers. These rows
+    /// attend to the cohort and themselves, as in training.
     ///
     /// # Errors
-    /// As [`Mcvn::forward`].
+    /// Same as [`Mcvn::forward`].
     pub fn condense(&self, row: &Tensor, image: Option<&Tensor>) -> Result<ReferenceKv> {
         let mut pass = Pass { attend: Attend::LastRows(row.dim(0)?), training: None };
         match self.code(row, image, &mut pass)?.1 {
@@ -149,12 +153,12 @@ impl Mcvn {
         }
     }
 
-    /// Passes measured rows through the network and keeps what residual attention needs of them: keys, and what the
-    /// network gets wrong. `targets`: standardised targets or indicators of classes, `known`: 1 where they were measured
-    /// (`None` for everywhere), both (B, outputs).
+    /// Passes measured rows through the network and returns what residual attention needs: their keys and the network's
+    /// errors. `targets`: standardised targets or class indicators. `known`: 1 where measured (`None` for everywhere).
+    /// Both are (B, outputs).
     ///
     /// # Errors
-    /// As [`Mcvn::forward`].
+    /// Same as [`Mcvn::forward`].
     pub fn refer(
         &self,
         row: &Tensor,
@@ -169,7 +173,7 @@ impl Mcvn {
         residual.refer(&code, &self.head(&code, &mut pass)?, targets, known, classes)
     }
 
-    /// (B, fused): the features that the head reads.
+    /// (B, fused): the inputs of the head.
     fn code(&self, row: &Tensor, image: Option<&Tensor>, pass: &mut Pass) -> Result<(Tensor, Kept)> {
         let shape = &self.config.architecture;
         let activation = shape.activation;
@@ -214,5 +218,5 @@ impl Mcvn {
     }
 }
 
-/// What each attention layer's rows attended to, where that was the last rows of the pass.
+/// The keys and values of each attention layer, if the last rows of the pass were attended to.
 type Kept = (Option<KeysValues>, Option<KeysValues>);

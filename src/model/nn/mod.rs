@@ -1,6 +1,5 @@
-//! The network of the paper, built of layers.
-//!
-//! [`mcvn`] is the network itself, top to bottom; [`direct`] is the same as one pass over plain numbers, which serves on a CPU.
+//! The paper's network and its layers. [`mcvn`] is the network itself, from input to output; [`direct`] is the same as
+//! one pass over plain arrays, for serving on a CPU.
 
 pub(super) mod attention;
 pub(super) mod cpu_ops;

@@ -1,12 +1,12 @@
-//! Residual attention: the network's own answer, corrected by what it got wrong on the measured samples most like this one.
+//! Residual attention: the network's output is corrected by its errors on the most similar measured samples.
 //!
 //! ```text
 //! answer(x) = g(x) + Σⱼ aⱼ(x) · (yⱼ − g(xⱼ)),   aⱼ = softmax over j and "nobody" of −τ ‖q(x) − q(xⱼ)‖²
 //! ```
-//! g is the network without attention, q a linear map of its normalised fused code, xⱼ the references: training rows that
-//! belong to the bundle. Its own because it is the attention over samples that ships (the paper's Eqs. 4 and 5 mix codes,
-//! this mixes residuals): an answer depends on no batch, and it can say which measured samples had a say. "Nobody" is a
-//! key that starts high, so that references speak only where one is near.
+//! g is the network without attention, q a linear map of its normalised fused code, and xⱼ are the references: training
+//! rows stored in the bundle. This is the attention over samples that ships. (The paper's Eqs. 4 and 5 mix codes; this
+//! mixes residuals.) An answer does not depend on the batch, and it can name the measured samples that influenced it.
+//! "Nobody" is a null key with a learned logit. It starts high, so that references only count if one is near.
 
 use candle_core::{D, Result, Tensor};
 use candle_nn::{Init, VarBuilder, ops};
@@ -15,39 +15,40 @@ use crate::model::nn::cpu_ops;
 use crate::model::nn::layers::LayerNorm;
 use crate::model::spec::network::McvnConfig;
 
-/// Width of the queries of all heads together.
+/// Total width of the queries of all heads.
 const WIDTH: usize = 16;
-/// What the logit of "nobody" starts at. (At −3 references spoke everywhere, and it cost .002 to .005 of R².)
+/// Initial logit of "nobody". (With −3, references counted everywhere, which cost .002 to .005 of R².)
 const NOBODY: f64 = 3.0;
-/// What the sharpness τ starts at, times the width of a head.
+/// Initial sharpness τ, times the width of a head.
 const SHARPNESS: f64 = 8.0;
-/// Added to the logit of a reference that a row must not see: its weight is 0 then.
+/// Added to the logit of a reference that a row must not see, so that its weight is 0.
 pub const HIDDEN: f32 = -1e4;
-/// References that are named for an answer of one network: those with the most to say.
+/// Number of references that one network reports for an answer: those with the largest weights.
 pub(in crate::model) const VOICES: usize = 4;
-/// A logit at which a reference says nothing: with nobody's at 0, thousands of them would not change an answer's last
-/// digit.
+/// References with a logit below this are ignored. Relative to "nobody" at 0, thousands of them would not change the
+/// last digit of an answer.
 pub(in crate::model) const SILENT: f32 = -21.0;
 
-/// A reference, and its weight in an answer.
+/// A reference and its weight in an answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Voice {
-    /// Its place in [`Manifest::references`](crate::model::Manifest::references).
+    /// Its index in [`Manifest::references`](crate::model::Manifest::references).
     pub place: u32,
-    /// Its part of the attention, from 0 to 1; with nobody's all sum to 1.
+    /// Its attention weight, from 0 to 1; together with "nobody" all weights sum to 1.
     pub weight: f32,
 }
 
-/// Whom rows attended to.
+/// The attention of rows to references.
 pub struct Heard {
-    /// Of each reference: (rows, references).
+    /// Weight of each reference: (rows, references).
     weights: Tensor,
-    /// How far the nearest reference is, τ ‖q − k‖², averaged over the heads: (rows).
+    /// Distance to the nearest reference, τ ‖q − k‖², averaged over the heads: (rows).
     pub(in crate::model) distance: Tensor,
 }
 
 impl Heard {
-    /// The references with the most to say, loudest first: [`VOICES`] a row. `places`: of each in the manifest.
+    /// The references with the largest weights, in decreasing order: [`VOICES`] per row. `places`: index of each
+    /// reference in the manifest.
     pub(in crate::model) fn voices(&self, places: &[u32]) -> Result<Vec<Voice>> {
         let (mut at, mut weights) = (Vec::new(), Vec::new());
         let mut left = self.weights.clone();
@@ -64,31 +65,31 @@ impl Heard {
     }
 }
 
-/// Measured rows at the end of a pass, while training.
+/// Measured rows at the end of a pass, for training.
 pub struct Measured<'a> {
-    /// How many.
+    /// Number of rows.
     pub count: usize,
-    /// Standardised targets or indicators of classes: (count, outputs); 0 where not measured.
+    /// Standardised targets or class indicators: (count, outputs); 0 where not measured.
     pub targets: &'a Tensor,
-    /// 1 where measured, else 0: (count, outputs); `None` for everywhere.
+    /// 1 where measured, else 0: (count, outputs); `None` if all are measured.
     pub known: Option<&'a Tensor>,
-    /// Whether the outputs are logits of classes.
+    /// Whether the outputs are class logits.
     pub classes: bool,
-    /// [`HIDDEN`] where a row must not see a measured one, else 0: (rows that are asked, count).
+    /// [`HIDDEN`] where a row must not see a measured row, else 0: (other rows, count).
     pub hidden: &'a Tensor,
 }
 
-/// What references leave in a bundle.
+/// What a bundle stores of the references.
 #[derive(Clone, Debug)]
 pub struct References {
     /// (heads, head width, references)
     pub keys: Tensor,
-    /// What the network got wrong on each: (references, outputs).
+    /// The network's error on each reference: (references, outputs).
     pub residuals: Tensor,
 }
 
 impl References {
-    /// Whether they are of a network of this configuration.
+    /// Whether the shapes fit a network of this configuration.
     pub(in crate::model) fn fit(&self, config: &McvnConfig) -> bool {
         let heads = config.architecture.heads;
         let Ok((keys, residuals)) = self.keys.dims3().and_then(|keys| Ok((keys, self.residuals.dims2()?))) else {
@@ -98,16 +99,17 @@ impl References {
     }
 }
 
-/// The layer.
+/// The layer of residual attention.
 pub(in crate::model) struct ResidualAttention {
     pub(in crate::model) norm: LayerNorm,
     /// (fused, width)
     pub(in crate::model) query: Tensor,
     /// ln τ of each head: (heads)
     pub(in crate::model) sharpness: Tensor,
-    /// Logit of each head's "nobody": (heads)
+    /// Logit of "nobody" for each head: (heads)
     pub(in crate::model) nobody: Tensor,
-    /// Logarithm of what a residual is multiplied by: (outputs). 1 for targets; logits of classes have a size of their own.
+    /// Logarithm of the factor of the residuals: (outputs). The factor is 1 for targets; class logits have another
+    /// scale.
     pub(in crate::model) gain: Tensor,
     heads: usize,
 }
@@ -127,7 +129,7 @@ impl ResidualAttention {
         })
     }
 
-    /// Answers the first rows of a pass; the last ones are the measured.
+    /// Training: outputs for the first rows of a pass. The last rows are the measured ones.
     pub(in crate::model) fn train(&self, code: &Tensor, own: &Tensor, measured: &Measured) -> Result<Tensor> {
         let (rows, asked) = (code.dim(0)?, measured.hidden.dim(0)?);
         let first = rows - measured.count;
@@ -140,7 +142,7 @@ impl ResidualAttention {
         Ok(self.corrected(&own.narrow(0, 0, asked)?, &voices, &residuals)?.0)
     }
 
-    /// Answers rows, and says whom they heard.
+    /// Serving: outputs for rows, with their attention to the references.
     pub(in crate::model) fn serve(
         &self,
         code: &Tensor,
@@ -177,9 +179,12 @@ impl ResidualAttention {
         queries.reshape((rows, self.heads, width / self.heads))?.transpose(0, 1)?.contiguous()
     }
 
-    /// The logits of each reference for each row, measured from nobody's: (heads, rows, references). As one product, since
-    /// there is no larger tensor in the network: −τ (|q|² + |k|² − 2 qk) − nobody = [2τ q, −τ |q|² − nobody, −τ] · [k, 1,
-    /// |k|²].
+    /// The logit of each reference for each row, relative to "nobody": (heads, rows, references). This is the largest
+    /// tensor of the network, so it is computed as one product:
+    ///
+    /// ```text
+    /// −τ (|q|² + |k|² − 2 qk) − nobody = [2τ q, −τ |q|² − nobody, −τ] · [k, 1, |k|²]
+    /// ```
     fn logits(&self, queries: &Tensor, keys: &Tensor) -> Result<Tensor> {
         let (heads, rows, _) = queries.dims3()?;
         let by_head = |values: &Tensor| values.reshape((heads, 1, 1));
@@ -192,7 +197,7 @@ impl ResidualAttention {
         queries.matmul(&Tensor::cat(&[keys, &squares.ones_like()?, &squares], 1)?)
     }
 
-    /// The corrected answer, and the sum of the voices: (heads, rows, 1).
+    /// The corrected outputs, and the sum of the exponentials: (heads, rows, 1).
     fn corrected(&self, own: &Tensor, voices: &Tensor, residuals: &Tensor) -> Result<(Tensor, Tensor)> {
         let (heads, (references, outputs)) = (voices.dim(0)?, residuals.dims2()?);
         let counted = Tensor::cat(&[residuals, &residuals.narrow(1, 0, 1)?.ones_like()?], 1)?;
@@ -203,7 +208,7 @@ impl ResidualAttention {
     }
 }
 
-/// What was measured less what the network gives: 0 where nothing was measured.
+/// Measured value minus output; 0 where nothing was measured.
 fn residuals(own: &Tensor, targets: &Tensor, known: Option<&Tensor>, classes: bool) -> Result<Tensor> {
     let own = if classes { ops::softmax(own, D::Minus1)? } else { own.clone() };
     let residuals = (targets - own)?;

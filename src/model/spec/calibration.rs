@@ -1,62 +1,60 @@
-//! How far answers can be trusted: what was measured on rows that were held out while training.
-//!
-//! Its own because it is what turns a number into a statement: intervals for targets, a temperature for class
-//! probabilities, and percentiles of novelty. It is measured by `train` and only read here.
+//! Calibration of predictions, measured on rows held out in training: intervals for targets, a temperature for class
+//! probabilities, and percentiles of novelty and disagreement. `train` measures it; here it is only read.
 
 use serde::{Deserialize, Serialize};
 
 /// Least and largest confidence of an interval, in percent.
 pub const CONFIDENCE_PERCENT: (usize, usize) = (50, 99);
-/// The confidence where a request names none.
+/// Confidence if a request does not state one.
 pub const DEFAULT_CONFIDENCE: f64 = 0.9;
 
-/// Measured on held-out groups by cross-conformal calibration: every training row was answered once by a
-/// ensemble that had not seen its group.
+/// Result of cross-conformal calibration on held-out groups: every training row was predicted once by an ensemble that
+/// had not seen its group.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Calibration {
-    /// `grouped`, or `random` where there were too few groups.
+    /// `grouped`, or `random` if there were too few groups.
     pub protocol: String,
-    /// Folds that the rows were held out in.
+    /// Number of folds.
     pub folds: usize,
-    /// For each target of a regression: half widths of the intervals of 50, 51 … 99 % confidence, on its scale: in its
-    /// unit, or natural logarithms of a factor. A half width is the conformal quantile of the absolute errors.
+    /// For each target of a regression: half widths of the intervals of 50, 51 … 99 % confidence, on the target's scale
+    /// (its unit, or the natural logarithm of a factor). A half width is the conformal quantile of the absolute errors.
     #[serde(default)]
     pub half_widths: Vec<Vec<f64>>,
-    /// For a classification: probabilities are raised to one over this and made to sum to 1.
+    /// For a classification: probabilities are raised to the power 1/temperature and scaled to sum to 1.
     #[serde(default)]
     pub temperature: Option<f64>,
-    /// For a classification: log loss and expected calibration error of the held-out rows, before and after.
+    /// For a classification: log loss and expected calibration error on held-out rows, before and after calibration.
     #[serde(default)]
     pub probabilities: Option<BeforeAfter>,
-    /// Percentiles 0, 1 … 100 of the novelty of held-out rows; empty where no member measures it.
+    /// Percentiles 0, 1 … 100 of the novelty of held-out rows; empty if no member measures it.
     #[serde(default)]
     pub novelty: Vec<f64>,
-    /// Percentiles 0, 1 … 100 of how far the parts of the model were apart on held-out rows; empty for a single one.
+    /// Percentiles 0, 1 … 100 of the disagreement on held-out rows; empty for a single member.
     #[serde(default)]
     pub disagreement: Vec<f64>,
 }
 
-/// What calibration did to class probabilities of held-out rows.
+/// Scores of class probabilities on held-out rows before and after calibration.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct BeforeAfter {
-    /// Log loss of the ensemble's own probabilities.
+    /// Log loss of the uncalibrated probabilities.
     pub log_loss_before: f64,
-    /// Log loss after the temperature.
+    /// Log loss with the temperature.
     pub log_loss_after: f64,
-    /// Expected calibration error (10 bins) of the ensemble's own probabilities.
+    /// Expected calibration error (10 bins) of the uncalibrated probabilities.
     pub ece_before: f64,
-    /// Expected calibration error after the temperature.
+    /// Expected calibration error with the temperature.
     pub ece_after: f64,
 }
 
 impl Calibration {
-    /// Half width of a target's interval, on its scale; between whole percents linear. `None` without a calibration of the
-    /// target, or for a confidence outside of 0.5 to 0.99.
+    /// Half width of a target's interval, on its scale, interpolated linearly between whole percents. `None` if the
+    /// target is not calibrated or the confidence is outside 0.5 to 0.99.
     pub fn half_width(&self, target: usize, confidence: f64) -> Option<f64> {
         let widths = self.half_widths.get(target)?;
         let place = confidence * 100.0 - CONFIDENCE_PERCENT.0 as f64;
         let last = (CONFIDENCE_PERCENT.1 - CONFIDENCE_PERCENT.0) as f64;
-        // A hair of rounding in 0.99 · 100 is not outside.
+        // Allow for rounding in 0.99 · 100.
         if !(-1e-9..=last + 1e-9).contains(&place) {
             return None;
         }
@@ -65,7 +63,7 @@ impl Calibration {
         Some(below + (above - below) * place.fract())
     }
 
-    /// Whether the numbers can be used: a loaded bundle relies on it.
+    /// Whether the numbers are consistent. A loaded bundle relies on it.
     pub fn is_sound(&self, targets: usize) -> bool {
         let levels = CONFIDENCE_PERCENT.1 - CONFIDENCE_PERCENT.0 + 1;
         let rising = |values: &[f64]| {
@@ -78,8 +76,8 @@ impl Calibration {
     }
 }
 
-/// Half widths of the intervals of 50, 51 … 99 % confidence from absolute errors on held-out rows: of n errors
-/// the ⌈(n + 1) · confidence⌉-th (the largest where there are too few).
+/// Half widths of the intervals of 50, 51 … 99 % confidence, from absolute errors on held-out rows: of n errors the ⌈(n
+/// + 1) · confidence⌉-th (the largest if there are too few).
 pub fn half_widths(mut errors: Vec<f64>) -> Vec<f64> {
     errors.sort_by(f64::total_cmp);
     let of = |percent: usize| {
@@ -89,7 +87,7 @@ pub fn half_widths(mut errors: Vec<f64>) -> Vec<f64> {
     (CONFIDENCE_PERCENT.0..=CONFIDENCE_PERCENT.1).map(of).collect()
 }
 
-/// How many of the percentiles lie below a value, 0 to 100; `None` where none were measured.
+/// How many of the percentiles lie below a value, 0 to 100; `None` if none were measured.
 pub(in crate::model) fn percentile(percentiles: &[f64], value: f64) -> Option<u8> {
     let below = percentiles.iter().filter(|percentile| **percentile < value).count();
     (!percentiles.is_empty()).then_some(below.min(100) as u8)
@@ -102,7 +100,7 @@ pub fn percentiles(mut values: Vec<f64>) -> Vec<f64> {
     (0..=100).filter_map(|percent| values.get((last * percent + 50) / 100).copied()).collect()
 }
 
-/// p^(1/T), made to sum to 1.
+/// p^(1/T), scaled to sum to 1.
 pub fn apply_temperature(probabilities: &mut [f64], temperature: f64) {
     probabilities.iter_mut().for_each(|p| *p = p.max(1e-12).powf(1.0 / temperature));
     let sum: f64 = probabilities.iter().sum();

@@ -1,6 +1,5 @@
-//! `manifest.json`: all that is needed to rebuild a model, to use it, and to judge it.
-//!
-//! Its own because it is a file format: a change here is a change of [`MANIFEST_FORMAT`].
+//! `manifest.json`: all that is needed to rebuild, use and judge a model. A change of this file format must raise
+//! [`MANIFEST_FORMAT`].
 
 use std::collections::BTreeMap;
 
@@ -22,44 +21,43 @@ pub struct Manifest {
     pub format: u32,
     /// Name of the model, such as `steel-fatigue`.
     pub name: String,
-    /// Names this version among all of this model's: by default the start of its [digest](Manifest::digest).
+    /// Name of this version, unique for the model: by default the start of its [digest](Manifest::digest).
     pub version: String,
-    /// One line for people.
+    /// A short title.
     pub title: String,
-    /// The route that answers with this model, such as `/predict/steel`.
+    /// The route served by this model, such as `/predict/steel`.
     pub route: String,
-    /// Whether it answers where a request of its route names no model.
+    /// Whether it serves requests of its route that name no model.
     pub default: bool,
-    /// RFC 3339 time of training; left out unless the trainer was told, so that the same seed gives the
-    /// same bytes.
+    /// RFC 3339 time of training. Left out unless given to the trainer, so that the same seed gives the same bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created: Option<String>,
-    /// Element table and image layout that the features were made with.
+    /// Version of the element table and image layout used for the features.
     pub featurizer: String,
-    /// What the model takes and gives.
+    /// Inputs and outputs.
     pub schema: Schema,
-    /// Which features it reads.
+    /// The features used.
     pub features: FeatureSpec,
-    /// How they are scaled.
+    /// How features and targets are scaled.
     pub scaling: Scaling,
-    /// Families of members: the members of each are averaged, the families mixed by their shares.
+    /// Families of members. The members of a family are averaged, the families are mixed by these shares.
     pub families: Vec<Share>,
-    /// The ensemble.
+    /// The members of the ensemble.
     pub members: Vec<MemberSpec>,
-    /// The measured samples that answers lean on, where the networks attend to some.
+    /// The references of answers: measured samples that networks with residual attention attend to.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub references: Vec<Reference>,
-    /// Between which novelties the shares go over from `near` to `far`, where a member measures novelty.
+    /// The range of novelty in which the shares change from `near` to `far`, if a member measures novelty.
     #[serde(default)]
     pub gate: Option<Gate>,
-    /// How far answers can be trusted, measured on rows held out while training.
+    /// Calibration, measured on rows held out in training.
     #[serde(default)]
     pub calibration: Option<Calibration>,
-    /// How it was trained: the recipe's section as written.
+    /// The recipe's training section, as written.
     pub training: serde_json::Value,
-    /// What it was trained on.
+    /// The training data.
     pub data: DataRecord,
-    /// What was measured, each on splits of the same data by the same recipe.
+    /// Scores on splits of the same data with the same recipe.
     #[serde(default)]
     pub evaluation: Vec<Evaluation>,
     /// SHA-256 of `weights.safetensors`, in hexadecimal.
@@ -67,7 +65,7 @@ pub struct Manifest {
 }
 
 impl Manifest {
-    /// Whether answers depend on what else is in the batch.
+    /// Whether answers depend on the other samples of the batch.
     pub fn batch_dependent(&self) -> bool {
         let batch = |member: &MemberSpec| match &member.model {
             MemberKind::Network(network) => network.architecture.attention == AttentionMode::Batch,
@@ -77,7 +75,7 @@ impl Manifest {
     }
 }
 
-/// A row of the training data that answers lean on.
+/// A training row used as a reference.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reference {
     /// Its group: a heat, an alloy, a chemical system.
@@ -99,13 +97,13 @@ pub struct Scaling {
     pub targets: Option<StandardScaler>,
 }
 
-/// The weight of a family in the answer for samples near to the training rows, and far from them.
+/// The weight of a family for samples near the training rows and far from them.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Share {
     /// For samples like the training rows.
     pub near: f64,
-    /// For samples unlike them.
+    /// For samples unlike the training rows.
     pub far: f64,
 }
 
@@ -115,51 +113,51 @@ impl Default for Share {
     }
 }
 
-/// Where near ends and far begins.
+/// The limits of near and far, in novelty.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Gate {
-    /// Up to this novelty a sample is near.
+    /// A sample up to this novelty is near.
     pub near: f64,
-    /// From this novelty on it is far.
+    /// A sample from this novelty on is far.
     pub far: f64,
 }
 
 impl Gate {
-    /// 0 for near, 1 for far, linear between.
+    /// The weight of `far`: 0 for near samples, 1 for far ones, linear in between.
     pub fn weight(&self, novelty: f64) -> f64 {
         if self.far > self.near { ((novelty - self.near) / (self.far - self.near)).clamp(0.0, 1.0) } else { 1.0 }
     }
 }
 
-/// One of the ensemble.
+/// A member of the ensemble.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MemberSpec {
-    /// Which family it belongs to.
+    /// Index of its family.
     pub family: usize,
-    /// Which of the schema's outputs its own outputs are, in order. Members of one family may give different ones: each
-    /// learned from the rows on which its outputs were measured.
+    /// Indices of its outputs among the schema's, in order. Members of a family may have different outputs: each is
+    /// trained on the rows in which its outputs were measured.
     pub outputs: Vec<usize>,
-    /// The seed it was trained with.
+    /// Its training seed.
     pub seed: u64,
-    /// What it is.
+    /// Its kind and sizes.
     pub model: MemberKind,
 }
 
-/// What a bundle was trained on.
+/// The training data of a bundle.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DataRecord {
     /// Name of the file, without its folder.
     pub file: String,
     /// SHA-256 of the file, in hexadecimal.
     pub sha256: String,
-    /// Rows trained on.
+    /// Number of training rows.
     pub rows: usize,
-    /// Groups (heats, alloys, chemical systems) among them.
+    /// Number of groups (heats, alloys, chemical systems).
     pub groups: usize,
-    /// Where the data comes from.
+    /// Source of the data.
     pub citation: String,
-    /// Fingerprints of the rows trained on (see `data::row_digest`), so that a later version can be compared
-    /// with this one on rows that are new to both. Empty in bundles that were written without.
+    /// Fingerprints of the training rows (see `data::row_digest`), so that later versions can be compared with this one
+    /// on rows new to both. Empty in older bundles.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub row_digests: Vec<String>,
 }
@@ -171,7 +169,7 @@ pub struct Evaluation {
     pub protocol: String,
     /// Number of splits.
     pub splits: usize,
-    /// By target or class (and `all` for the whole), then by metric.
+    /// By target or class (`all` for the whole), then by metric.
     pub scores: BTreeMap<String, BTreeMap<String, Spread>>,
 }
 

@@ -1,14 +1,14 @@
-//! What a member of an ensemble is, with its sizes: what a manifest records of each.
+//! The kinds of ensemble members with their sizes, as recorded in a manifest.
 
 use serde::{Deserialize, Serialize};
 
 use super::network::McvnConfig;
 
-/// What a member is, with its sizes.
+/// The kind of a member, with its sizes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum MemberKind {
-    /// The paper's network in some size.
+    /// The paper's network, in any size.
     Network(McvnConfig),
     /// A sparse Gaussian process: kernel attention over inducing points.
     #[serde(rename = "kernel")]
@@ -18,7 +18,7 @@ pub enum MemberKind {
 }
 
 impl MemberKind {
-    /// Its name in tables and files.
+    /// Name of the kind in tables and files.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Network(_) => "network",
@@ -33,28 +33,28 @@ impl MemberKind {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GpConfig {
-    /// Inducing points.
+    /// Number of inducing points.
     #[serde(rename = "keys")]
     pub inducing_points: usize,
-    /// Outputs.
+    /// Number of outputs.
     pub outputs: usize,
     /// Columns of the feature row in each block.
     pub blocks: [Vec<usize>; 2],
-    /// Principal components of the image that join the first block.
+    /// Number of principal components of the image that are added to the first block.
     pub components: usize,
-    /// Directions in which novelty is measured.
+    /// Number of directions for the novelty.
     pub rank: usize,
     /// Whether the outputs are class probabilities.
     pub probabilities: bool,
 }
 
 impl GpConfig {
-    /// Inputs in all.
+    /// Total number of inputs.
     pub fn width(&self) -> usize {
         self.blocks[0].len() + self.components + self.blocks[1].len()
     }
 
-    /// Inputs of the first block, which come first.
+    /// Number of inputs in the first block. They come first.
     pub fn first(&self) -> usize {
         self.blocks[0].len() + self.components
     }
@@ -64,9 +64,9 @@ impl GpConfig {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ForestConfig {
-    /// Trees for each output.
+    /// Number of trees for each output.
     pub trees: usize,
-    /// Outputs.
+    /// Number of outputs.
     pub outputs: usize,
     /// Width of the feature row.
     pub row_features: usize,
@@ -74,7 +74,7 @@ pub struct ForestConfig {
     pub image: bool,
     /// Whether the outputs are class probabilities.
     pub probabilities: bool,
-    /// Whether trees correct one another, so that their leaves are added up (of a class: log odds), not averaged.
+    /// Whether trees correct one another, so that their leaves are added (for a class: log odds) instead of averaged.
     #[serde(default)]
     pub boosted: bool,
 }

@@ -1,4 +1,4 @@
-//! What stands in files about a model: sizes, the manifest, the calibration. Nothing but serde and plain numbers.
+//! The parts of a model that are stored as JSON: sizes, manifest, calibration. Only serde and plain numbers.
 
 pub(super) mod calibration;
 pub(super) mod manifest;

@@ -1,37 +1,36 @@
-//! The sizes of a network: what a recipe chooses and a manifest records.
-//!
-//! Its own because sizes come from files: they are checked here before any tensor is made.
+//! The sizes of a network, as chosen in a recipe and recorded in a manifest. They come from files, so they are checked
+//! before any tensor is created.
 
 use serde::{Deserialize, Serialize};
 
 use crate::featurize::PIXELS;
 
-/// Whom the samples of a model attend to.
+/// What the samples of a model attend to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AttentionMode {
-    /// The reference cohort of the bundle, plus the sample itself.
+    /// The reference cohort of the bundle and the sample itself.
     Reference,
-    /// The sample itself only, as in the authors' published code.
+    /// Only the sample itself, as in the authors' published code.
     #[serde(rename = "self")]
     Itself,
-    /// All samples of the batch: the paper's text to the letter. Answers depend on the batch.
+    /// All samples of the batch, exactly as in the paper's text. Answers depend on the batch.
     #[serde(rename = "cohort")]
     Batch,
-    /// Measured samples of the bundle, by what the network got wrong on them: see the page of `residual`.
+    /// The network's errors on references, measured samples stored in the bundle: see `model::nn::residual`.
     Residual,
-    /// Nobody: the network has no attention layers.
+    /// No attention layers.
     None,
 }
 
 impl AttentionMode {
-    /// Whether the network has the paper's two attention layers, over the codes of samples.
+    /// Whether the network has the paper's two attention layers over codes of samples.
     pub(in crate::model) fn of_codes(self) -> bool {
         matches!(self, Self::Reference | Self::Itself | Self::Batch)
     }
 }
 
-/// The non-linearity between layers.
+/// The activation function between layers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Activation {
@@ -39,13 +38,13 @@ pub enum Activation {
     Identity,
     /// max(0, x)
     Relu,
-    /// x·Φ(x), the tanh form.
+    /// x·Φ(x), in its tanh form.
     Gelu,
-    /// x·σ(x): like GELU, at a fraction of its cost on a CPU.
+    /// x·σ(x): similar to GELU, but much cheaper on a CPU.
     Silu,
 }
 
-/// Where the layer norm of an attention block stands.
+/// Position of the layer norm in an attention block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Norm {
@@ -59,57 +58,58 @@ pub enum Norm {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ImageChannel {
-    /// Output channels of the convolutions with kernels 3, 3, 3, 2 and strides 3, 1, 1, 1; with fewer channels
-    /// only the first convolutions.
+    /// Output channels of the convolutions, which have kernels 3, 3, 3, 2 and strides 3, 1, 1, 1. With fewer entries
+    /// only the first convolutions are used.
     pub channels: Vec<usize>,
     /// After each convolution.
     pub activation: Activation,
-    /// Width of the linear layer that ends the channel.
+    /// Width of the final linear layer.
     pub width: usize,
-    /// In place of convolutions so many principal components of the image (for comparison; the paper's Table 8).
+    /// Number of principal components of the image to use instead of convolutions (for comparison; the paper's Table
+    /// 8).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub components: Option<usize>,
 }
 
-/// The shape of a network, whatever it reads and gives: the `[network]` section of a recipe.
+/// The shape of a network without its inputs and outputs: the `[network]` section of a recipe.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Architecture {
-    /// Whom samples attend to.
+    /// What samples attend to.
     pub attention: AttentionMode,
-    /// Attention heads, in each layer.
+    /// Number of attention heads in each layer.
     pub heads: usize,
     /// Layer norm before or after the attention.
     pub norm: Norm,
-    /// Between linear layers.
+    /// After linear layers.
     pub activation: Activation,
     /// The image channel, if there is one.
     #[serde(default)]
     pub image: Option<ImageChannel>,
-    /// Shows the network nothing of the row (for comparison; the paper's Table 8).
+    /// Hides the feature row from the network (for comparison; the paper's Table 8).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub image_only: bool,
-    /// Quantile bins of a piecewise-linear encoding of each feature, which joins the features.
+    /// Number of quantile bins of the piecewise-linear encoding of each feature, which is appended to the features.
     #[serde(default)]
     pub bins: Option<usize>,
-    /// A linear layer that widens the row before its attention; `None` attends over the features themselves.
+    /// Width of a linear layer before the row's attention; `None` attends over the features themselves.
     #[serde(default)]
     pub stem: Option<usize>,
-    /// Linear layers after the row's attention.
+    /// Widths of the linear layers after the row's attention.
     pub row: Vec<usize>,
     /// Batch normalisation of the fused features.
     #[serde(default)]
     pub batch_norm: bool,
-    /// Linear layers between the fused features and the outputs.
+    /// Widths of the linear layers between the fused features and the outputs.
     pub head: Vec<usize>,
-    /// Dropout probability after each activation, while training.
+    /// Dropout probability after each activation in training.
     #[serde(default)]
     pub dropout: f64,
 }
 
 impl Architecture {
-    /// `MCVN-paper`: the network of section 4.1, to be used with one output (one net per target). The paper
-    /// prints L(6,2) for the end of the image channel; only L(6,4) gives the A(12,2) that follows.
+    /// `MCVN-paper`: the network of section 4.1, used with one output (one net per target). The paper prints L(6,2) for
+    /// the end of the image channel; only L(6,4) fits the A(12,2) that follows.
     pub fn paper(attention: AttentionMode) -> Self {
         Self {
             attention,
@@ -133,7 +133,7 @@ impl Architecture {
     }
 }
 
-/// One network: what it reads, what it gives, and its shape.
+/// A network: its inputs, outputs and shape.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct McvnConfig {
@@ -141,23 +141,23 @@ pub struct McvnConfig {
     pub row_features: usize,
     /// Number of outputs.
     pub outputs: usize,
-    /// Everything else.
+    /// The shape.
     pub architecture: Architecture,
 }
 
-/// Why a configuration describes no network.
+/// Why a configuration is not a valid network.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("network: {0}")]
 pub struct ConfigError(String);
 
 impl McvnConfig {
-    /// Refuses sizes that no tensor could have, or that only a broken file would ask for.
+    /// Refuses sizes that are impossible or that only a damaged file would contain.
     ///
     /// # Errors
-    /// [`ConfigError`] names the first offending size.
+    /// [`ConfigError`] names the first invalid size.
     pub fn check(&self) -> std::result::Result<(), ConfigError> {
         const LARGEST: usize = 65_536;
-        // Each layer is a frame of the stack while gradients are followed.
+        // In training, each layer takes a stack frame in the backward pass.
         const MOST_LAYERS: usize = 64;
         let shape = &self.architecture;
         let image = shape.image.iter().flat_map(|image| image.channels.iter().copied().chain([image.width]));
@@ -193,8 +193,8 @@ impl McvnConfig {
         self.row_features * (1 + self.architecture.bins.unwrap_or(0))
     }
 
-    /// Width at the row's attention: the stem's, or that of the features padded with zero columns until the
-    /// heads divide it.
+    /// Width at the row's attention: that of the stem, or of the features, padded with zero columns to a multiple of
+    /// the heads.
     pub(in crate::model) fn attended_width(&self) -> usize {
         self.architecture.stem.unwrap_or_else(|| self.encoded_width().next_multiple_of(self.architecture.heads))
     }

@@ -1,30 +1,28 @@
-//! Ablations: the recipe's network with a part taken out or exchanged (the paper's Tables 7 and 8).
-//!
-//! Its own because these are recipes like any other, made from one, and only for measuring.
+//! Ablations: variants of a recipe's network with a part removed or replaced (the paper's Tables 7 and 8).
 
 use crate::data::{NetworkRecipe, Preset, PresetName, Recipe};
 use crate::domain::Basis;
 use crate::featurize::ImageSpec;
 use crate::model::{Activation, Architecture, AttentionMode, ImageChannel};
 
-/// A named variant of a recipe.
+/// A variant of a recipe, with a name.
 #[derive(Clone, Debug)]
 pub struct Variant {
-    /// What a table calls it.
+    /// Name in tables.
     pub name: &'static str,
     /// The recipe: one network, no other family, no calibration.
     pub recipe: Recipe,
 }
 
-/// Steps of the paper's small networks, which have a net for each target.
+/// Number of steps for the paper's small networks, which have one net per target.
 const PAPER_STEPS: usize = 1000;
-/// Principal components in place of the convolutions.
+/// Number of principal components that replace the convolutions.
 const COMPONENTS: usize = 16;
 /// Channels of the paper's convolutions.
 const PAPER_CHANNELS: [usize; 4] = [3, 8, 4, 1];
 
-/// The network alone, and what each of its parts is worth. A recipe whose network lacks an image or attention gets
-/// them here, in small sizes, so that every model has the same table; a teacher only where the recipe has one.
+/// The network alone, and variants without each of its parts. If the recipe's network has no image or attention, they
+/// are added in small sizes, so that all models have the same table. A teacher is only included if the recipe has one.
 pub fn variants(recipe: &Recipe) -> Vec<Variant> {
     let mut base = recipe.clone();
     base.committee.clear();
@@ -69,7 +67,8 @@ pub fn variants(recipe: &Recipe) -> Vec<Variant> {
     let of_codes = |attention| {
         move |shape: &mut Architecture| {
             shape.attention = attention;
-            // Attention over the encoded features themselves would be wider than all the rest, and heads divide widths.
+            // Attention over the encoded features themselves would be wider than all other layers. The heads must
+            // divide the width.
             (shape.heads, shape.stem) = (2, shape.stem.or(Some(64)));
         }
     };

@@ -1,8 +1,8 @@
-//! What simple methods reach on the same rows: ridge regression and a random forest.
+//! Baselines on the same rows: ridge regression and a random forest.
 //!
-//! Its own because a network that doesn't beat them isn't worth serving, and only a comparison on the very
-//! same splits tells. Both read the model's feature row (amounts, process parameters, one-hot levels), never
-//! the image. A class is answered as regression on its one-hot columns, brought to probabilities.
+//! A network is only worth serving if it is better than these on the same splits. Both use the model's feature row
+//! (amounts, process parameters, one-hot levels), never the image. Classes are predicted by regression on one-hot
+//! columns, converted to probabilities.
 
 use faer::linalg::solvers::Solve;
 use faer::{Mat, Side};
@@ -17,30 +17,30 @@ use crate::featurize::{ColumnStatistics, FeatureSpec, Scaler, StandardScaler, fe
 use crate::model::{rng, to_probabilities};
 use crate::train::error::FitError;
 
-/// Penalties that ridge chooses from, on standardised columns and targets.
+/// Penalties that ridge regression chooses from, for standardised columns and targets.
 const ALPHAS: [f64; 6] = [0.01, 0.1, 1.0, 10.0, 100.0, 1000.0];
-/// Inner folds that the choice is made on.
+/// Number of inner folds for this choice.
 const INNER_FOLDS: usize = 3;
-/// Trees of a forest.
+/// Number of trees in a forest.
 const TREES: usize = 100;
-/// Trees grown between two looks at whether to stop.
+/// Number of trees grown between two checks for cancellation.
 const TREES_AT_ONCE: usize = 10;
-/// Feature columns are clipped to ± this many standard deviations of the training rows, as a net's are.
+/// Feature columns are clipped to ± this many standard deviations of the training rows, as for a network.
 const CLIP: f64 = 6.0;
 
-/// No class has less than this before its row is made to sum to 1.
+/// Least probability of a class before the probabilities are scaled to sum to 1.
 const FLOOR: f64 = 1e-3;
 
-/// What the two answer for the test rows of one split: targets in their units, or class probabilities.
+/// The predictions of both for the test rows of a split: targets in their units, or class probabilities.
 pub(in crate::train) struct BaselineAnswers {
     pub(in crate::train) ridge: Vec<Vec<f64>>,
     pub(in crate::train) random_forest: Vec<Vec<f64>>,
 }
 
-/// Fits both on the training rows of a split and asks them for its test rows.
+/// Fits both on the training rows of a split and predicts its test rows.
 ///
 /// # Errors
-/// [`FitError::Cancelled`] soon after `stopped` says so; [`FitError::Learner`] where a method failed.
+/// [`FitError::Cancelled`] soon after `stopped` returns true; [`FitError::Learner`] if a method failed.
 pub(in crate::train) fn baselines(
     recipe: &Recipe,
     data: &Dataset,
@@ -53,7 +53,7 @@ pub(in crate::train) fn baselines(
     let test = Table::new(recipe, data, &schema, &split.test, &[]);
     let blank = vec![vec![0.0; width]; split.test.len()];
     let mut answers = BaselineAnswers { ridge: blank.clone(), random_forest: blank };
-    // Outputs that were measured on the same rows are learned together.
+    // Outputs that were measured on the same rows are fitted together.
     for outputs in data.output_sets(&split.train, 1) {
         let measured = |row: &usize| match &data.labels[*row] {
             Label::Values(values) => values[outputs[0]].is_some(),
@@ -80,7 +80,7 @@ pub(in crate::train) fn baselines(
     Ok(answers)
 }
 
-/// Feature rows and labels as plain numbers.
+/// Feature rows and labels as numbers.
 #[derive(Clone)]
 struct Table {
     features: Vec<Vec<f64>>,
@@ -89,7 +89,7 @@ struct Table {
 }
 
 impl Table {
-    /// Some rows with some of their labels, all of which were measured.
+    /// Some rows with some of their labels, which must all be measured.
     fn new(recipe: &Recipe, data: &Dataset, schema: &Schema, rows: &[usize], outputs: &[usize]) -> Self {
         let spec = FeatureSpec { image: None, ..recipe.features.clone() };
         let features = |row: &usize| featurize(&data.samples[*row].with_defaults(schema), schema, &spec).row;
@@ -113,8 +113,8 @@ impl Table {
     }
 }
 
-/// Ridge regression; the penalty of each output is chosen on inner folds of the training rows, which keep
-/// groups whole where there are enough of them.
+/// Ridge regression. The penalty of each output is chosen on inner folds of the training rows, with whole groups if
+/// there are enough of them.
 fn ridge(train: &Table, groups: &[String], test: &Table, seed: u64) -> Result<Vec<Vec<f64>>, FitError> {
     let inner = draw_folds(groups, Protocol::Grouped, INNER_FOLDS, seed)
         .or_else(|| draw_folds(groups, Protocol::Random, INNER_FOLDS, seed));
@@ -139,11 +139,11 @@ fn ridge(train: &Table, groups: &[String], test: &Table, seed: u64) -> Result<Ve
     Ok(test.features.iter().map(|features| own.answer(&fitted, features)).collect())
 }
 
-/// The normal equations of ridge regression, on standardised columns and labels.
+/// The normal equations of ridge regression, for standardised columns and labels.
 struct Ridge {
     columns: Scaler,
     labels: StandardScaler,
-    /// XᵀX, and for each output Xᵀy.
+    /// XᵀX, and Xᵀy for each output.
     gram: Vec<Vec<f64>>,
     moments: Vec<Vec<f64>>,
 }
@@ -197,8 +197,8 @@ impl Ridge {
     }
 }
 
-/// A random forest for each output, each split of a tree seeing half of the columns: on the shipped models' data
-/// that beats a third and all of them.
+/// A random forest for each output. Each split tries half of the columns; on the data of the shipped models this is
+/// better than a third or all of them.
 fn forest(
     train: &Table,
     test: &Table,
@@ -206,7 +206,7 @@ fn forest(
     stopped: &(dyn Fn() -> bool + Sync),
 ) -> Result<Vec<Vec<f64>>, FitError> {
     let failed = |error: Failed| FitError::Learner(error.to_string());
-    // A constant column would only waste the draw of a split: the tree would end there.
+    // If a split drew only constant columns, the tree would end there.
     let varies = |column: &usize| train.features.iter().any(|row| row[*column] != train.features[0][*column]);
     let columns: Vec<usize> = (0..train.features.first().map_or(0, Vec::len)).filter(varies).collect();
     let pick = |row: &Vec<f64>| columns.iter().map(|column| row[*column]).collect();

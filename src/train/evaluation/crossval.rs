@@ -1,6 +1,4 @@
-//! Cross-validation of a recipe under one protocol, beside the baselines on the very same folds.
-//!
-//! Its own because it joins what is else apart: folds, the candidate's trainings, and the simple methods.
+//! Cross-validation of a recipe under one protocol, with the baselines on the same folds.
 
 use crate::data::{Dataset, Protocol, Recipe, Split, draw_folds};
 use crate::train::error::FitError;
@@ -11,7 +9,7 @@ use crate::train::parallel::run_all;
 use crate::train::progress::Observer;
 use crate::train::trained::FitOptions;
 
-/// What one method answered: each row when it was a test row.
+/// The predictions of one method: each row when it was a test row.
 #[derive(Clone, Debug)]
 pub struct Contender {
     /// Scores on the test rows of each fold.
@@ -27,7 +25,7 @@ pub struct CrossValidation {
     pub protocol: Protocol,
     /// The folds.
     pub splits: Vec<Split>,
-    /// The recipe that was measured.
+    /// The evaluated recipe.
     pub candidate: Contender,
     /// Ridge regression.
     pub ridge: Contender,
@@ -35,12 +33,11 @@ pub struct CrossValidation {
     pub random_forest: Contender,
 }
 
-/// Measures a recipe over folds, `options.threads` of them at a time. The observer sees every step of every
-/// training; `stopped` is asked while the baselines are fitted. `None` where the protocol is impossible:
-/// fewer groups than folds.
+/// Evaluates a recipe on folds, `options.threads` of them at a time. The observer is called at every step of every
+/// training; `stopped` is checked while the baselines are fitted. `None` if there are fewer groups than folds.
 ///
 /// # Errors
-/// The first failure of a training or of a baseline, or [`FitError::Cancelled`].
+/// The first failure of a training or a baseline, or [`FitError::Cancelled`].
 pub fn cross_validate(
     recipe: &Recipe,
     data: &Dataset,
@@ -67,7 +64,7 @@ pub fn cross_validate(
 }
 
 impl Contender {
-    /// From the answers for the test rows of each fold.
+    /// From the predictions for the test rows of each fold.
     fn gather(recipe: &Recipe, data: &Dataset, splits: &[Split], answers: Vec<Vec<Vec<f64>>>) -> Self {
         let scores =
             splits.iter().zip(&answers).map(|(split, answers)| score(recipe, data, &split.test, answers)).collect();

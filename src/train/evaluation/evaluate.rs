@@ -1,7 +1,7 @@
-//! Scores of a recipe over splits: train on each split's training rows, predict its test rows.
+//! Scores of a recipe over splits: trains on each split's training rows and predicts its test rows.
 //!
-//! Its own because measuring is not training: it uses [`fit`](crate::train::fit()) and the bundle that serves, nothing
-//! else, so that what is measured is what will answer.
+//! It uses only [`fit`](crate::train::fit()) and the bundle as served, so that the scores are those of the served
+//! model.
 
 use std::ops::ControlFlow;
 use std::sync::atomic::Ordering;
@@ -20,38 +20,38 @@ use crate::train::progress::{LossCurves, Observer};
 use crate::train::trained::FitOptions;
 use crate::train::training_set::target_scaler;
 
-/// What one split gave.
+/// The results of one split.
 #[derive(Clone, Debug, Serialize)]
 pub struct SplitReport {
     /// Scores on its test rows.
     pub scores: Scores,
     /// Its test rows, counted from 0.
     pub rows: Vec<usize>,
-    /// What the model answered for them: targets in their units, or class probabilities.
+    /// The predictions for them: targets in their units, or class probabilities.
     pub predicted: Vec<Vec<f64>>,
-    /// What was measured on them: targets in their units (`None` where not measured), or the index of the class.
+    /// The measured values: targets in their units (`None` if not measured), or the index of the class.
     pub actual: Vec<Vec<Option<f64>>>,
-    /// Lower ends of the 90 % intervals, where the model is calibrated.
+    /// Lower ends of the 90 % intervals, if the model is calibrated.
     pub lower: Vec<Vec<f64>>,
     /// Upper ends of the same intervals.
     pub upper: Vec<Vec<f64>>,
-    /// Half widths of the 90 % intervals of each target, on its scale, where the model is calibrated.
+    /// Half widths of the 90 % intervals of each target, on its scale, if the model is calibrated.
     pub half_widths: Vec<f64>,
-    /// Where answers depend on the batch: by output, the mean change of an answer when its row is asked alone.
+    /// For a batch-dependent model: by output, the mean change of a prediction if its row is predicted alone.
     pub batch_effect: Vec<f64>,
-    /// By family of the ensemble, what its members alone would have answered.
+    /// By family of the ensemble, the predictions of its members alone.
     pub families: Vec<Vec<Vec<f64>>>,
-    /// How new each row was to the model, where it can tell.
+    /// The novelty of each row, if the model measures it.
     pub novelty: Option<Vec<f64>>,
-    /// How far the parts of the model were apart on each row, where there are several.
+    /// The disagreement on each row, if there are several members.
     pub disagreement: Option<Vec<f64>>,
     /// Steps and losses of each network's training.
     #[serde(skip)]
     pub losses: Vec<Vec<(usize, f64)>>,
 }
 
-/// Trains and scores on every split, `options.threads` splits at a time. The observer sees every step of
-/// every split's members.
+/// Trains and scores on every split, `options.threads` splits at a time. The observer is called at every step of every
+/// member.
 ///
 /// # Errors
 /// The first failure of a training.
@@ -76,7 +76,7 @@ fn evaluate_split(
     index: usize,
     observe: Observer,
 ) -> Result<SplitReport, FitError> {
-    // Every split has seeds of its own, so that the spread covers the luck of the start too.
+    // Each split has its own seeds, so the spread includes the effect of random initial values.
     let options = FitOptions { seed: options.seed.wrapping_add(index as u64), threads: 1, ..options.clone() };
     let losses = LossCurves::default();
     let recorded = |progress| {
@@ -138,7 +138,7 @@ fn measured(label: &Label) -> Vec<Option<f64>> {
     }
 }
 
-/// Adds how far the answers can be trusted: coverage and width of the 90 % intervals, or the calibration error.
+/// Adds scores of reliability: coverage and width of the 90 % intervals, or the calibration error.
 fn score_trust(
     targets: &[Target],
     scores: &mut Scores,
@@ -165,13 +165,13 @@ fn score_trust(
     }
 }
 
-/// The absolute error of an answer on its target's scale, where the target was measured.
+/// The absolute error of a prediction on its target's scale, if the target was measured.
 fn error(target: &Target, index: usize, (label, predicted): (&&Label, &Vec<f64>)) -> Option<f64> {
     Some((target.scale.learned(label.value(index)?) - target.scale.learned(predicted[index])).abs())
 }
 
-/// How wrong each answer is, in one number: the absolute error over the target's spread, averaged over the targets that
-/// were measured; or one minus the probability of the class that was measured.
+/// The error of each prediction as one number: the absolute error divided by the target's standard deviation, averaged
+/// over the measured targets; or one minus the probability of the measured class.
 fn row_errors(targets: &[Target], labels: &[&Label], predicted: &[Vec<f64>]) -> Vec<f64> {
     let spread = target_scaler(targets, labels.iter().copied());
     let row = |pair: (&&Label, &Vec<f64>)| {
@@ -185,7 +185,8 @@ fn row_errors(targets: &[Target], labels: &[&Label], predicted: &[Vec<f64>]) -> 
     labels.iter().zip(predicted).map(row).collect()
 }
 
-/// By output, the mean change of an answer when its row is asked alone; empty where no answer depends on its batch.
+/// By output, the mean change of a prediction if its row is predicted alone; empty if predictions do not depend on the
+/// batch.
 fn batch_effect<'a>(
     bundle: &Bundle,
     samples: impl Iterator<Item = &'a Sample>,
@@ -203,7 +204,7 @@ fn batch_effect<'a>(
     Ok(changes.into_iter().map(|sum| sum / together.len().max(1) as f64).collect())
 }
 
-/// Scores of answers for some rows, whoever gave them; of targets on their scales.
+/// Scores of predictions from any method. Targets are scored on their scales.
 pub(in crate::train) fn score(recipe: &Recipe, data: &Dataset, rows: &[usize], predicted: &[Vec<f64>]) -> Scores {
     let Some(class) = &recipe.class else {
         let names: Vec<&str> = recipe.targets.iter().map(|target| target.name.as_str()).collect();

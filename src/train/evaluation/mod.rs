@@ -1,4 +1,4 @@
-//! Measuring a recipe on rows that it was not trained on, beside simple methods and its own ablations.
+//! Evaluation of a recipe on rows it was not trained on, with baselines and ablations.
 
 pub(super) mod ablation;
 pub(super) mod baselines;

@@ -1,10 +1,10 @@
-//! Adam's moments and the schedule of its learning rate: one definition for networks and for Gaussian processes.
+//! Adam's moments and its learning rate schedule, for networks and Gaussian processes.
 
 use std::f64::consts::PI;
 
 use candle_core::{Result, Tensor};
 
-/// Keeps a division by a root from being one by 0.
+/// Avoids a division by 0.
 const EPSILON: f64 = 1e-8;
 
 /// First and second moment of a parameter's gradient.
@@ -14,13 +14,13 @@ pub(in crate::train) struct Moments {
 }
 
 impl Moments {
-    /// Of a parameter that has not moved yet.
+    /// The initial moments of a parameter.
     pub(in crate::train) fn of(parameter: &Tensor) -> Result<Self> {
         Ok(Self { first: parameter.zeros_like()?, second: parameter.zeros_like()? })
     }
 
-    /// Takes in the gradient of step number `age`, counted from 1, and gives the direction to go against. `betas`: how
-    /// much of each moment is kept.
+    /// Updates the moments with the gradient of step number `age`, counted from 1, and returns the direction to
+    /// subtract. `betas`: decay factors of the two moments.
     pub(in crate::train) fn update(&mut self, gradient: &Tensor, betas: (f64, f64), age: usize) -> Result<Tensor> {
         let age = age as i32;
         self.first = ((&self.first * betas.0)? + (gradient * (1.0 - betas.0))?)?;
@@ -30,13 +30,13 @@ impl Moments {
     }
 }
 
-/// Linear warm-up to a peak, and a cosine down to 0.
+/// Linear warm-up to a peak, then a cosine down to 0.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::train) struct Schedule {
     pub(in crate::train) peak: f64,
-    /// Steps of the warm-up.
+    /// Number of warm-up steps.
     pub(in crate::train) warmup: usize,
-    /// Steps in all.
+    /// Total number of steps.
     pub(in crate::train) steps: usize,
     pub(in crate::train) cosine: Cosine,
 }
@@ -44,9 +44,9 @@ pub(in crate::train) struct Schedule {
 /// Where the cosine begins.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::train) enum Cosine {
-    /// When the warm-up is over.
+    /// After the warm-up.
     AfterWarmup,
-    /// At the first step: the warm-up is a factor beside it.
+    /// At the first step; the warm-up is an additional factor.
     AtOnce,
 }
 

@@ -1,7 +1,5 @@
-//! Growing an ensemble's boosted trees with forust.
-//!
-//! Its own beside [`super::forest`] because here trees follow one another. Both rearrange what their library grew for
-//! walking in the same way.
+//! Grows the boosted trees of an ensemble with forust. Like [`super::forest`], it converts the library's trees to the
+//! form used for serving.
 
 use forust_ml::objective::ObjectiveType;
 use forust_ml::sampler::SampleMethod;
@@ -15,10 +13,10 @@ use crate::train::error::FitError;
 use crate::train::learners::tree_nodes::{Grown, columns, depth_first};
 use crate::train::training_set::TrainingSet;
 
-/// Log odds of a class that all rows or none belong to: 999 to 1.
+/// Largest log odds of a class: 999 to 1. It is used if all rows or none belong to the class.
 const LARGEST_LOG_ODDS: f64 = 6.9;
 
-/// Grows one series of trees for every output: of squared errors, or for a class of its log odds against the others.
+/// Grows one series of trees for each output: for squared errors or, for a class, for its log odds against the others.
 pub(in crate::train) fn boost(
     plan: &BoostingRecipe,
     set: &TrainingSet,
@@ -26,7 +24,7 @@ pub(in crate::train) fn boost(
     seed: u64,
 ) -> Result<(ForestConfig, MemberTensors), FitError> {
     let config = ForestConfig {
-        // The first is a constant: where the corrections start from.
+        // The first tree is a constant, the start value of the corrections.
         trees: plan.rounds + 1,
         outputs: outputs.len(),
         row_features: set.width(),
@@ -46,7 +44,7 @@ pub(in crate::train) fn boost(
         let own: Vec<f64> = targets.iter().skip(output).step_by(outputs.len()).map(|value| f64::from(*value)).collect();
         let seed = seeds.next_u64();
         if own.iter().all(|value| *value == own[0]) {
-            // Nothing to correct, and a class that never or always occurs has infinite log odds.
+            // There is nothing to correct, and the log odds of a class that never or always occurs are infinite.
             let constant = if set.classes() { LARGEST_LOG_ODDS * (2.0 * own[0] - 1.0) } else { own[0] };
             trees.push(vec![Node::Leaf(constant as f32)]);
             trees.extend((0..plan.rounds).map(|_| vec![Node::Leaf(0.0)]));
@@ -76,17 +74,17 @@ fn booster(plan: &BoostingRecipe, classes: bool, seed: u64) -> GradientBooster {
         .set_subsample(plan.rows as f32)
         .set_colsample_bytree(plan.columns)
         .set_initialize_base_score(true)
-        // Members train side by side already.
+        // Members are already trained in parallel.
         .set_parallel(false)
         .set_seed(seed)
 }
 
-/// Features are never missing here, so the branch for those is left out.
+/// Features are never missing here, so the branch for missing values is left out.
 fn grown(tree: &Tree) -> Vec<Grown> {
     let nodes = tree.nodes.iter().map(|node| Grown {
         output: f64::from(node.weight_value),
         split_feature: node.split_feature,
-        // To the left here is what lies below the split, without the split itself.
+        // In this library, values below the split go to the left, without the split itself.
         split_value: (!node.is_leaf).then(|| node.split_value.next_down()),
         true_child: Some(node.left_child),
         false_child: Some(node.right_child),

@@ -1,6 +1,7 @@
-//! The bound of the marginal likelihood that kernel attention learns by (Titsias 2009), and what follows from it.
+//! The lower bound of the marginal likelihood for training a sparse Gaussian process (Titsias 2009), with its gradient
+//! and the posterior.
 //!
-//! Its own because it is linear algebra: plain matrices in, gradients and values out. All targets share the kernel.
+//! Plain matrices in, gradients and posterior out. All targets share the kernel.
 //! With Φ = [K(x,Z) L⁻ᵀ, F], L Lᵀ = K(Z,Z), F the linear part and A = s²I + ΦᵀΦ, the loss is
 //!
 //! ```text
@@ -12,13 +13,13 @@ use faer::{Mat, MatRef, Side};
 
 use super::linalg::NotDefinite;
 
-/// The matrices of one step: x are n rows, Z are m keys, y are t standardised targets.
+/// The matrices of one step. x are n rows, Z are m inducing points, y are t standardised targets.
 pub(in crate::train) struct Bound<'a> {
-    /// K(Z,Z) with its jitter: (m, m).
+    /// K(Z,Z) with jitter: (m, m).
     pub(in crate::train) keys: MatRef<'a, f64>,
     /// K(x,Z): (n, m).
     pub(in crate::train) cross: MatRef<'a, f64>,
-    /// The linear part's features: (n, l).
+    /// Features of the linear part: (n, l).
     pub(in crate::train) linear: MatRef<'a, f64>,
     /// (n, t)
     pub(in crate::train) targets: MatRef<'a, f64>,
@@ -38,7 +39,7 @@ pub(in crate::train) struct Gradients {
     pub(in crate::train) noise: f64,
 }
 
-/// What serving needs.
+/// The quantities for serving.
 pub(in crate::train) struct Posterior {
     /// (m, t)
     pub(in crate::train) values: Mat<f64>,
@@ -48,7 +49,7 @@ pub(in crate::train) struct Posterior {
     pub(in crate::train) directions: Mat<f64>,
 }
 
-/// What both need.
+/// Intermediate results for gradients and posterior.
 struct Parts {
     /// L⁻¹: (m, m).
     inverse_root: Mat<f64>,
@@ -79,7 +80,7 @@ impl Bound<'_> {
         Ok(Parts { inverse_root, inverse: a_root.inverse(), log_determinant, moments, features })
     }
 
-    /// The loss and how it changes with everything that is learned.
+    /// The loss and its gradients for all learned quantities.
     pub(in crate::train) fn gradients(&self) -> Result<Gradients, NotDefinite> {
         let Parts { inverse_root, features, inverse, log_determinant, moments } = self.parts()?;
         let (n, m, t) = (self.cross.nrows(), self.cross.ncols(), self.targets.ncols() as f64);
@@ -92,7 +93,7 @@ impl Bound<'_> {
         let missing = n as f64 * self.prior - dot(smooth, smooth);
         let loss = 0.5 * (t * (log_determinant + log_noise) + fit + t * missing / s2);
 
-        // G = ½ (t Σ⁻¹ − aaᵀ), the gradient for ΦΦᵀ; applied to B without building it.
+        // G = ½ (t Σ⁻¹ − aaᵀ) is the gradient for ΦΦᵀ. It is applied to B without being built.
         let applied = |b: MatRef<f64>, with_identity: bool| {
             let inner = &inverse * (features.transpose() * b);
             let outer = &solved * (solved.transpose() * b);
@@ -102,7 +103,7 @@ impl Bound<'_> {
             }
             g
         };
-        // W = K(x,Z) K(Z,Z)⁻¹. The trace's own gradient for Q, −½ t/s² I, cancels the identity in Σ⁻¹.
+        // W = K(x,Z) K(Z,Z)⁻¹. The gradient of the trace for Q, −½ t/s² I, cancels the identity in Σ⁻¹.
         let w = smooth * &inverse_root;
         let gw = applied(w.as_ref(), false);
         let keys = (w.transpose() * &gw) * -1.0;
@@ -119,18 +120,18 @@ impl Bound<'_> {
         })
     }
 
-    /// Values, slopes and the directions of what is known, at most `rank` of them.
+    /// Weights, slopes, and at most `rank` directions of the posterior variance.
     pub(in crate::train) fn posterior(&self, rank: usize) -> Result<Posterior, NotDefinite> {
         let Parts { inverse_root, inverse, moments, .. } = self.parts()?;
         let (m, l) = (self.cross.ncols(), self.linear.ncols());
         let weights = &inverse * &moments;
         let values = inverse_root.transpose() * weights.as_ref().subrows(0, m);
         let slopes = weights.as_ref().subrows(m, l).to_owned();
-        // k* (L⁻ᵀ (I − s² [A⁻¹]) L⁻¹) k*ᵀ is what the data say of k(x*, x*).
+        // k* (L⁻ᵀ (I − s² [A⁻¹]) L⁻¹) k*ᵀ is the reduction of the prior variance k(x*, x*) by the data.
         let mut known = inverse.as_ref().submatrix(0, 0, m, m) * -self.noise;
         (0..m).for_each(|index| known[(index, index)] += 1.0);
         let known = inverse_root.transpose() * known * &inverse_root;
-        // Of its eigenvectors, as the training rows see them, the largest are enough to tell near from far.
+        // Keep only the eigenvectors with the largest eigenvalues, weighted by the training rows.
         let spread = self.cross.transpose() * self.cross;
         let root = spread.llt(Side::Lower).map_err(|_| NotDefinite);
         let directions = match root {
@@ -204,7 +205,7 @@ mod tests {
         let close = |a: f64, b: f64| assert!((a - b).abs() < 1e-5 * (1.0 + a.abs()), "{a} and {b}");
         close(found.cross[(4, 1)], difference(&|case, by| case.cross[(4, 1)] += by));
         close(found.linear[(5, 0)], difference(&|case, by| case.linear[(5, 0)] += by));
-        // K(Z,Z) is symmetric: both places move.
+        // K(Z,Z) is symmetric, so both entries change.
         let both = difference(&|case, by| {
             case.keys[(2, 0)] += by;
             case.keys[(0, 2)] += by;

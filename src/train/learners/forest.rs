@@ -1,7 +1,7 @@
-//! Growing an ensemble's forest with smartcore: extremely randomised trees, or a random forest.
+//! Grows the forest of an ensemble with smartcore: extremely randomised trees or a random forest.
 //!
-//! Its own because the library keeps its trees to itself: they come out through its serialisation and are
-//! rearranged for walking (see `model::forest`).
+//! The library does not expose its trees, so they are read from its serialised form and converted for serving (see
+//! `model::members::trees`).
 
 use rand::Rng;
 use serde::Deserialize;
@@ -30,7 +30,7 @@ struct Written {
     forest_regressor: GrownForest,
 }
 
-/// Grows `trees_each` trees for every output; a class is regressed on its indicators.
+/// Grows `trees_each` trees for each output. A class is predicted by regression on its indicator.
 pub(in crate::train) fn grow_forest(
     plan: &ForestRecipe,
     trees_each: usize,

@@ -1,9 +1,9 @@
-//! Training of a sparse Gaussian process: length scales, parts and inducing points by the gradient of the bound, then the
-//! weights.
+//! Trains a sparse Gaussian process: first length scales, kernel parts and inducing points by gradient steps on the
+//! bound, then the weights.
 //!
-//! Its own because it is another kind of learning than the networks': all rows at once, in double precision, on the
-//! CPU. candle follows the kernel backwards, [`super::elbo`] gives the gradient that it starts from. Priors keep
-//! scales where the data say nothing.
+//! All rows are used at once, in double precision, on the CPU. [`super::elbo`] gives the gradient for the kernel
+//! matrices, and candle propagates it back to the parameters. Priors keep parameters near plausible values if the data
+//! do not determine them.
 
 use std::ops::ControlFlow;
 
@@ -21,16 +21,16 @@ use crate::train::learners::kmedoids::medoids;
 use crate::train::learners::linalg::{NotDefinite, principal_components};
 use crate::train::training_set::TrainingSet;
 
-/// Directions in which novelty is measured.
+/// Number of directions for the novelty. (24 separated near and far worse, see docs/accuracy.md.)
 const RANK: usize = 128;
-/// Added to the diagonal of the keys' kernel, in units of the prior's variance.
+/// Added to the diagonal of the inducing points' kernel, in units of the prior variance.
 const JITTER: f64 = 1e-5;
-/// Steps of warm-up.
+/// Number of warm-up steps.
 const WARMUP: usize = 20;
-/// How much of Adam's moments is kept: all rows are seen at every step, so that the second need not be long.
+/// Decay factors of Adam's moments. Every step uses all rows, so the second moment needs only a short memory.
 const BETAS: (f64, f64) = (0.9, 0.99);
 
-/// Learns a kernel attention for all outputs.
+/// Trains a sparse Gaussian process for some outputs.
 pub(in crate::train) fn train_kernel(
     plan: &GpRecipe,
     set: &TrainingSet,
@@ -49,7 +49,7 @@ pub(in crate::train) fn train_kernel(
     let (x, projection) = inputs(&config, set)?;
     let (targets, means) = centred(set.targets(outputs, 0.0), outputs.len());
     let mut learner = Learner::new(&config, x, targets, seed)?;
-    // Repeated rows give fewer keys than were asked for.
+    // Equal rows give fewer inducing points than requested.
     config.inducing_points = learner.keys.variable.dim(0)?;
     config.rank = RANK.min(config.inducing_points);
     let schedule = Schedule { peak: plan.learning_rate, warmup: WARMUP, steps: plan.steps, cosine: Cosine::AtOnce };
@@ -63,8 +63,8 @@ pub(in crate::train) fn train_kernel(
     Ok((config, tensors))
 }
 
-/// Composition and conditions; where nothing but a composition is read, what is known of its elements and the
-/// elements themselves.
+/// The columns of the two blocks: composition and process parameters. Without process parameters: the features computed
+/// from the composition (with the image), and the amounts.
 fn blocks(schema: &Schema, width: usize, image: bool) -> [Vec<usize>; 2] {
     let elements = schema.composition.elements.len();
     let conditions: usize = schema.processing.iter().map(|parameter| parameter.width()).sum();
@@ -74,7 +74,7 @@ fn blocks(schema: &Schema, width: usize, image: bool) -> [Vec<usize>; 2] {
     }
 }
 
-/// The rows' inputs in the order of the blocks, (n, width), and the image's projection, (504, components).
+/// The inputs in the order of the blocks, (n, width), and the projection of the image, (504, components).
 fn inputs(config: &GpConfig, set: &TrainingSet) -> Result<(Mat<f64>, Option<Mat<f64>>), FitError> {
     let (count, width) = (set.count, set.width());
     let mut x = Mat::zeros(count, config.width());
@@ -91,7 +91,7 @@ fn inputs(config: &GpConfig, set: &TrainingSet) -> Result<(Mat<f64>, Option<Mat<
     Ok((x, Some(projection)))
 }
 
-/// Targets less their means: (n, t), and the means.
+/// Targets minus their means, (n, t), and the means.
 fn centred(targets: Vec<f32>, width: usize) -> (Mat<f64>, Vec<f64>) {
     let count = targets.len() / width;
     let mean = |column: usize| targets.iter().skip(column).step_by(width).map(|v| f64::from(*v)).sum::<f64>();
@@ -99,7 +99,8 @@ fn centred(targets: Vec<f32>, width: usize) -> (Mat<f64>, Vec<f64>) {
     (Mat::from_fn(count, width, |row, column| f64::from(targets[row * width + column]) - means[column]), means)
 }
 
-/// What is learned, and Adam's memory of it.
+/// The learned parameters with Adam's moments. All except `keys` are logarithms: length scales, kernel parts, variance
+/// of the linear part, noise variance.
 struct Learner {
     x: Tensor,
     targets: Mat<f64>,
@@ -117,7 +118,7 @@ struct Learned {
     moments: Moments,
 }
 
-/// The kernel's matrices of one step, as tensors that remember how they were made.
+/// The kernel matrices of one step, with gradient tracking.
 struct Kernels {
     keys: Tensor,
     cross: Tensor,
@@ -125,7 +126,7 @@ struct Kernels {
     prior: Tensor,
 }
 
-/// What a step can fail of.
+/// Why a step can fail.
 enum StepError {
     Tensor(candle_core::Error),
     NotDefinite,
@@ -165,6 +166,7 @@ impl Learner {
             targets,
             first: config.first(),
             width,
+            // Start values: the prior medians for length scales and noise, slightly below them for the variances.
             scales: Learned::of(Tensor::full(1.2f64, width, &device)?)?,
             parts: Learned::of(Tensor::full(-0.5f64, 3, &device)?)?,
             linear: Learned::of(Tensor::full(-1.0f64, 1, &device)?)?,
@@ -198,12 +200,12 @@ impl Learner {
         Ok(Kernels { keys: (of(&keys)? + jitter)?, cross: of(&x)?, linear, prior })
     }
 
-    /// One step of Adam on the bound and the priors; gives the loss.
+    /// One step of Adam on the bound and the priors. Returns the loss.
     fn step(&mut self, schedule: &Schedule, step: usize) -> Result<f64, StepError> {
         let kernels = self.kernels()?;
         let noise = self.noise.variable.as_tensor().exp()?;
         let found = kernels.with(&self.targets, scalar(&noise)?, |bound| bound.gradients())??;
-        // A sum whose gradient is the bound's.
+        // Sums whose gradients are those of the bound.
         let weighted = |tensor: &Tensor, gradient: &Mat<f64>| (tensor * to_tensor(gradient)?)?.sum_all();
         let surrogate = (weighted(&kernels.keys, &found.keys)? + weighted(&kernels.cross, &found.cross)?)?;
         let surrogate = ((surrogate + weighted(&kernels.linear, &found.linear)?)? + (kernels.prior * found.prior)?)?;
@@ -218,7 +220,14 @@ impl Learner {
         if found.loss.is_finite() { Ok(found.loss) } else { Err(StepError::NotDefinite) }
     }
 
-    /// Log-normal priors of scales, parts and noise.
+    /// Log-normal priors. Each term (v − centre)² / width is the negative log density of a normal prior on the
+    /// logarithm v, with standard deviation σ = √(width / 2). Inputs and targets are standardised, so the numbers mean:
+    /// - length scales: median e^1.2 ≈ 3.3 standard deviations of an input; σ = 1.5, a factor of 4.5
+    /// - variances of the kernel's parts and of the linear part: median 1, the variance of a target; σ = 3, a factor of
+    ///   20
+    /// - noise variance: median e^−3 ≈ 0.05 of the variance of a target; σ = 2, a factor of 7.4
+    ///
+    /// All were chosen by hand, not tuned. They are wide, so they matter only where the data determine little.
     fn priors(&self) -> candle_core::Result<Tensor> {
         let about = |learned: &Learned, centre: f64, width: f64| {
             (learned.variable.as_tensor() - centre)?.sqr()?.sum_all()? / width
@@ -260,7 +269,7 @@ impl Learner {
 }
 
 impl Kernels {
-    /// Hands the matrices to the linear algebra.
+    /// Passes the matrices to the linear algebra.
     fn with<T>(&self, targets: &Mat<f64>, noise: f64, work: impl FnOnce(Bound) -> T) -> candle_core::Result<T> {
         let values = |tensor: &Tensor| tensor.flatten_all()?.to_vec1::<f64>();
         let (keys, cross, linear) = (values(&self.keys)?, values(&self.cross)?, values(&self.linear)?);

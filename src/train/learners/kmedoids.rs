@@ -1,20 +1,19 @@
-//! K-medoids: training samples that stand for the rest.
+//! K-medoids: selects representative training samples.
 //!
-//! k-means++ seeding, then Voronoi iteration. (The
-//! maintained k-medoids crate is GPL and cannot be linked here.)
+//! k-means++ seeding, then Voronoi iteration. (The maintained k-medoids crate is GPL and cannot be linked here.)
 
 use std::collections::HashSet;
 
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
-/// Rounds of Voronoi iteration; it settles after a handful.
+/// Number of rounds of Voronoi iteration. It converges after a few.
 const ROUNDS: usize = 20;
-/// Medoids are sought among at most this many members of a cluster, which bounds the quadratic step.
+/// Largest number of cluster members tried as medoid. It bounds the quadratic step.
 const CANDIDATES: usize = 256;
 
-/// Indices of `count` medoids among rows of `width` columns each, in ascending order. No two of them are equal rows,
-/// so they are fewer where there are fewer different rows.
+/// Indices of `count` medoids among rows of `width` columns, in ascending order. No two are equal rows, so there are
+/// fewer if there are fewer different rows.
 pub(in crate::train) fn medoids(rows: &[f32], width: usize, count: usize, rng: &mut ChaCha8Rng) -> Vec<usize> {
     let row = |index: usize| &rows[index * width..(index + 1) * width];
     let distance = |a: usize, b: usize| row(a).iter().zip(row(b)).map(|(x, y)| (x - y) * (x - y)).sum::<f32>().sqrt();
@@ -37,11 +36,11 @@ pub(in crate::train) fn medoids(rows: &[f32], width: usize, count: usize, rng: &
         chosen = moved;
     }
     chosen.sort_unstable();
-    // Seeds may be drawn twice where distances are lost in rounding.
+    // A seed can be drawn twice if rounding hides distances.
     different(chosen, &row)
 }
 
-/// The first of each group of equal rows.
+/// The first of each set of equal rows.
 fn different<'a>(mut indices: Vec<usize>, row: &impl Fn(usize) -> &'a [f32]) -> Vec<usize> {
     let mut seen = HashSet::new();
     // 0 and −0 are equal.
@@ -49,7 +48,7 @@ fn different<'a>(mut indices: Vec<usize>, row: &impl Fn(usize) -> &'a [f32]) -> 
     indices
 }
 
-/// k-means++: each next seed with a probability that grows with its squared distance to those chosen.
+/// k-means++: the probability of each next seed is proportional to its squared distance to the chosen ones.
 fn seeds(total: usize, count: usize, distance: &impl Fn(usize, usize) -> f32, rng: &mut ChaCha8Rng) -> Vec<usize> {
     let mut chosen = vec![rng.random_range(0..total)];
     let mut closest: Vec<f32> = (0..total).map(|index| distance(index, chosen[0]).powi(2)).collect();
@@ -74,7 +73,7 @@ fn nearest(index: usize, chosen: &[usize], distance: &impl Fn(usize, usize) -> f
     (0..chosen.len()).min_by(by_distance).unwrap_or(0)
 }
 
-/// The member with the least summed distance to the others.
+/// The member with the least sum of distances to the others.
 fn centre(members: &[usize], medoid: usize, distance: &impl Fn(usize, usize) -> f32) -> usize {
     let stride = members.len().div_ceil(CANDIDATES).max(1);
     let cost = |candidate: usize| members.iter().map(|member| distance(candidate, *member)).sum::<f32>();

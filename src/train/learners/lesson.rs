@@ -1,7 +1,8 @@
-//! What a network sees at each step: measured rows, rows that its teacher answered, and whom they attend to.
+//! The rows of each training step of a network: measured rows, rows labelled by its teacher, and the rows they attend
+//! to.
 //!
-//! Its own beside the loop in [`super::network`] because here lies what must not leak: a row never sees its own label,
-//! and half of the rows see none of their group, so that the network learns to answer for new heats, too.
+//! It prevents leaks: a row never sees its own label, and half of the rows see no row of their group, so that the
+//! network also learns to predict new groups.
 
 use candle_core::{Device, Tensor};
 use candle_nn::ops;
@@ -17,17 +18,17 @@ use crate::train::learners::kmedoids::medoids;
 use crate::train::learners::teacher::Taught;
 use crate::train::training_set::TrainingSet;
 
-/// Part of the rows that see nothing of their group in a step.
+/// Fraction of the rows that see no row of their group in a step.
 const STRANGERS: f64 = 0.5;
 
-/// Rows as tensors, with what is targets of them.
+/// Rows as tensors, with their targets.
 #[derive(Clone)]
 struct Rows {
     row: Tensor,
     pixels: Option<Tensor>,
-    /// Standardised targets, or class probabilities: (rows, outputs); 0 where there is none.
+    /// Standardised targets or class probabilities: (rows, outputs); 0 if missing.
     targets: Tensor,
-    /// 1 where there is one, else 0; `None` for everywhere.
+    /// 1 if there is a target, else 0; `None` if there are no gaps.
     known: Option<Tensor>,
 }
 
@@ -50,7 +51,7 @@ impl Rows {
         })
     }
 
-    /// How far answers are from what is targets: the mean squared error, or the cross-entropy.
+    /// The loss of outputs: mean squared error or cross-entropy.
     fn loss(&self, outputs: &Tensor, classes: bool) -> candle_core::Result<Tensor> {
         if classes {
             return (&self.targets * ops::log_softmax(outputs, 1)?)?.sum(1)?.mean_all()?.neg();
@@ -65,22 +66,22 @@ impl Rows {
     }
 }
 
-/// All that a network can learn from.
+/// All training data of a network.
 pub(in crate::train) struct Lessons<'a> {
     set: &'a TrainingSet,
     measured: Rows,
-    /// What references are measured by: as `measured.targets`, without smoothing.
+    /// Targets for the residuals of references: `measured.targets` without label smoothing.
     facts: Tensor,
     taught: Option<(Rows, &'a Taught, &'a TeacherRecipe)>,
     mode: AttentionMode,
-    /// Rows that stand for the rest: the cohort, or the references.
+    /// Representative rows: the cohort or the references.
     chosen: Vec<usize>,
     context: usize,
     batches: Batches,
     rng: ChaCha8Rng,
 }
 
-/// One step's rows.
+/// The rows of one step.
 pub(in crate::train) struct Lesson {
     /// Synthetic rows, then measured ones, then those that are only attended to.
     pub(in crate::train) row: Tensor,
@@ -90,7 +91,7 @@ pub(in crate::train) struct Lesson {
     context: Option<Context>,
 }
 
-/// The measured rows that a step attends to: the last ones.
+/// The measured rows that a step attends to. They are the last rows.
 struct Context {
     count: usize,
     targets: Tensor,
@@ -140,7 +141,7 @@ impl<'a> Lessons<'a> {
         })
     }
 
-    /// The next step's.
+    /// The rows of the next step.
     pub(in crate::train) fn next(&mut self) -> Result<Lesson, FitError> {
         let device = self.measured.row.device().clone();
         let tensor = |indices: &[usize]| Tensor::new(indices.iter().map(|i| *i as u32).collect::<Vec<_>>(), &device);
@@ -154,7 +155,7 @@ impl<'a> Lessons<'a> {
             None => None,
         };
         let mut parts: Vec<&Rows> = taught.iter().chain([&measured]).collect();
-        // All measured rows are asked and attended to: they need not be passed twice.
+        // If all measured rows are both predicted and attended to, pass them only once.
         let all = batch.is_none() && self.context == self.set.count;
         let seen: Vec<usize> = match self.context < self.chosen.len() {
             true => {
@@ -185,7 +186,7 @@ impl<'a> Lessons<'a> {
         Ok(Lesson { row, pixels, measured, taught, context })
     }
 
-    /// [`HIDDEN`] where one of the asked rows must not see one of the others, after the synthetic rows, which see all.
+    /// [`HIDDEN`] where a predicted row must not see an attended one. The first rows are synthetic and see all.
     fn hidden(&mut self, synthetic: usize, asked: &[usize], seen: &[usize]) -> Vec<f32> {
         let mut hidden = vec![0.0; (synthetic + asked.len()) * seen.len()];
         let groups = &self.set.groups;
@@ -200,7 +201,7 @@ impl<'a> Lessons<'a> {
         hidden
     }
 
-    /// What the trained network keeps of the rows that it attends to.
+    /// The tensors to store for the rows that the trained network attends to.
     pub(in crate::train) fn memory(&self, network: &Mcvn) -> Result<Vec<(String, Tensor)>, FitError> {
         if self.chosen.is_empty() {
             return Ok(Vec::new());
@@ -220,7 +221,7 @@ impl<'a> Lessons<'a> {
 }
 
 impl Lesson {
-    /// Whom its rows attend to.
+    /// What its rows attend to.
     pub(in crate::train) fn attend<'a>(&'a self, lessons: &Lessons) -> Attend<'a> {
         match (&self.context, lessons.mode) {
             (Some(Context { count, targets, known, hidden: Some(hidden) }), _) => {
@@ -233,7 +234,7 @@ impl Lesson {
         }
     }
 
-    /// How far the outputs for its rows are from what was measured, and from what the teacher says.
+    /// The loss of the outputs against measured values and the teacher's predictions.
     pub(in crate::train) fn loss(&self, outputs: &Tensor, lessons: &Lessons) -> candle_core::Result<Tensor> {
         let classes = lessons.set.classes();
         let synthetic = self.taught.as_ref().map_or(Ok(0), |taught| taught.row.dim(0))?;
@@ -248,7 +249,7 @@ impl Lesson {
     }
 }
 
-/// Which rows the next step sees: shuffled epochs, always full batches.
+/// The rows of each step: shuffled epochs in full batches.
 struct Batches {
     size: usize,
     count: usize,
@@ -261,7 +262,7 @@ impl Batches {
         Self { size: size.unwrap_or(count).min(count), count, order: Vec::new(), rng: rng(seed, "batches") }
     }
 
-    /// `None` where every step sees all rows.
+    /// `None` if every step uses all rows.
     fn next(&mut self) -> Option<Vec<usize>> {
         if self.size == self.count {
             return None;

@@ -1,13 +1,13 @@
-//! Linear algebra that several learners need.
+//! Linear algebra for several learners.
 
 use faer::{Mat, MatRef, Side};
 
-/// A matrix that is not positive definite.
+/// A matrix is not positive definite.
 #[derive(Debug)]
 pub(in crate::train) struct NotDefinite;
 
-/// The `count` leading principal components of centred rows of `width` columns, scaled so that the projected rows have
-/// a mean variance of 1 a column: (width, count).
+/// The `count` leading principal components of centred rows with `width` columns, scaled so that the projected columns
+/// have a mean variance of 1: (width, count).
 pub(in crate::train) fn principal_components(rows: MatRef<f64>, count: usize) -> Result<Mat<f64>, NotDefinite> {
     let covariance = rows.transpose() * rows * (1.0 / rows.nrows().max(1) as f64);
     let eigen = covariance.self_adjoint_eigen(Side::Lower).map_err(|_| NotDefinite)?;

@@ -1,9 +1,9 @@
-//! Synthetic samples: alloys that nobody measured, made of training rows so that they lie where alloys are.
+//! Makes synthetic samples from training rows, within the range of real alloys.
 //!
-//! Its own because what lies between two measured alloys depends on what they are. Alloys around a base element (steels) have
-//! their elements in common: compositions are mixed, under conditions mixed with a third row's. Alloys without one (metallic
-//! glasses) are of different systems, and a mix of two systems would be of a third kind with more elements than either: they
-//! are mixed within their system, or one element is exchanged for another.
+//! The method depends on the data. Alloys with a base element (steels) share most elements, so the compositions of two
+//! rows are mixed, with process parameters mixed with those of a third row. Alloys without a base element (metallic
+//! glasses) belong to different chemical systems, and a mix of two systems would have more elements than either. So
+//! they are mixed within their system, or one element is exchanged for another.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -15,24 +15,24 @@ use rand_distr::{Beta, Distribution, StandardNormal};
 use crate::data::Dataset;
 use crate::domain::{Composition, Element, ProcessValue, Sample, Schema};
 
-/// Part of the synthetic compositions that stay those of a training row.
+/// Fraction of the synthetic compositions that are equal to that of a training row.
 const UNCHANGED: f64 = 0.3;
-/// Both parameters of the Beta distribution of mixing: mostly near one of the two.
+/// Both parameters of the Beta distribution of mixing ratios. Most mixes are close to one of the two rows.
 const MIXING: f64 = 0.5;
-/// How much an amount is blurred where elements are mixed on their own, in its standard deviations.
+/// Noise added to an amount if elements are mixed separately, in standard deviations of the amount.
 const BLUR: f64 = 0.05;
-/// Draws of an element that an alloy does not have, before it stays as it is.
+/// Attempts to draw an element that an alloy does not have. After these the alloy stays unchanged.
 const DRAWS: usize = 8;
 
-/// Makes synthetic samples of training rows.
+/// Makes synthetic samples from training rows.
 pub(in crate::train) struct Mixer<'a> {
     samples: Vec<Cow<'a, Sample>>,
     by_element: f64,
-    /// The element that makes up the rest to 100, where there is one.
+    /// The balance element, if there is one.
     balance: Option<Element>,
-    /// Every other element with its least amount and its standard deviation.
+    /// The other elements with their least amount and standard deviation.
     elements: Vec<(Element, f64, f64)>,
-    /// The samples of each system, and the system of each sample: only where there is no balance.
+    /// The samples of each system, and the system of each sample; only if there is no balance element.
     systems: Vec<Vec<usize>>,
     system: Vec<usize>,
 }
@@ -88,7 +88,7 @@ impl<'a> Mixer<'a> {
         Sample::made_of(composition, conditions.collect())
     }
 
-    /// A relative of an alloy that has no base element.
+    /// A synthetic composition for alloys without a base element.
     fn without_base(&self, at: usize, kind: f64, rng: &mut impl Rng) -> Option<Composition> {
         let own = self.samples[at].composition();
         if kind < self.by_element {
@@ -116,7 +116,7 @@ impl<'a> Mixer<'a> {
             let own = part(rng);
             let mixed = own * a.amount(*element) + (1.0 - own) * b.amount(*element);
             let blur: f64 = StandardNormal.sample(rng);
-            // What is in neither is not in their mix.
+            // Elements that are in neither stay out of the mix.
             let blurred = if mixed > 0.0 { mixed + BLUR * deviation * blur } else { mixed };
             amounts.push((*element, blurred.max(*least)));
         }
@@ -128,7 +128,7 @@ impl<'a> Mixer<'a> {
     }
 }
 
-/// The mix of two compositions on one basis; `None` where nothing is left of it.
+/// The mix of two compositions on one basis; `None` if it is empty.
 fn as_alloys(a: &Composition, b: &Composition, own: f64) -> Option<Composition> {
     let mut elements: Vec<Element> = a.amounts().iter().chain(b.amounts()).map(|(element, _)| *element).collect();
     elements.sort_unstable();
@@ -137,9 +137,9 @@ fn as_alloys(a: &Composition, b: &Composition, own: f64) -> Option<Composition> 
     Composition::new(a.basis(), elements.into_iter().map(mixed)).ok()
 }
 
-/// A part from 0 to 1.
+/// A mixing ratio from 0 to 1.
 fn part(rng: &mut impl Rng) -> f64 {
-    // Both parameters are valid: the fallback is never taken.
+    // Both parameters are valid, so the fallback is never used.
     Beta::new(MIXING, MIXING).map_or(1.0, |beta| beta.sample(rng))
 }
 
@@ -205,7 +205,7 @@ mod tests {
         for sample in &exchanged {
             let own = system(sample);
             let shared = |system: &BTreeSet<_>| system.intersection(&own).count();
-            // All of one of the systems, where no other element was drawn, or all but one.
+            // All elements of one system if no other element was drawn, otherwise all but one.
             let near = |system: &BTreeSet<_>| system.len() == own.len() && shared(system) + 1 >= own.len();
             assert!(systems.iter().any(near), "{sample:?}");
         }

@@ -1,4 +1,4 @@
-//! What learns: networks and who teaches them, Gaussian processes, trees.
+//! The learners: networks and their teachers, Gaussian processes, trees.
 
 pub(super) mod adam;
 pub(super) mod boosting;

@@ -1,7 +1,7 @@
-//! Training one network of an ensemble: the loop that takes a network from its random start to its labels.
+//! The training loop of a network.
 //!
-//! Its own because it is the one place where a network meets labels. Everything random comes from the
-//! member's seed, so the same seed gives the same bytes. An observer sees every step and can stop it.
+//! All randomness comes from the member's seed, so the same seed gives the same bytes. An observer is called at every
+//! step and can stop the training.
 
 use std::ops::ControlFlow;
 
@@ -21,7 +21,7 @@ use crate::train::learners::optimizer::AdamW;
 use crate::train::learners::teacher::Taught;
 use crate::train::training_set::TrainingSet;
 
-/// Trains a network on some of the outputs.
+/// Trains a network for some outputs.
 pub(in crate::train) fn train_network(
     plan: &Training,
     (set, taught): (&TrainingSet, Option<(&Taught, &TeacherRecipe)>),
@@ -80,7 +80,7 @@ fn leading_components(pixels: &[f32], count: usize, device: &Device) -> Result<T
     Ok(Tensor::from_vec(at.map(|at| components[at] as f32).collect::<Vec<f32>>(), (PIXELS, count), device)?)
 }
 
-/// Edges of each feature's quantile bins over the training rows.
+/// Edges of the quantile bins of each feature over the training rows.
 fn quantile_edges(set: &TrainingSet, bins: usize) -> Vec<Vec<f32>> {
     let edges = |column: usize| {
         let mut values: Vec<f32> = set.row.iter().skip(column).step_by(set.width()).copied().collect();

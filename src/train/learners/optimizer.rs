@@ -1,6 +1,5 @@
-//! AdamW with decay on matrices only, gradient clipping, warm-up and cosine, and an averaged copy.
-//!
-//! Its own because candle's AdamW hides its moments, decays biases too and cannot clip.
+//! AdamW with gradient clipping, warm-up and cosine schedule, weight decay for matrices only, and a moving average of
+//! the parameters. (candle's AdamW hides its moments, also decays biases, and cannot clip.)
 
 use std::collections::BTreeMap;
 
@@ -20,7 +19,7 @@ struct Slot {
     average: Tensor,
 }
 
-/// The optimizer's whole state.
+/// The state of the optimizer.
 pub(in crate::train) struct AdamW {
     slots: Vec<Slot>,
     step: usize,
@@ -51,12 +50,12 @@ impl AdamW {
         let rate = self.schedule.rate(self.step);
         self.step += 1;
         let scale = self.clip(gradients)?;
-        // The average forgets its random start quickly: early steps weigh more than the decay says.
+        // Keep less of the average in early steps, so that the random start is forgotten quickly.
         let keep = self.plan.ema.min((1.0 + self.step as f64) / (10.0 + self.step as f64));
         for slot in &mut self.slots {
             if let (Some(moments), Some(gradient)) = (&mut slot.moments, gradients.get(slot.variable.as_tensor())) {
-                // candle's gradients of variables remember how they were made: kept in the moments, they would
-                // hold every step's graph alive.
+                // candle's gradients keep the graph that made them. Without `detach`, the moments would keep the graphs
+                // of all steps alive.
                 let gradient = (gradient.detach() * scale)?;
                 let update = moments.update(&gradient, BETAS, self.step)?;
                 let decay = if slot.variable.rank() >= 2 { 1.0 - rate * self.plan.weight_decay } else { 1.0 };
@@ -72,7 +71,7 @@ impl AdamW {
         Ok(())
     }
 
-    /// The factor that brings the gradients' norm down to the plan's bound.
+    /// The factor that reduces the norm of the gradients to the plan's limit.
     fn clip(&self, gradients: &GradStore) -> Result<f64> {
         let mut squares = 0.0;
         for slot in &self.slots {
@@ -83,7 +82,7 @@ impl AdamW {
         Ok((self.plan.clip_norm / (squares.sqrt() + 1e-12)).min(1.0))
     }
 
-    /// Puts the averaged parameters in place and gives them out by name.
+    /// Replaces the parameters by their averages and returns them by name.
     pub(in crate::train) fn finish(self) -> Result<BTreeMap<String, Tensor>> {
         let finish = |slot: Slot| {
             slot.variable.set(&slot.average)?;

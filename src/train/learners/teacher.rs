@@ -1,8 +1,8 @@
-//! The teacher: answers for rows that nobody measured, by an ensemble that was fitted on the same training rows.
+//! The teacher: an ensemble, fitted on the same training rows, that labels synthetic rows (distillation, Hinton 2015).
 //!
-//! Its own because it is a way of training a network, not a member: GP and trees know more of how properties bend between
-//! measured alloys than a network learns from some hundred rows, and the network keeps what they say and forgets them
-//! (distillation, Hinton 2015). Synthetic rows come from [`super::mixer`]; their images are made like any other.
+//! A Gaussian process and trees interpolate between measured alloys better than a network trained on some hundred rows.
+//! The network learns from their predictions; the teacher is not stored. Synthetic rows come from [`super::mixer`];
+//! their images are computed as for any sample.
 
 use candle_core::{Device, Tensor};
 use rand::RngExt;
@@ -15,21 +15,21 @@ use crate::train::error::FitError;
 use crate::train::learners::mixer::Mixer;
 use crate::train::training_set::TrainingSet;
 
-/// Samples that the teacher is asked at once.
+/// Number of samples predicted at once.
 const AT_ONCE: usize = 256;
 
-/// Rows that nobody measured, scaled, with the teacher's answers.
+/// Synthetic rows, scaled, with the teacher's predictions.
 pub(in crate::train) struct Taught {
     pub(in crate::train) count: usize,
     row: Vec<f32>,
     pixels: Option<Vec<f32>>,
-    /// Standardised targets or class probabilities of all outputs, row by row; NaN where the teacher gives none.
+    /// Standardised targets or class probabilities of all outputs, row by row; NaN if the teacher gives none.
     answers: Vec<f32>,
     width: usize,
 }
 
 impl Taught {
-    /// Asks a teacher, which was fitted on `rows`, about `count` mixes of them.
+    /// Predicts `count` mixes of `rows` with a teacher that was fitted on `rows`.
     pub(in crate::train) fn ask(
         teacher: &Bundle,
         (data, rows): (&Dataset, &[usize]),
@@ -69,12 +69,12 @@ impl Taught {
         self.pixels.as_ref().map(|pixels| Tensor::from_slice(pixels, (self.count, PIXELS), device)).transpose()
     }
 
-    /// What the teacher says of some outputs, row by row.
+    /// The teacher's predictions of some outputs, row by row.
     pub(in crate::train) fn targets(&self, outputs: &[usize]) -> Vec<f32> {
         self.answers.chunks(self.width).flat_map(|row| outputs.iter().map(|output| row[*output])).collect()
     }
 
-    /// So many rows at random.
+    /// Random indices of `batch` rows.
     pub(in crate::train) fn draw(
         &self,
         batch: usize,

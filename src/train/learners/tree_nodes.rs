@@ -1,4 +1,4 @@
-//! What forests and boosted trees share: the columns that they read, and their trees rearranged for walking.
+//! Shared by forests and boosted trees: the selection of columns, and the conversion of trees for serving.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use crate::model::{MOST_FEATURES, Node};
 use crate::train::error::FitError;
 use crate::train::training_set::TrainingSet;
 
-/// A node as the library writes it: values up to the split's go to the true child.
+/// A node in the library's form: values up to the split go to the true child.
 #[derive(Deserialize)]
 pub(in crate::train) struct Grown {
     pub(in crate::train) output: f64,
@@ -19,14 +19,15 @@ pub(in crate::train) struct Grown {
     pub(in crate::train) false_child: Option<usize>,
 }
 
-/// A column of the forest's features, and its place among all of them.
+/// A column of the features, and its index among all features.
 pub(in crate::train) struct Column {
     pub(in crate::train) place: usize,
     pub(in crate::train) values: Vec<f32>,
 }
 
-/// The columns of the scaled row, then of the pixels where the forest reads them, without those that don't vary or are
-/// the same as an earlier one (of percentages the sum is a hundred times the average): they cost time and tell nothing.
+/// The columns of the scaled row, then of the pixels if the trees use the image. Columns that are constant or equal to
+/// an earlier one are left out, because they cost time and add no information. (For percentages, the sum is a hundred
+/// times the average.)
 pub(in crate::train) fn columns(image: bool, set: &TrainingSet) -> Result<Vec<Column>, FitError> {
     let pixels = set.pixels.as_ref().filter(|_| image).map(|pixels| (pixels.as_slice(), PIXELS));
     let parts = [(set.row.as_slice(), set.width())].into_iter().chain(pixels);
@@ -36,7 +37,8 @@ pub(in crate::train) fn columns(image: bool, set: &TrainingSet) -> Result<Vec<Co
     let mut seen: BTreeSet<Vec<i64>> = BTreeSet::new();
     let mut kept = Vec::new();
     for (place, values) in all.enumerate() {
-        // To a ten-thousandth of a deviation: rounding must not tell two copies apart.
+        // Round to a ten-thousandth of a standard deviation, so that equal columns are recognised despite rounding
+        // errors.
         let rounded: Vec<i64> = values.iter().map(|value| (f64::from(*value) * 1e4).round() as i64).collect();
         if values.iter().any(|value| *value != values[0]) && seen.insert(rounded) {
             kept.push(Column { place, values });
@@ -51,10 +53,10 @@ pub(in crate::train) fn columns(image: bool, set: &TrainingSet) -> Result<Vec<Co
     }
 }
 
-/// A tree in depth-first order: the child of `feature ≤ threshold` follows its parent.
+/// Converts a tree to depth-first order: the child for `feature ≤ threshold` follows its parent.
 pub(in crate::train) fn depth_first(nodes: &[Grown], places: &[usize]) -> Vec<Node> {
     let mut ordered = Vec::with_capacity(nodes.len());
-    // What is still to be visited, and the parent whose other child it is.
+    // Nodes to visit; for a second child, with its parent.
     let mut waiting = vec![(0, None)];
     while let Some((index, parent)) = waiting.pop() {
         let here = ordered.len();
@@ -64,7 +66,7 @@ pub(in crate::train) fn depth_first(nodes: &[Grown], places: &[usize]) -> Vec<No
         let Some(node) = nodes.get(index) else { continue };
         match (node.split_value, node.true_child, node.false_child) {
             (Some(threshold), Some(low), Some(high)) => {
-                // Rounded down, so that no training value changes its side.
+                // Round down, so that no training value changes sides.
                 let rounded = threshold as f32;
                 let threshold = if f64::from(rounded) > threshold { rounded.next_down() } else { rounded };
                 ordered.push(Node::Split { feature: places[node.split_feature], threshold, skip: 0 });
@@ -91,7 +93,7 @@ mod tests {
             false_child: Some(high),
         };
         let leaf = |output| Grown { output, split_feature: 0, split_value: None, true_child: None, false_child: None };
-        // As the library may have it: breadth first.
+        // Breadth first, as the library may store it.
         let nodes = [split(3, 1, 2), split(4, 3, 4), leaf(7.0), leaf(5.0), leaf(6.0)];
         let ordered = depth_first(&nodes, &[0, 1, 2, 3, 9]);
         let threshold = 0.1f32.next_down();

@@ -1,4 +1,4 @@
-//! What pictures share: colours, ranges, labels, and the charts that both kinds of report draw.
+//! Shared parts of plots: colours, ranges, labels, and the charts of both kinds of report.
 
 use plotters::coord::Shift;
 use plotters::prelude::*;
@@ -6,10 +6,10 @@ use plotters::prelude::*;
 use crate::data::TargetRecipe;
 use crate::domain::{Scale, most_probable};
 
-/// Blue and orange that differ for every eye (Okabe and Ito).
+/// Blue and orange that people with colour blindness can distinguish (Okabe and Ito).
 pub(in crate::train) const GROUPED: RGBColor = RGBColor(0, 114, 178);
 pub(in crate::train) const RANDOM: RGBColor = RGBColor(213, 94, 0);
-/// A failure of the drawing library.
+/// The drawing library failed.
 #[derive(Debug, thiserror::Error)]
 #[error("plot: {0}")]
 pub struct PlotError(String);
@@ -36,7 +36,7 @@ pub(in crate::train) fn draw(
     Ok(svg)
 }
 
-/// A target's name and unit; of one that is learned in logarithms those of its power of ten.
+/// A target's name and unit; for a logarithmic scale, of its decimal logarithm.
 pub(in crate::train) fn label(target: &TargetRecipe) -> String {
     let name = match target.scale {
         Scale::Linear => target.name.clone(),
@@ -45,7 +45,7 @@ pub(in crate::train) fn label(target: &TargetRecipe) -> String {
     if target.unit.is_empty() { name } else { format!("{name} in {}", target.unit) }
 }
 
-/// A value as it is drawn.
+/// A value as plotted.
 pub(in crate::train) fn drawn(target: &TargetRecipe, value: f64) -> f64 {
     match target.scale {
         Scale::Linear => value,
@@ -60,7 +60,7 @@ pub(in crate::train) fn confusion(
     predicted: &[Vec<f64>],
     title: &str,
 ) -> Result<(), PlotError> {
-    // A segmented range has one segment for each whole number from its start to its end, both included.
+    // A segmented range has one segment for each whole number, including both ends.
     let (count, last) = (classes.len(), classes.len().saturating_sub(1));
     let mut cells = vec![vec![0usize; count]; count];
     actual.iter().zip(predicted).for_each(|(actual, row)| cells[*actual][most_probable(row)] += 1);
@@ -70,7 +70,7 @@ pub(in crate::train) fn confusion(
         .y_label_area_size(88)
         .caption(title, ("sans-serif", 18))
         .build_cartesian_2d((0..last).into_segmented(), (0..last).into_segmented())?;
-    // The first class stands on top, as in a table.
+    // The first class is at the top, as in a table.
     let name = |at: &SegmentValue<usize>, flipped: bool| match at {
         SegmentValue::CenterOf(class) if *class < count => {
             classes[if flipped { count - 1 - class } else { *class }].clone()
@@ -108,7 +108,7 @@ pub(in crate::train) fn confusion(
 pub(in crate::train) fn loss(canvas: &Canvas, curves: &[Vec<(usize, f64)>]) -> Result<(), PlotError> {
     let points = || curves.iter().flatten();
     let steps = points().map(|(step, _)| *step).max().unwrap_or(1).max(2);
-    // In powers of ten, drawn as plain numbers: plotters' own logarithmic axis labels its top decade only. A loss
+    // Plot decimal logarithms on a linear axis, because plotters' logarithmic axis labels only its top decade. A loss
     // may be 0.
     let power = |loss: f64| loss.max(1e-9).log10();
     let mut chart = ChartBuilder::on(canvas)
@@ -138,7 +138,7 @@ fn centred() -> plotters::style::text_anchor::Pos {
     Pos::new(HPos::Center, VPos::Center)
 }
 
-/// A range with room at both ends, never empty.
+/// A range with a margin at both ends. It is never empty.
 pub(in crate::train) fn padded(values: impl Iterator<Item = f64>) -> std::ops::Range<f64> {
     let (low, high) = values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), x| (low.min(x), high.max(x)));
     if low > high {
@@ -148,7 +148,7 @@ pub(in crate::train) fn padded(values: impl Iterator<Item = f64>) -> std::ops::R
     (low - room)..(high + room)
 }
 
-/// A target's name as a part of a file's name.
+/// A target's name as part of a file name.
 pub(in crate::train) fn file_part(name: &str) -> String {
     name.chars().map(|c| if c.is_ascii_alphanumeric() || c == '-' || c == '_' { c } else { '_' }).collect()
 }

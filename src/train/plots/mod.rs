@@ -1,4 +1,4 @@
-//! Pictures of trainings and evaluations, as SVG.
+//! Plots of trainings and evaluations, as SVG.
 
 pub(super) mod canvas;
 pub(super) mod report;

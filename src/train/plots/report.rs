@@ -1,7 +1,5 @@
-//! Pictures for a report, as SVG: actual against predicted, confusion, loss.
-//!
-//! Its own because it is the one place that draws for training. It gives names and texts; where they go is
-//! the caller's.
+//! Plots for a report, as SVG: actual against predicted, confusion, loss. It returns names and texts; the caller writes
+//! the files.
 
 use plotters::prelude::*;
 
@@ -11,10 +9,10 @@ use crate::train::plots::canvas::{
 };
 use crate::train::progress::LossCurves;
 
-/// All pictures of a report: name within the bundle's folder, and the SVG.
+/// All plots of a report: path within the bundle's folder, and the SVG.
 ///
 /// # Errors
-/// A failure of the drawing library.
+/// The drawing library failed.
 pub fn plots(recipe: &Recipe, report: &Report, losses: &LossCurves) -> Result<Vec<(String, String)>, PlotError> {
     let mut pictures = Vec::new();
     match &report.predictions.actual {
@@ -46,7 +44,7 @@ pub fn plots(recipe: &Recipe, report: &Report, losses: &LossCurves) -> Result<Ve
     Ok(pictures)
 }
 
-/// The candidate's answers under each protocol; grouped ones last, so that they lie on top.
+/// The candidate's predictions under each protocol. Grouped ones come last, so that they are drawn on top.
 fn answers(report: &Report) -> Vec<(&'static str, RGBColor, &Vec<Vec<f64>>)> {
     let predictions = &report.predictions;
     let random = predictions.random.as_ref().map(|answers| ("random", RANDOM, answers));
@@ -54,7 +52,7 @@ fn answers(report: &Report) -> Vec<(&'static str, RGBColor, &Vec<Vec<f64>>)> {
     random.into_iter().chain(grouped).collect()
 }
 
-/// Points of one colour: their name, and where they lie.
+/// Points of one colour: name, colour, positions.
 type Cloud<'a> = (&'a str, RGBColor, Vec<(f64, f64)>);
 
 fn parity(

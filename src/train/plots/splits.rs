@@ -1,7 +1,5 @@
-//! Pictures of an evaluation over splits, as SVG: parity with intervals, the relative error of each test point (the
-//! paper's Figs. 8 and 9), the loss of the first split's training (Figs. 10 and 11), a reliability diagram.
-//!
-//! Its own beside [`super::report`], which draws a training's report: here every split has test rows of its own.
+//! Plots of an evaluation over splits, as SVG: parity with intervals, the relative error of each test point (the
+//! paper's Figs. 8 and 9), the training loss of the first split (Figs. 10 and 11), a reliability diagram.
 
 use plotters::prelude::*;
 
@@ -12,10 +10,10 @@ use crate::train::plots::canvas::{
     Canvas, GROUPED, PlotError, RANDOM, confusion, draw, drawn, file_part, label, loss, padded,
 };
 
-/// All pictures of an evaluation: file name and SVG.
+/// All plots of an evaluation: file name and SVG.
 ///
 /// # Errors
-/// A failure of the drawing library.
+/// The drawing library failed.
 pub fn split_plots(
     recipe: &Recipe,
     data: &Dataset,
@@ -45,11 +43,11 @@ pub fn split_plots(
     Ok(pictures)
 }
 
-/// A row as it is drawn.
+/// A row as plotted.
 struct Point {
     actual: f64,
     predicted: f64,
-    /// Ends of the interval, where there is one.
+    /// Ends of the interval, if there is one.
     interval: Option<[f64; 2]>,
     /// In percent.
     relative_error: f64,
@@ -113,7 +111,7 @@ fn errors(canvas: &Canvas, points: &[Point], label: &str) -> Result<(), PlotErro
     Ok(())
 }
 
-/// How often the chosen class was right, by what was promised, in ten bins.
+/// The fraction of correct classes by predicted probability, in ten bins.
 fn reliability(canvas: &Canvas, answers: &[(usize, &Vec<f64>)]) -> Result<(), PlotError> {
     let bins = reliability_bins(answers.iter().map(|(class, answer)| (*class, answer.as_slice())));
     let mut chart = ChartBuilder::on(canvas)

@@ -1,4 +1,4 @@
-//! Puts a report together: what was measured of a candidate, and what speaks against it.
+//! Builds a report from the evaluation of a candidate, with warnings.
 
 use crate::data::{
     Actual, Comparison, Dataset, Label, Predictions, Protocol, ProtocolReport, REPORT_FORMAT, Recipe, Report,
@@ -11,18 +11,19 @@ use crate::train::report::compare::compare;
 use crate::train::report::incumbent::Incumbent;
 use crate::train::report::warnings::{data_warnings, score_warnings};
 
-/// The version in use, as far as there is one that can be asked.
+/// The active version in a comparison.
 pub enum InUse {
     /// No version was named.
     Nothing,
-    /// One that cannot be compared; which (where it could be loaded) and why.
+    /// A version that cannot be compared: its name (if it could be loaded) and the reason.
     Unfit(Option<VersionName>, String),
-    /// One that answered.
+    /// A version with predictions.
     Asked(Incumbent),
 }
 
 impl Report {
-    /// Judges a trained candidate by the cross-validations of its recipe. `validations` holds at least one.
+    /// Builds the report of a trained candidate from the cross-validations of its recipe. `validations` must not be
+    /// empty.
     pub fn new(
         manifest: &Manifest,
         recipe: &Recipe,
@@ -112,7 +113,7 @@ fn actual(recipe: &Recipe, data: &Dataset) -> Actual {
     }
 }
 
-/// Six significant digits.
+/// Rounds to six significant digits.
 fn brief(value: f64) -> f64 {
     format!("{value:.5e}").parse().unwrap_or(value)
 }

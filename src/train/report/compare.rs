@@ -1,7 +1,6 @@
-//! The version in use and a candidate on the same rows.
+//! Compares the active version and a candidate on the same rows.
 //!
-//! Its own because a fair comparison is the hard part of replacing a model: the version in use looks best on
-//! rows that it has been trained on. Wherever that can be known, such rows don't count.
+//! The active version looks too good on rows it was trained on. If they are known, such rows are not used.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,7 +11,7 @@ use crate::train::evaluation::evaluate::score;
 use crate::train::metrics::{Scores, summarise};
 use crate::train::report::incumbent::{Incumbent, LEAST_ROWS};
 
-/// Compares the candidate's out-of-fold answers with those of the version in use.
+/// Compares the candidate's out-of-fold predictions with those of the active version.
 pub fn compare(recipe: &Recipe, data: &Dataset, validation: &CrossValidation, active: &Incumbent) -> Comparison {
     let readable: Vec<usize> = (0..data.samples.len()).filter(|row| active.predicted[*row].is_some()).collect();
     let mut comparison = Comparison::without(recipe, validation.protocol, Some(active.version.clone()), String::new());
@@ -70,7 +69,7 @@ pub fn compare(recipe: &Recipe, data: &Dataset, validation: &CrossValidation, ac
 }
 
 impl Comparison {
-    /// No comparison, and why.
+    /// No comparison, with the reason.
     pub fn without(recipe: &Recipe, protocol: Protocol, active: Option<VersionName>, note: String) -> Self {
         Self {
             active,
@@ -119,7 +118,7 @@ mod tests {
     use crate::model::Evaluation;
     use crate::train::fixture::{off_by, validation};
 
-    /// A version in use that is off by `error`, was trained on the first `seen` rows and recorded an R².
+    /// An active version with errors `error` that was trained on the first `seen` rows and recorded an R².
     fn active(data: &Dataset, error: impl Fn(usize) -> f64, seen: Option<usize>, recorded: Option<f64>) -> Incumbent {
         let evaluation = |mean| Evaluation {
             protocol: "grouped".to_owned(),
@@ -139,7 +138,7 @@ mod tests {
     fn rows_that_trained_the_version_in_use_do_not_count() {
         let (recipe, data) = lab(&rows(60, 2));
         let validation = validation(&recipe, &data, Protocol::Grouped, |_| 5.0);
-        // Perfect on what it was trained on, worse than the candidate on what is new.
+        // Perfect on its training rows, worse than the candidate on new ones.
         let knowing = |row: usize| if row < 40 { 0.0 } else { 9.0 };
         let comparison = compare(&recipe, &data, &validation, &active(&data, knowing, Some(40), None));
         assert_eq!((comparison.basis, comparison.rows, comparison.worse), (ComparisonBasis::UnseenRows, 20, false));
@@ -147,7 +146,7 @@ mod tests {
         assert_eq!(comparison.by_output.len(), 2);
         let better = compare(&recipe, &data, &validation, &active(&data, |_| 4.0, Some(40), None));
         assert!(better.worse && better.active_score > better.candidate_score);
-        // Row 41 belongs to the heat of row 40, which it knows.
+        // Row 41 belongs to the same heat as row 40, on which the version was trained.
         let related = compare(&recipe, &data, &validation, &active(&data, knowing, Some(41), None));
         assert!(related.note.contains("1 of them belong to groups (heat)"), "{}", related.note);
     }

@@ -1,7 +1,7 @@
-//! The version in use, asked for the rows of a data set.
+//! The predictions of the active version for the rows of a data set.
 //!
-//! Its own because an older version may take other inputs than the rows state: they are read again with its
-//! own schema, exactly as a request to it would be.
+//! An older version may have other inputs than the rows. So the rows are converted to raw samples and checked with its
+//! own schema, as in a request.
 
 use std::collections::BTreeSet;
 
@@ -16,29 +16,29 @@ use crate::train::evaluation::evaluate::score;
 use crate::train::infer::predict_samples;
 use crate::train::metrics::Scores;
 
-/// Fewer rows than this say nothing about which of two is better.
+/// Least number of rows for a comparison.
 pub const LEAST_ROWS: usize = 10;
 
-/// The version in use, asked for the rows of a data set.
+/// The active version with its predictions for the rows of a data set.
 #[derive(Clone, Debug)]
 pub struct Incumbent {
-    /// Which it is.
+    /// Its name.
     pub version: VersionName,
-    /// By row: its answer in the order of the recipe's outputs; `None` where it cannot read the row.
+    /// By row: its prediction in the order of the recipe's outputs; `None` if it cannot read the row.
     pub predicted: Vec<Option<Vec<f64>>>,
-    /// By row: whether it was trained on it; `None` where that is not known.
+    /// By row: whether it was trained on the row; `None` if unknown.
     pub seen: Option<Vec<bool>>,
-    /// Whether it was trained on the very file.
+    /// Whether it was trained on the same file.
     pub same_file: bool,
-    /// The scores that it recorded.
+    /// The scores it recorded.
     pub evaluation: Vec<Evaluation>,
 }
 
 impl Incumbent {
-    /// Asks a bundle for all rows of a data set.
+    /// Predicts all rows of a data set with a bundle.
     ///
     /// # Errors
-    /// In words, why it cannot be compared: other outputs, inputs that the rows lack, or a failed pass.
+    /// A message why it cannot be compared: other outputs, inputs that the rows lack, or a failed pass.
     pub fn ask(bundle: &Bundle, data: &Dataset) -> Result<Self, String> {
         let manifest = bundle.manifest();
         let own = &data.base;
@@ -59,7 +59,7 @@ impl Incumbent {
             Some(row_digest(sample, &reordered(label, &order), &manifest.schema))
         };
         let known: BTreeSet<&str> = manifest.data.row_digests.iter().map(String::as_str).collect();
-        // Where it assumes what our columns don't state, its digests hold values that are not ours.
+        // If it assumes values that our columns do not state, its digests contain values that are not in our data.
         let stated = |(theirs, ours): (&Option<Sample>, &Sample)| {
             let blank = |name: &str| ours.assumed().iter().any(|(assumed, _)| assumed == name);
             theirs.iter().flat_map(Sample::assumed).all(|(name, _)| blank(name))
@@ -76,13 +76,13 @@ impl Incumbent {
         })
     }
 
-    /// Whether it answers every row, and none of them is known to have trained it.
+    /// Whether it can predict every row and is not known to be trained on any of them.
     fn is_new_to_all(&self) -> bool {
         let seen = self.seen.as_ref().is_some_and(|seen| seen.contains(&true));
         !seen && !self.same_file && self.predicted.iter().all(Option::is_some)
     }
 
-    /// Its scores on the test rows of each fold, where it may be scored on them all.
+    /// Its scores on the test rows of each fold, if it may be scored on all of them.
     pub(in crate::train) fn fold_scores(
         &self,
         recipe: &Recipe,
@@ -95,7 +95,7 @@ impl Incumbent {
     }
 }
 
-/// Where each wanted output stands among another model's.
+/// The index of each wanted output among another model's outputs.
 fn output_order(wanted: &Outputs, given: &Outputs) -> Result<Vec<usize>, String> {
     let order: Option<Vec<usize>> = match (wanted, given) {
         (Outputs::Regression { targets: wanted }, Outputs::Regression { targets: given }) => {
@@ -110,7 +110,7 @@ fn output_order(wanted: &Outputs, given: &Outputs) -> Result<Vec<usize>, String>
     order.filter(|order| order.len() == given.width()).ok_or_else(|| "it has other outputs".to_owned())
 }
 
-/// An label in the order of another model's outputs.
+/// A label in the order of another model's outputs.
 fn reordered(label: &Label, order: &[usize]) -> Label {
     match label {
         Label::Class(class) => Label::Class(order[*class]),
@@ -122,11 +122,11 @@ fn reordered(label: &Label, order: &[usize]) -> Label {
     }
 }
 
-/// A sample as its user would write it for another schema; parameters that the other lacks, or takes a default of its
-/// own for, are left out.
+/// A sample in raw form for another schema. Parameters that the other does not have, or for which it takes its own
+/// default, are left out.
 fn raw<'a>(sample: &Sample, own: &'a Schema, other: &Schema) -> RawSample<'a> {
     let composition = sample.composition();
-    // Scaling to 100 may leave a hair more than the 100 that a single amount may be.
+    // After scaling to 100, rounding can put an amount slightly above 100, the limit of a single amount.
     let amount = |(element, amount): &(Element, f64)| (element.symbol().into(), amount.min(100.0));
     let value = |(parameter, value): (&'a Parameter, &ProcessValue)| {
         let known =

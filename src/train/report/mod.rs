@@ -1,4 +1,4 @@
-//! Whether a candidate deserves to replace the version in use, in figures and in words.
+//! Reports on whether a candidate should replace the active version.
 
 pub(super) mod build;
 pub(super) mod compare;

@@ -1,6 +1,4 @@
-//! `MODEL_CARD.md`: what a person should read before trusting a model.
-//!
-//! Its own because it is generated: no figure in a card is typed by hand.
+//! `MODEL_CARD.md`: what to know before using a model. The whole card is generated, including all numbers.
 
 use std::fmt::Write;
 

@@ -1,22 +1,21 @@
-//! What a report warns of, in plain words with figures.
-//!
-//! Its own because each warning is a rule of thumb of its own, and a person decides by them.
+//! The warnings of a report, as text with numbers. Each is a rule of thumb for the person who decides.
 
 use std::collections::BTreeMap;
 
 use crate::data::{Dataset, HARDLY_ANY_GROUPS, Label, Protocol, ProtocolReport, Recipe};
 use crate::model::Spread;
 
-/// Fewer rows make every score a guess.
+/// With fewer rows than this, scores are rough guesses.
 const FEW_ROWS: usize = 50;
-/// Fewer groups make the grouped scores one.
+/// With fewer groups than this, grouped scores are rough guesses.
 const FEW_GROUPS: usize = 20;
-/// By this much more on random folds than on grouped ones, a model lives on relatives of its test rows.
+/// Warn if the score on random folds exceeds that on grouped folds by this much: the model then profits from rows of
+/// the same groups.
 const FLATTERY: f64 = 0.1;
-/// A baseline is better from here on: less does not show in the three digits of a warning.
+/// Least difference to report a better baseline. A smaller one would not show in the three digits of the warning.
 const NOTICEABLE: f64 = 0.001;
 
-/// Warnings of the data itself.
+/// Warnings about the data.
 pub(in crate::train) fn data_warnings(recipe: &Recipe, data: &Dataset, folds: usize) -> Vec<String> {
     let mut warnings = Vec::new();
     let rows = data.samples.len();
@@ -49,7 +48,7 @@ pub(in crate::train) fn data_warnings(recipe: &Recipe, data: &Dataset, folds: us
     warnings
 }
 
-/// Warnings of the scores: what simple methods do better, and how much random folds flatter.
+/// Warnings about the scores: better baselines, and too optimistic random folds.
 pub(in crate::train) fn score_warnings(recipe: &Recipe, protocols: &[ProtocolReport]) -> Vec<String> {
     let mut warnings = Vec::new();
     let find = |protocol| protocols.iter().find(|report| report.protocol == protocol);

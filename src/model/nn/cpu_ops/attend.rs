@@ -1,12 +1,12 @@
-//! Attention over stored keys and values, in one pass over memory.
+//! Attention over stored keys and values in one pass over memory.
 
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
 
 use super::exp::exp;
 use super::storage::{fits, floats};
 
-/// Each row's attention to stored keys, (heads, head width, n), and values, (heads, n, head width), and to itself.
-/// `qkv`: (rows, 3 · width), queries not yet scaled → (rows, width). `None` where it does not fit.
+/// Attention of each row to stored keys (heads, head width, n) and values (heads, n, head width), and to itself. `qkv`:
+/// (rows, 3 · width), with unscaled queries → (rows, width). `None` if the tensors do not allow this form.
 pub(in crate::model) fn attend(qkv: &Tensor, keys: &Tensor, values: &Tensor) -> Result<Option<Tensor>> {
     match fits(qkv) && !keys.track_op() {
         true => qkv.apply_op3_no_bwd(keys, values, &Attend).map(Some),

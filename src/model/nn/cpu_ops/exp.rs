@@ -1,23 +1,22 @@
-//! The exponential function, for one number or for as many as a vector register holds.
-//!
-//! Its own because a library's takes one number at a time: half of a small network's pass would be calls of it.
+//! The exponential function, for one number or a vector register. The standard library takes one number at a time; its
+//! calls would take half of the time of a small network's pass.
 
 use pulp::{Scalar, Simd};
 
-/// e^x by 2^n · 2^f with a polynomial for 2^f: loops over it become vector code. The relative error is some 3e-7, and
-/// grows with |x| as that of the product x · log₂e does. NaN stays NaN.
+/// e^x as 2^n · 2^f, with a polynomial for 2^f, so that loops over it are vectorised. The relative error is about 3e-7
+/// and grows with |x|, as that of the product x · log₂e does. NaN stays NaN.
 #[inline(always)]
 pub(in crate::model) fn exp(x: f32) -> f32 {
     exponential(Scalar::new(), x)
 }
 
-/// The same of a register of numbers.
+/// The same for a vector register.
 #[inline(always)]
 pub(in crate::model) fn exponential<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
-    // Added and taken away, the first part rounds to whole numbers. The low bits of the sum are the whole number itself, and
-    // the second part makes an exponent of it, whose bias is 127.
+    // Adding and subtracting 12,582,912 (1.5 · 2²³) rounds to a whole number n. The low bits of the sum are n. The 127
+    // is the exponent bias, so these bits become the exponent of 2^n.
     const MAGIC: f32 = 12_582_912.0 + 127.0;
-    /// Of the polynomial, from the highest power down.
+    /// Coefficients of the polynomial, highest power first.
     const FACTORS: [f32; 6] = [1.339_887_4e-3, 9.618_437e-3, 5.550_332_5e-2, 2.402_264_7e-1, 6.931_472e-1, 1.0];
     let all = |value: f32| simd.splat_f32s(value);
     let (least, most) = (all(-126.0), all(127.0));

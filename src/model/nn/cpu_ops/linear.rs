@@ -1,7 +1,7 @@
-//! A linear layer with its activation as one operation, with gradients of its own.
+//! A linear layer with its activation as one operation with its own gradient.
 //!
-//! Its own because training on a CPU spends most of its time here: one operation a layer instead of three, and no
-//! gradients of constants.
+//! Training on a CPU spends most of its time here. This form needs one operation per layer instead of three, and
+//! computes no gradients of constants.
 
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
@@ -10,7 +10,7 @@ use super::exp::{exp, silu};
 use super::storage::floats;
 use crate::model::spec::network::Activation;
 
-/// activation(x · weight + bias): x: (rows, inputs), weight: (inputs, width), bias: (width).
+/// activation(x · weight + bias). x: (rows, inputs), weight: (inputs, width), bias: (width).
 pub(in crate::model) fn linear(x: &Tensor, weight: &Tensor, bias: &Tensor, activation: Activation) -> Result<Tensor> {
     if x.device().is_cpu() && activation != Activation::Gelu {
         let op = Linear(activation);
@@ -58,7 +58,7 @@ impl CustomOp3 for Linear {
         Ok((CpuStorage::F32(out), Shape::from((rows, width))))
     }
 
-    /// Plain operations would also follow the gradients of constants, such as the image.
+    /// Plain operations would also compute gradients of constants, such as the image.
     fn bwd(
         &self,
         x: &Tensor,
@@ -80,7 +80,7 @@ impl CustomOp3 for Linear {
     }
 }
 
-/// The gradient of an activation's sum from that of its result.
+/// The gradient before the activation, from the gradient after it.
 struct Slope(Activation);
 
 impl CustomOp3 for Slope {

@@ -1,23 +1,24 @@
-//! The kernel of a sparse Gaussian process, in one pass over memory.
+//! The kernel of a sparse Gaussian process in one pass over memory.
 
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
 
 use super::exp::exp;
 use super::storage::{fits, floats};
 
-/// The parts of a kernel of two blocks: see `members::gp`.
+/// The constants of a kernel with two blocks: see `members::gp`.
 pub(in crate::model) struct MaternKernel {
-    /// Squared norms of the scaled keys, by block.
+    /// Squared norms of the scaled inducing points, by block.
     pub(in crate::model) squares: [Vec<f32>; 2],
     /// Width of the first block.
     pub(in crate::model) first: usize,
-    /// e^v of the first block, the second, and their product.
+    /// e^v of the first block, the second block, and their product.
     pub(in crate::model) parts: [f32; 3],
 }
 
 impl MaternKernel {
-    /// `products`: −2 · x · keys of the first block, (B, keys); of the second block likewise, or the same where
-    /// there is none; `x`: scaled inputs of both, (B, width). `None` where it does not fit.
+    /// `first`: −2 · x · points of the first block, (B, points). `second`: the same for the second block, or a copy of
+    /// `first` if there is none. `x`: scaled inputs of both blocks, (B, width). `None` if the tensors do not allow this
+    /// form.
     pub(in crate::model) fn forward(&self, first: &Tensor, second: &Tensor, x: &Tensor) -> Result<Option<Tensor>> {
         match fits(x) {
             true => first.apply_op3_no_bwd(second, x, self).map(Some),

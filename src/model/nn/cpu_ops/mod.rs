@@ -1,8 +1,7 @@
-//! Passes over numbers that a CPU does at once instead of one tensor operation after another.
+//! Fused CPU operations that replace several tensor operations by one pass over memory.
 //!
-//! They are about speed alone: each function gives what the plain operations beside it give (to the last bits of an
-//! exponential), in one pass over memory. On a GPU the plain operations run, and while training, where gradients are
-//! followed, so they do where a function has no gradient of its own.
+//! They are only for speed: each function gives the same result as the plain operations beside it (up to the last bits
+//! of an exponential). Plain operations run on a GPU, and in training if the function has no gradient of its own.
 
 mod attend;
 mod exp;

@@ -6,7 +6,7 @@ use super::storage::{fits, floats};
 
 /// Layer norm over the last axis of x: (rows, width).
 pub(in crate::model) fn layer_norm(x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
-    // candle's own goes through another thread, even alone.
+    // candle's own version uses another thread even for one row.
     if fits(x) && !weight.track_op() {
         return x.contiguous()?.apply_op3_no_bwd(weight, bias, &LayerNorm);
     }

@@ -1,4 +1,4 @@
-//! Tensors for the tests that hold passes over plain numbers and tensor operations together.
+//! Tensors for tests that compare fused operations with tensor operations.
 
 use candle_core::{Device, Tensor, Var};
 
@@ -7,7 +7,7 @@ pub(in crate::model) fn tensor(shape: &[usize]) -> Tensor {
     Tensor::from_vec(values, shape, &Device::Cpu).unwrap()
 }
 
-/// The same numbers, followed by gradients: so plain operations run.
+/// The same values with gradient tracking, so that plain operations run.
 pub(in crate::model) fn followed(x: &Tensor) -> Tensor {
     Var::from_tensor(x).unwrap().as_tensor().clone()
 }

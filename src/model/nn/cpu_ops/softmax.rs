@@ -1,4 +1,4 @@
-//! Softmax, and the exponential that attention over residuals takes in its place.
+//! Softmax, and the exponential that residual attention uses in its place.
 
 use candle_core::{CpuStorage, CustomOp2, D, Layout, Result, Shape, Tensor};
 use candle_nn::ops;
@@ -6,7 +6,7 @@ use candle_nn::ops;
 use super::exp::exp;
 use super::storage::floats;
 
-/// e^(logits + hidden): logits: (heads, rows, n), hidden: (rows, n), which has no gradient.
+/// e^(logits + hidden). logits: (heads, rows, n), hidden: (rows, n), which has no gradient.
 pub(in crate::model) fn shifted_exp(logits: &Tensor, hidden: &Tensor) -> Result<Tensor> {
     match logits.device().is_cpu() {
         true => logits.apply_op2(hidden, ShiftedExp),
@@ -35,7 +35,7 @@ impl CustomOp2 for ShiftedExp {
     }
 }
 
-/// Softmax over the last axis. candle's fused one has no gradient; the plain one makes five passes.
+/// Softmax over the last axis. candle's fused version has no gradient; the plain one makes five passes over memory.
 pub(in crate::model) fn softmax(scores: &Tensor) -> Result<Tensor> {
     if scores.track_op() { ops::softmax(scores, D::Minus1) } else { ops::softmax_last_dim(scores) }
 }

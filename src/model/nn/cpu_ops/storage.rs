@@ -1,8 +1,8 @@
-//! What a pass over plain numbers can read of a tensor.
+//! Access to the numbers of a tensor for fused operations.
 
 use candle_core::{CpuStorage, Layout, Result, Tensor};
 
-/// Whether a fused pass may stand for plain operations on this tensor.
+/// Whether a fused operation may replace plain operations for this tensor.
 pub(super) fn fits(x: &Tensor) -> bool {
     x.device().is_cpu() && !x.track_op()
 }

@@ -1,25 +1,26 @@
-//! Blocks of numbers, and what the machine at hand does with a whole block at once.
+//! Blocks of numbers, with operations in explicit vector code.
 //!
-//! Its own because here alone vector code is written out: compilers make it of plain loops in one place and not in the next.
-//! A product that is added to a sum is rounded once where the machine can, whatever stands beside it.
+//! Only this file writes vector code by hand, because compilers vectorise plain loops in one place and not in another.
+//! A product is added to a sum with a single rounding (fused multiply-add) on machines that have it, independent of the
+//! code around it.
 
 use pulp::Simd;
 
 use crate::model::nn::cpu_ops::exponential;
 use crate::model::spec::network::Activation;
 
-/// Numbers of a block.
+/// Numbers in a block.
 pub(super) const LANES: usize = 16;
-/// The numbers of a block.
+/// A block of numbers.
 pub(super) type Block = [f32; LANES];
 
-/// Numbers as blocks, the last one filled up.
+/// Splits numbers into blocks and pads the last one with `fill`.
 pub(super) fn blocks(values: &[f32], fill: f32) -> Vec<Block> {
     let block = |values: &[f32]| std::array::from_fn(|lane| values.get(lane).copied().unwrap_or(fill));
     values.chunks(LANES).map(block).collect()
 }
 
-/// Its registers. A block holds a whole number of them on every machine.
+/// The vector registers of a block. On every machine a block is a whole number of registers.
 #[inline(always)]
 fn registers<S: Simd>(block: &Block) -> &[S::f32s] {
     S::as_simd_f32s(block).0
@@ -74,7 +75,7 @@ pub(super) fn add_products<S: Simd>(simd: S, sums: &mut Block, a: &Block, b: &Bl
     }
 }
 
-/// The larger of each two.
+/// The larger of each pair.
 #[inline(always)]
 pub(super) fn keep_larger<S: Simd>(simd: S, most: &mut Block, values: &Block) {
     for (most, value) in registers_mut::<S>(most).iter_mut().zip(registers::<S>(values)) {
@@ -82,7 +83,7 @@ pub(super) fn keep_larger<S: Simd>(simd: S, most: &mut Block, values: &Block) {
     }
 }
 
-/// Whether any of a block reaches a limit.
+/// Whether any number of a block reaches a limit.
 #[inline(always)]
 pub(super) fn reaches<S: Simd>(simd: S, block: &Block, limit: f32) -> bool {
     let limit = simd.splat_f32s(limit);
@@ -93,7 +94,7 @@ pub(super) fn reaches<S: Simd>(simd: S, block: &Block, limit: f32) -> bool {
     reached
 }
 
-/// e^x of each.
+/// e^x of each number.
 #[inline(always)]
 pub(super) fn exponentials<S: Simd>(simd: S, block: &mut Block) {
     for x in registers_mut::<S>(block) {
@@ -101,7 +102,7 @@ pub(super) fn exponentials<S: Simd>(simd: S, block: &mut Block) {
     }
 }
 
-/// The activation of each.
+/// The activation of each number.
 #[inline(always)]
 pub(super) fn activate<S: Simd>(simd: S, block: &mut Block, activation: Activation) {
     let (zero, one) = (simd.splat_f32s(0.0), simd.splat_f32s(1.0));
@@ -127,13 +128,13 @@ pub(super) fn total(block: &Block) -> f32 {
     folded(block, |a, b| a + b)
 }
 
-/// The largest of a block.
+/// The largest number of a block.
 #[inline(always)]
 pub(super) fn largest(block: &Block) -> f32 {
     folded(block, |a, b| if b > a { b } else { a })
 }
 
-/// Its halves put together, and those of what comes out, until one number is left.
+/// Combines the halves of a block repeatedly until one number is left.
 #[inline(always)]
 fn folded(block: &Block, both: impl Fn(f32, f32) -> f32) -> f32 {
     let mut halves = *block;

@@ -1,6 +1,4 @@
-//! The image channel over plain numbers: one convolution of blocks of pixels that do not overlap, then a linear layer.
-//!
-//! Its own beside [`super::dense`] because a convolution's sums run over places.
+//! The image channel on plain arrays: one convolution over blocks of pixels that do not overlap, then a linear layer.
 
 use std::sync::LazyLock;
 
@@ -13,12 +11,12 @@ use crate::featurize::PIXELS;
 use crate::model::nn::image::{ImageLayers, first_patches};
 use crate::model::spec::network::Activation;
 
-/// How pixels are read.
+/// The order in which pixels are read.
 struct Order {
-    /// The first pixel of all places, then the second, …, the places filled up with pixel 0 to whole blocks.
+    /// The first pixel of all places, then the second, and so on. Places are padded with pixel 0 to whole blocks.
     pixels: Vec<u32>,
     places: usize,
-    /// Blocks of places.
+    /// Number of blocks of places.
     blocks: usize,
 }
 
@@ -31,8 +29,8 @@ static ORDER: LazyLock<Order> = LazyLock::new(|| {
     Order { pixels: filled.collect(), places, blocks: whole / LANES }
 });
 
-/// The pixels of images in the order in which [`Channel::convolve`] reads them. It is the same for every network, and as much
-/// work as the convolution itself.
+/// The pixels of images in the order that [`Channel::convolve`] reads. It is the same for all networks, so it is
+/// computed once: it takes as long as the convolution itself.
 pub(in crate::model) fn in_patches(images: &[f32]) -> Vec<f32> {
     let (images, _) = images.as_chunks::<PIXELS>();
     let order = &ORDER.pixels;
@@ -43,14 +41,14 @@ pub(in crate::model) fn in_patches(images: &[f32]) -> Vec<f32> {
     patches
 }
 
-/// Numbers of one image among those.
+/// Number of values per image in this order.
 pub(super) fn patched_width() -> usize {
     ORDER.pixels.len()
 }
 
-/// Image to code.
+/// The image channel: from pixels to a code.
 pub(super) struct Channel {
-    /// By channel, the weights of the pixels of a place; and the biases.
+    /// For each channel, the weights of the pixels of a place; and the biases.
     weights: Vec<Vec<f32>>,
     bias: Vec<f32>,
     activation: Activation,
@@ -63,7 +61,8 @@ impl Channel {
         let [convolution] = layers.convolutions.as_slice() else { return Ok(None) };
         let channels = convolution.linear.weight.dim(1)?;
         let weight = numbers(&convolution.linear.weight)?;
-        // The channel's layers give places by channels, its sums channels by places.
+        // The tensor layers order the convolution's outputs by place, then channel; here they are by channel, then
+        // place.
         let order: Vec<usize> =
             (0..channels).flat_map(|c| (0..ORDER.places).map(move |place| place * channels + c)).collect();
         Ok(Some(Self {
@@ -74,12 +73,12 @@ impl Channel {
         }))
     }
 
-    /// Numbers between the convolution and the linear layer, with those that fill up the last block.
+    /// Number of values between the convolution and the linear layer, including the padding of the last block.
     pub(super) fn width(&self) -> usize {
         (self.weights.len() - 1) * ORDER.places + ORDER.blocks * LANES
     }
 
-    /// The convolution of one image from [`in_patches`]: `out` takes [`Self::width`] numbers.
+    /// The convolution of one image from [`in_patches`]. `out` takes [`Self::width`] numbers.
     pub(super) fn convolve(&self, image: &[f32], out: &mut [f32]) {
         pulp::Arch::new().dispatch(Convolve { channel: self, image: image.as_chunks().0, out });
     }
@@ -94,14 +93,14 @@ impl Channel {
                     add_product(simd, &mut sums, *weight, &pixels[block]);
                 }
                 activate(simd, &mut sums, self.activation);
-                // What fills up the last block of one channel is overwritten by the next.
+                // The padding after one channel is overwritten by the next channel.
                 out[channel * places + block * LANES..][..LANES].copy_from_slice(&sums);
             }
         }
     }
 }
 
-/// One call of [`Channel::convolve`], for the vector code of the machine at hand.
+/// One call of [`Channel::convolve`], compiled for the vector instructions of the machine.
 struct Convolve<'a> {
     channel: &'a Channel,
     image: &'a [Block],

@@ -1,8 +1,8 @@
-//! A linear layer over plain numbers, several rows at once.
+//! A linear layer on plain arrays, for several rows at once.
 //!
-//! Its own because it is where nearly all multiply-adds are. Weights lie in blocks of [`LANES`] outputs, so that the sums of
-//! a block stay in vector registers over all inputs. A sum starts with the bias and takes the inputs in order, however
-//! many rows are passed at once: a row's result does not depend on its neighbours, to the last bit.
+//! Nearly all multiply-adds happen here. Weights are stored in blocks of [`LANES`] outputs, so that the sums of a block
+//! stay in vector registers over all inputs. A sum starts with the bias and adds the inputs in order, whatever the
+//! number of rows. So the result of a row does not depend on the other rows, bit for bit.
 
 use candle_core::{Device, Result, Tensor};
 use pulp::Simd;
@@ -20,14 +20,14 @@ pub(super) fn numbers(tensor: &Tensor) -> Result<Vec<f32>> {
 pub(super) struct Dense {
     inputs: usize,
     pub(super) outputs: usize,
-    /// Block by block, in each the inputs in order.
+    /// Blocks of outputs; in each block the inputs in order.
     weights: Vec<Block>,
     bias: Vec<Block>,
     activation: Activation,
 }
 
 impl Dense {
-    /// `order`: the input that each of the layer's own inputs takes, where they come in another order.
+    /// `order`: for each input here, its index among the inputs of `layer`, if they differ.
     pub(super) fn new(layer: &Linear, activation: Activation, order: Option<&[usize]>) -> Result<Self> {
         let inputs = layer.weight.dim(0)?;
         let (weight, bias) = (numbers(&layer.weight)?, numbers(&layer.bias)?);
@@ -35,7 +35,7 @@ impl Dense {
         Ok(Self::of(inputs, &weight, row, blocks(&bias, 0.0), (bias.len(), activation)))
     }
 
-    /// From weights, (inputs, outputs), the row of each input among them, and the biases in blocks.
+    /// From weights (inputs, outputs), the row of each input in them, and the biases in blocks.
     pub(super) fn of(
         inputs: usize,
         weight: &[f32],
@@ -53,12 +53,13 @@ impl Dense {
         Self { inputs, outputs, weights, bias, activation }
     }
 
-    /// Outputs with those that fill up the last block.
+    /// Number of outputs, including the padding of the last block.
     pub(super) fn width(&self) -> usize {
         self.bias.len() * LANES
     }
 
-    /// R rows: `x` has one every `from` numbers, `out` one every `to` numbers and room for [`Self::width`] in each.
+    /// Computes R rows. `x` has a row every `from` numbers, `out` every `to` numbers, with room for [`Self::width`] in
+    /// each.
     pub(super) fn forward<const R: usize>(&self, x: &[f32], from: usize, out: &mut [f32], to: usize) {
         pulp::Arch::new().dispatch(Forward::<R> { layer: self, x, from, out, to });
     }
@@ -68,7 +69,8 @@ impl Dense {
         let rows: [&[f32]; R] = std::array::from_fn(|row| &x[row * from..][..self.inputs]);
         let mut block = 0;
         if R == 1 {
-            // One row alone has too few sums in a block to keep the units busy.
+            // A single row has too few sums per block to keep the arithmetic units busy, so it takes several blocks at
+            // once.
             while block + 4 <= self.bias.len() {
                 self.some::<S, R, 4>(simd, block, &rows, (out, to));
                 block += 4;
@@ -84,7 +86,7 @@ impl Dense {
         }
     }
 
-    /// B blocks of outputs.
+    /// Computes B blocks of outputs.
     #[inline(always)]
     fn some<S: Simd, const R: usize, const B: usize>(
         &self,
@@ -114,8 +116,8 @@ impl Dense {
     }
 }
 
-/// One call of [`Dense::forward`], for the vector code of the machine at hand. (A closure would not be compiled as such:
-/// it is called through a shim that knows nothing of the machine.)
+/// One call of [`Dense::forward`], compiled for the vector instructions of the machine. (A closure would not be: it is
+/// called through a shim compiled for the baseline instructions.)
 struct Forward<'a, const R: usize> {
     layer: &'a Dense,
     x: &'a [f32],

@@ -1,9 +1,9 @@
-//! The network as one pass over plain numbers: what serves on a CPU.
+//! The network as one pass over plain arrays, for serving on a CPU.
 //!
-//! Its own because it is about speed alone: it gives what [`super::mcvn`] gives, to the last digits of a sum, and
-//! makes no tensor for each step. Four rows at a time go through the whole network, each layer in the vector code of the
-//! machine at hand ([`block`]). Networks of other shapes than those that ship (several convolutions, attention over codes,
-//! batch normalisation) are answered by tensors, and so is everything on a GPU.
+//! It is only for speed: it gives the same results as [`super::mcvn`], up to the last digits of a sum, without a tensor
+//! for each step. Four rows at a time go through the whole network, in the vector instructions of the machine
+//! ([`block`]). Networks of other shapes than the shipped ones (several convolutions, attention over codes, batch
+//! normalisation) use tensors, as does everything on a GPU.
 
 mod block;
 mod channel;
@@ -24,7 +24,7 @@ use crate::model::nn::mcvn::Mcvn;
 use crate::model::nn::residual::{References, Voice};
 use crate::model::spec::network::Activation;
 
-/// Rows that go through the layers together.
+/// Number of rows that go through the layers together.
 const TOGETHER: usize = 4;
 
 /// The network.
@@ -38,11 +38,11 @@ pub(in crate::model) struct Direct {
     voices: Option<Voices>,
     /// Width of the fused code.
     fused: usize,
-    /// Of the widest layer, its last block filled up.
+    /// Width of the widest layer, including padding.
     widest: usize,
 }
 
-/// Outputs of rows, one after another, and what they heard, where there are references.
+/// Outputs of rows, one after another. With references, also their distances and the largest reference weights.
 pub(in crate::model) struct Answers {
     pub(in crate::model) values: Vec<f32>,
     pub(in crate::model) distances: Vec<f32>,
@@ -73,7 +73,7 @@ impl Encoding {
     }
 }
 
-/// Room for what lies between the layers of a few rows.
+/// Buffers for values between the layers of a few rows.
 struct Scratch {
     from: Vec<f32>,
     to: Vec<f32>,
@@ -89,7 +89,7 @@ impl Direct {
         let shape = &config.architecture;
         let covered = |activation| activation != Activation::Gelu;
         let others = shape.attention.of_codes() || shape.batch_norm || shape.image_only;
-        // Without a stem or a layer of the row, the features themselves would be the code.
+        // Without a stem or a row layer, the features themselves would be the code, which is not supported.
         if others || !covered(shape.activation) || (shape.stem.is_none() && shape.row.is_empty()) {
             return Ok(None);
         }
@@ -124,7 +124,7 @@ impl Direct {
         }))
     }
 
-    /// Answers rows of scaled features. `patches`: gives the image of each, by [`in_patches`].
+    /// Predicts rows of scaled features. `patches` returns the images, in the order of [`in_patches`].
     pub(in crate::model) fn answer<'a>(&self, rows: &[f32], patches: impl FnOnce() -> &'a [f32]) -> Answers {
         let count = rows.len() / self.features;
         let together = count.min(TOGETHER);
@@ -157,7 +157,7 @@ impl Direct {
         answers
     }
 
-    /// R rows through all layers.
+    /// Computes R rows through all layers.
     fn few<const R: usize>(&self, rows: &[f32], images: &[f32], scratch: &mut Scratch, answers: &mut Answers) {
         let Scratch { from, to, code, queries, room } = scratch;
         let (step, fused) = (self.widest, self.fused);

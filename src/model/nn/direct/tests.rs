@@ -1,4 +1,4 @@
-//! The pass over plain numbers against the one over tensors, and rows alone against rows among others.
+//! Compares the pass over plain arrays with tensors, and rows alone with rows in a batch.
 
 use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
@@ -10,7 +10,7 @@ use crate::model::nn::init::SeededParameters;
 use crate::model::nn::mcvn::Pass;
 use crate::model::spec::network::{Architecture, AttentionMode, ImageChannel, McvnConfig, Norm};
 
-/// Numbers between −1.8 and 1.9 that repeat late.
+/// Numbers between −1.8 and 1.9 with a long period.
 fn numbers(count: usize) -> Vec<f32> {
     (0..count).map(|i| (i * 37 % 1009) as f32 / 270.0 - 1.8).collect()
 }
@@ -33,13 +33,13 @@ fn architecture(attention: AttentionMode) -> Architecture {
     }
 }
 
-/// Networks as they ship, and with every part that may be missing.
+/// The shipped shapes, and shapes in which single parts are missing.
 fn shapes() -> Vec<Architecture> {
     let none = architecture(AttentionMode::None);
     let residual = architecture(AttentionMode::Residual);
     let image = residual.image.clone().unwrap();
     vec![
-        // A channel wider than all else, whose last block is not whole.
+        // An image channel wider than all other layers, whose last block is not full.
         Architecture { image: Some(ImageChannel { width: 245, ..image }), row: vec![2], ..residual.clone() },
         Architecture { bins: Some(3), stem: None, row: vec![70, 20], heads: 1, ..residual.clone() },
         Architecture { image: None, activation: Activation::Relu, heads: 3, ..residual.clone() },

@@ -1,6 +1,4 @@
-//! Residual attention over plain numbers: see [`super::super::residual`].
-//!
-//! Its own beside [`super::dense`] because its sums run over references, in blocks of them.
+//! Residual attention on plain arrays: see [`super::super::residual`]. Its sums run over blocks of references.
 
 use candle_core::Result;
 use pulp::Simd;
@@ -14,42 +12,42 @@ use crate::model::nn::layers::Linear;
 use crate::model::nn::residual::{HIDDEN, References, ResidualAttention, SILENT, VOICES, Voice};
 use crate::model::spec::network::Activation;
 
-/// Outputs that are corrected together.
+/// Number of outputs corrected together.
 const TOGETHER: usize = 4;
-/// Weights below this are not worth a name.
+/// References with a smaller weight are not named in answers.
 const WHISPER: f32 = 1e-3;
 
-/// References, ready to be asked.
+/// References prepared for serving.
 pub(super) struct Voices {
-    /// Weight and bias of the code's layer norm.
+    /// Weight and bias of the layer norm over the code.
     norm: (Vec<f32>, Vec<f32>),
     pub(super) query: Dense,
     heads: Vec<Head>,
-    /// By [`TOGETHER`] outputs, for each block of references.
+    /// Residuals in groups of [`TOGETHER`] outputs, for each block of references.
     residuals: Vec<Vec<[Block; TOGETHER]>>,
     gain: Vec<f32>,
-    /// The place of each reference in the manifest.
+    /// The index of each reference in the manifest.
     places: Vec<u32>,
 }
 
 struct Head {
     sharpness: f32,
     nobody: f32,
-    /// Dimensions.
+    /// Number of dimensions.
     deep: usize,
-    /// From a query to 2τ · q · k − τ |k|² of all references.
+    /// Maps a query to 2τ · q · k − τ |k|² for all references.
     keys: Dense,
 }
 
-/// Room for what is said to a few rows: by row and head the logits, then the voices; which blocks of references said
-/// anything; by head, what a voice weighs.
+/// Buffers for a few rows: `said` holds the logits and then the weights before normalisation, by row and head; `loud`
+/// marks blocks of references with a weight above 0; `shares` holds the normalisation factor of each head.
 pub(super) struct Room {
     said: Vec<f32>,
     loud: Vec<bool>,
     shares: Vec<f32>,
 }
 
-/// What one row heard.
+/// The attention of one row: its distance to the references, and the largest weights.
 #[derive(Clone, Copy)]
 pub(super) struct Heard {
     pub(super) distance: f32,
@@ -68,7 +66,7 @@ impl Voices {
             let doubled: Vec<f32> = own.iter().map(|key| 2.0 * sharpness * key).collect();
             let square = |at: usize| own.iter().skip(at).step_by(count).map(|key| key * key).sum::<f32>();
             let offsets: Vec<f32> = (0..count).map(|at| -sharpness * square(at)).collect();
-            // Those that fill up the last block say nothing.
+            // The padding of the last block gets a weight of 0.
             let offsets = blocks(&offsets, HIDDEN);
             let keys = Dense::of(deep, &doubled, |dimension| dimension, offsets, (count, Activation::Identity));
             Head { sharpness, nobody: nobody[head], keys, deep }
@@ -93,7 +91,7 @@ impl Voices {
         })
     }
 
-    /// Room for what is said to so many rows.
+    /// Buffers for this number of rows.
     pub(super) fn room(&self, rows: usize) -> Room {
         let each = self.each();
         Room {
@@ -103,7 +101,7 @@ impl Voices {
         }
     }
 
-    /// Blocks of references.
+    /// Number of blocks of references.
     fn each(&self) -> usize {
         self.places.len().div_ceil(LANES)
     }
@@ -119,7 +117,8 @@ impl Voices {
         }
     }
 
-    /// Corrects R rows of outputs, one every `to` numbers, by what was heard with their queries, one every `from`.
+    /// Corrects R rows of outputs by residual attention. Outputs have a row every `to` numbers, queries every `from`
+    /// numbers.
     pub(super) fn correct<const R: usize>(
         &self,
         (queries, from): (&[f32], usize),
@@ -136,7 +135,7 @@ impl Voices {
         pulp::Arch::new().dispatch(Settle::<R> { voices: self, queries, from, room, outputs, to })
     }
 
-    /// Corrects the outputs of one row, from its query and what [`Head::keys`] give for it.
+    /// Corrects the outputs of one row, from its query and the results of [`Head::keys`].
     #[inline(always)]
     fn settle<S: Simd>(
         &self,
@@ -159,7 +158,7 @@ impl Voices {
                 let mut voices = *logits;
                 add(simd, &mut voices, own_part);
                 keep_larger(simd, &mut nearest, &voices);
-                // Most references are far from a row, and an exponential costs more than all the rest.
+                // Most references are far from a row. Skipping them saves exponentials, which take most of the time.
                 if !reaches(simd, &voices, SILENT) {
                     *logits = [0.0; LANES];
                     continue;
@@ -172,7 +171,7 @@ impl Voices {
             heard.distance += (-largest(&nearest) - head.nobody).max(0.0) / heads;
             *share = 1.0 / ((1.0 + total(&sums)) * heads);
         }
-        // The weights take the place of the first head's voices.
+        // The weights overwrite the values of the first head.
         let (weights, others) = said.split_at_mut(each);
         for (block, weights) in weights.iter_mut().enumerate().filter(|(block, _)| loud[*block]) {
             let mut own = *weights;
@@ -199,7 +198,7 @@ impl Voices {
         heard
     }
 
-    /// Puts the weights of a block among the greatest.
+    /// Inserts the weights of a block into the list of the largest.
     fn compare(&self, first: usize, weights: &Block, loudest: &mut [Voice; VOICES]) {
         for (weight, place) in weights.iter().zip(&self.places[first..]) {
             let at = loudest.iter().position(|voice| *weight > voice.weight.max(WHISPER));
@@ -211,7 +210,7 @@ impl Voices {
     }
 }
 
-/// One call of [`Voices::correct`], for the vector code of the machine at hand.
+/// One call of [`Voices::correct`], compiled for the vector instructions of the machine.
 struct Settle<'a, const R: usize> {
     voices: &'a Voices,
     queries: &'a [f32],
@@ -237,7 +236,7 @@ impl<const R: usize> pulp::WithSimd for Settle<'_, R> {
     }
 }
 
-/// The sum of something of all values, in lanes: always in the same order.
+/// The sum of `of(value)` over all values, in lanes, always in the same order.
 #[inline(always)]
 fn sum_of(values: &[f32], of: impl Fn(f32) -> f32) -> f32 {
     let mut sums = [0.0; LANES];
