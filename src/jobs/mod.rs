@@ -23,6 +23,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use clap::Args;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
@@ -42,21 +43,28 @@ const LOG_TAIL_BYTES: usize = 4_000;
 const CANCEL_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Where jobs live, and how they run.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Args, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct JobsConfig {
-    /// Folder of the job table, the audit log, and the jobs' data.
+    /// Folder of the job table, the audit log and the jobs' data [default: mcvn-state].
+    #[arg(long, env = "MCVN_STATE_DIR")]
     pub state_dir: PathBuf,
     /// Folder whose CSV files a job may name instead of uploading.
+    #[arg(long, env = "MCVN_DATA_DIR")]
     pub data_dir: Option<PathBuf>,
-    /// Jobs that may wait.
+    /// Jobs that may wait [default: 8].
+    #[arg(id = "JOB_QUEUE", long = "job-queue", env = "MCVN_JOB_QUEUE")]
     pub queue: usize,
-    /// Threads of a training on a CPU; 0 for half of the cores.
+    /// Threads of a training on a CPU; 0 for half of the cores [default: 0].
+    #[arg(id = "JOB_THREADS", long = "job-threads", env = "MCVN_JOB_THREADS")]
     pub threads: usize,
-    /// Bytes of memory (address space) that a check of data or a training on a CPU may take; 0 for no bound.
+    /// Bytes of memory (address space) that a check of data or a training on a CPU may take; 0 for no bound [default:
+    /// 4294967296].
+    #[arg(id = "JOB_MEMORY_BYTES", long = "job-memory-bytes", env = "MCVN_JOB_MEMORY_BYTES")]
     pub memory_bytes: u64,
     /// The program whose `check` and `train` are run; the running one where it is not given.
     #[serde(skip)]
+    #[arg(skip)]
     pub program: Option<PathBuf>,
 }
 
