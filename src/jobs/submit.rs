@@ -3,7 +3,7 @@
 //! Its own because the order matters: a job that is listed has all it needs, and a request that is refused
 //! leaves nothing.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::PathBuf;
 use std::sync::PoisonError;
@@ -15,6 +15,7 @@ use super::record::{Job, JobData, JobOptions, JobState, now};
 use super::upload::DataSource;
 use super::{DATA_FILE, JobError, Jobs, RECIPE_FILE, UPLOADS_FOLDER, house};
 use crate::data::{Recipe, RecipeError};
+use crate::files;
 use crate::registry;
 use crate::tables::{Charset, Mapping};
 
@@ -88,11 +89,8 @@ impl Jobs {
         fs::create_dir(&folder).map_err(JobError::Io)?;
         fs::write(folder.join(RECIPE_FILE), recipe).map_err(JobError::Io)?;
         let (file, sha256) = found.put(&folder.join(DATA_FILE), most_bytes)?;
-        let synced = || {
-            [RECIPE_FILE, DATA_FILE].into_iter().try_for_each(|name| File::open(folder.join(name))?.sync_all())?;
-            File::open(&folder)?.sync_all()
-        };
-        synced().map_err(JobError::Io)?;
+        let written = [&folder.join(RECIPE_FILE), &folder.join(DATA_FILE), &folder];
+        written.into_iter().try_for_each(|path| files::sync(path)).map_err(JobError::Io)?;
         Ok(Staged { room, data: JobData { file, sha256, rows: 0, groups: 0 } })
     }
 
@@ -136,8 +134,7 @@ impl Jobs {
     fn keep(&self, staged: &Staged, id: u64) -> io::Result<()> {
         let folder = self.folder(id);
         house::mark(&staged.folder())?;
-        fs::rename(staged.folder(), &folder)?;
-        folder.parent().map_or(Ok(()), |parent| File::open(parent)?.sync_all())
+        files::give_place(&staged.folder(), &folder)
     }
 }
 
