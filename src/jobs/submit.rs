@@ -6,7 +6,6 @@
 use std::fs;
 use std::io;
 use std::path::PathBuf;
-use std::sync::PoisonError;
 
 use tempfile::TempDir;
 
@@ -96,7 +95,7 @@ impl Jobs {
 
     /// The job's folder holds all it needs before its record says that it is there.
     fn make(&self, staged: &Staged, model: String, options: JobOptions, by: String) -> Result<Job, JobError> {
-        let _alone = self.0.making.lock().unwrap_or_else(PoisonError::into_inner);
+        let _alone = self.alone();
         self.check_room()?;
         // A folder without a record may be of a store that was lost: its rows stay.
         let id = loop {
@@ -125,8 +124,7 @@ impl Jobs {
         };
         self.0.store.put_job(id, &job)?;
         house::unmark(&self.folder(id));
-        self.lock().insert(id, job.clone());
-        self.tell();
+        self.put(job.clone());
         Ok(job)
     }
 

@@ -93,15 +93,12 @@ impl Live {
     /// [`SwapError`]; what answers is then what answered before.
     pub async fn roll_back(&self, writer: &Arc<Writer>, model: &str) -> Result<Swap, SwapError> {
         let _alone = self.swapping.lock().await;
-        let folders = writer.folders();
-        let history = registry::known_history(folders, model)?;
-        let before = answering(&self.current().catalogue, model, &history);
-        let missing = || SwapError::Missing(format!("{model} has no version before the one in use"));
-        let earlier = history.get(1).ok_or_else(missing)?;
-        let folder = registry::find(folders, model, earlier).ok_or_else(missing)?;
+        let (owned, name, serving) = (Arc::clone(writer), model.to_owned(), self.current());
+        let looked_up = move || look_back(&serving.catalogue, owned.folders(), &name);
+        let (version, folder, before) = tokio::task::spawn_blocking(looked_up).await??;
         let (owned, name) = (Arc::clone(writer), model.to_owned());
         self.swap(model, &folder, move || owned.rollback(&name).map(|_| ())).await?;
-        Ok(Swap { version: earlier.clone(), before, overruled: Vec::new() })
+        Ok(Swap { version, before, overruled: Vec::new() })
     }
 
     /// Removes a version that does not answer from storage.
@@ -110,13 +107,17 @@ impl Live {
     /// [`SwapError`]; then it is there as before.
     pub async fn remove(&self, writer: &Arc<Writer>, model: &str, version: &str) -> Result<(), SwapError> {
         let _alone = self.swapping.lock().await;
-        let history = registry::known_history(writer.folders(), model)?;
-        // It may stand in for the one in use.
-        if answering(&self.current().catalogue, model, &history).as_deref() == Some(version) {
-            return Err(SwapError::Answers(format!("{model} {version}")));
-        }
-        let (owned, name, unwanted) = (Arc::clone(writer), model.to_owned(), version.to_owned());
-        Ok(tokio::task::spawn_blocking(move || owned.remove(&name, &unwanted)).await??)
+        let (writer, serving) = (Arc::clone(writer), self.current());
+        let (model, version) = (model.to_owned(), version.to_owned());
+        let removed = move || {
+            let history = registry::known_history(writer.folders(), &model)?;
+            // It may stand in for the one in use.
+            if answering(&serving.catalogue, &model, &history).as_ref() == Some(&version) {
+                return Err(SwapError::Answers(format!("{model} {version}")));
+            }
+            Ok(writer.remove(&model, &version)?)
+        };
+        tokio::task::spawn_blocking(removed).await?
     }
 
     /// Loads and tries a bundle, changes storage, then memory.
@@ -159,6 +160,19 @@ fn look_up(catalogue: &Catalogue, folders: &[PathBuf], model: &str, version: &st
     // A candidate that cannot be read cannot be served either.
     let objections = objections(in_use, &folder).map_err(|error| SwapError::Unfit(error.reason()))?;
     Ok(Found { folder, before, objections })
+}
+
+/// The version before the one in use, its folder, and the version that answers.
+fn look_back(
+    catalogue: &Catalogue,
+    folders: &[PathBuf],
+    model: &str,
+) -> Result<(String, PathBuf, Option<String>), SwapError> {
+    let history = registry::known_history(folders, model)?;
+    let missing = || SwapError::Missing(format!("{model} has no version before the one in use"));
+    let earlier = history.get(1).ok_or_else(missing)?;
+    let folder = registry::find(folders, model, earlier).ok_or_else(missing)?;
+    Ok((earlier.clone(), folder, answering(catalogue, model, &history)))
 }
 
 /// The version that answers for a model: the one in use, or the one that stands in for it.
