@@ -42,6 +42,9 @@ pub enum Priority {
     Lowest,
 }
 
+/// See [`Pool::chunks_under_way`].
+const CHUNKS_PER_THREAD: usize = 2;
+
 type Task = Box<dyn FnOnce() + Send>;
 
 /// The threads; cheap to clone. They end when the last handle is dropped and nothing is left to do.
@@ -72,6 +75,11 @@ impl Pool {
     /// The bounds that hold.
     pub fn config(&self) -> BulkConfig {
         self.config
+    }
+
+    /// Chunks of one stream that are under way at a time: of those of each thread one is answered while the next one waits.
+    pub fn chunks_under_way(&self) -> usize {
+        CHUNKS_PER_THREAD * self.config.threads
     }
 
     /// Has a thread do something. The answer never comes where it panicked; it is not begun where nobody waits for the
