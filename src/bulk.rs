@@ -8,6 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use clap::Args;
 use serde::{Deserialize, Serialize};
 use thread_priority::{
     NormalThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy, set_thread_priority_and_policy, thread_native_id,
@@ -15,12 +16,14 @@ use thread_priority::{
 use tokio::sync::oneshot;
 
 /// Bounds of bulk work.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Args, Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct BulkConfig {
-    /// Tables and lines that are answered at the same time; more are refused.
+    /// Tables and lines that are answered at the same time; more are refused [default: 4].
+    #[arg(id = "BULK_STREAMS", long = "bulk-streams", env = "MCVN_BULK_STREAMS")]
     pub streams: usize,
-    /// Threads that answer them; 0 for as many as there are cores.
+    /// Threads of low priority that answer them; 0 for one a core [default: 0].
+    #[arg(id = "BULK_THREADS", long = "bulk-threads", env = "MCVN_BULK_THREADS")]
     pub threads: usize,
 }
 
@@ -38,6 +41,9 @@ pub enum Priority {
     /// Whatever others leave.
     Lowest,
 }
+
+/// See [`Pool::chunks_under_way`].
+const CHUNKS_PER_THREAD: usize = 2;
 
 type Task = Box<dyn FnOnce() + Send>;
 
@@ -69,6 +75,11 @@ impl Pool {
     /// The bounds that hold.
     pub fn config(&self) -> BulkConfig {
         self.config
+    }
+
+    /// Chunks of one stream that are under way at a time: of those of each thread one is answered while the next one waits.
+    pub fn chunks_under_way(&self) -> usize {
+        CHUNKS_PER_THREAD * self.config.threads
     }
 
     /// Has a thread do something. The answer never comes where it panicked; it is not begun where nobody waits for the

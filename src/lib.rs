@@ -7,6 +7,7 @@
 //! | rank | module | is |
 //! |---|---|---|
 //! | 0 | [`domain`] | what a lab talks about: elements, compositions, samples, schemas |
+//! | 0 | `files` | files and folders that are whole after a crash |
 //! | 0 | [`metrics`] | what operators count and measure, with names, units and bounded labels |
 //! | 1 | [`featurize`] | from a sample to numbers: descriptors, image, feature row, scaling |
 //! | 1 | [`tables`] | tables as labs have them: encodings, separators, workbooks, headers, cells |
@@ -39,6 +40,7 @@ pub mod config;
 pub mod data;
 pub mod domain;
 pub mod featurize;
+pub(crate) mod files;
 pub mod http;
 pub mod jobs;
 pub mod keys;

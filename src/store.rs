@@ -256,8 +256,8 @@ fn decode<T: DeserializeOwned>(number: u64, bytes: &[u8]) -> Result<T, StoreErro
 #[cfg(test)]
 mod tests {
     use std::fs::File;
-    use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::{Arc, Mutex};
 
     use super::*;
 
@@ -283,11 +283,29 @@ mod tests {
         assert!(matches!(store.jobs::<u32>(), Err(StoreError::Record(1, _))));
     }
 
-    /// A disk that is full while `full` says so.
+    /// A disk that is full while `full` says so, and syncs nothing while someone else holds `held`.
     #[derive(Debug)]
     struct Disk {
         file: redb::backends::FileBackend,
         full: Arc<AtomicBool>,
+        held: Arc<Mutex<()>>,
+    }
+
+    impl Store {
+        /// A store whose commits wait while someone else holds the lock.
+        pub(crate) fn held_up(path: &Path, held: Arc<Mutex<()>>) -> Self {
+            Self::on_disk(path.to_owned(), Arc::default(), held)
+        }
+
+        fn on_disk(path: PathBuf, full: Arc<AtomicBool>, held: Arc<Mutex<()>>) -> Self {
+            let opening = move || {
+                let file = File::options().read(true).write(true).create(true).truncate(false).open(&path)?;
+                let file = redb::backends::FileBackend::new(file)?;
+                let disk = Disk { file, full: Arc::clone(&full), held: Arc::clone(&held) };
+                Ok(redb::Builder::new().create_with_backend(disk)?)
+            };
+            Self::opened_by(Box::new(opening)).unwrap()
+        }
     }
 
     impl redb::StorageBackend for Disk {
@@ -304,6 +322,7 @@ mod tests {
         }
 
         fn sync_data(&self) -> std::io::Result<()> {
+            let _turn = self.held.lock().unwrap_or_else(PoisonError::into_inner);
             self.file.sync_data()
         }
 
@@ -318,14 +337,8 @@ mod tests {
     #[test]
     fn it_goes_on_once_the_disk_has_room_again() {
         let folder = tempfile::tempdir().unwrap();
-        let (path, full) = (folder.path().join("mcvn.redb"), Arc::new(AtomicBool::new(false)));
-        let disk = Arc::clone(&full);
-        let opening = move || {
-            let file = File::options().read(true).write(true).create(true).truncate(false).open(&path)?;
-            let disk = Disk { file: redb::backends::FileBackend::new(file)?, full: Arc::clone(&disk) };
-            Ok(redb::Builder::new().create_with_backend(disk)?)
-        };
-        let store = Store::opened_by(Box::new(opening)).unwrap();
+        let full = Arc::new(AtomicBool::new(false));
+        let store = Store::on_disk(folder.path().join("mcvn.redb"), Arc::clone(&full), Arc::default());
         assert_eq!(store.append_audit(&"a").unwrap(), 1);
         full.store(true, Ordering::Relaxed);
         for _ in 0..3 {

@@ -12,6 +12,7 @@ use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use clap::Args;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -23,20 +24,26 @@ use crate::store::{Store, StoreError};
 use keyring::Keyring;
 
 /// Whether there is administration, and where.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Args, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct AdminConfig {
-    /// File of the admin keys' hashes; without it there is no administration.
+    /// File of admin keys, made by `mcvn admin-key create`; without it there is no administration.
+    #[arg(id = "ADMIN_KEYS_FILE", long = "admin-keys-file", env = "MCVN_ADMIN_KEYS_FILE")]
     pub keys_file: Option<PathBuf>,
-    /// Address and port of a listener of its own; without it the admin routes stand beside the others.
+    /// Address and port for the admin routes alone; without it they stand beside the others.
+    #[arg(id = "ADMIN_LISTEN", long = "admin-listen", env = "MCVN_ADMIN_LISTEN")]
     pub listen: Option<String>,
-    /// Largest upload, in bytes.
+    /// Largest training data, uploaded or in the folder of data files, in bytes [default: 64000000].
+    #[arg(long, env = "MCVN_UPLOAD_BYTES")]
     pub upload_bytes: u64,
     /// Longest time for one admin request, uploads included; streams of events are not bound by it.
+    #[arg(skip)]
     pub deadline_seconds: f64,
-    /// Jobs that are kept when they have ended, the latest; older ones are removed with their rows. 0 for all.
+    /// Jobs that are kept when they have ended, the latest; older ones are removed with their rows; 0 for all [default: 0].
+    #[arg(long, env = "MCVN_KEEP_JOBS")]
     pub keep_jobs: usize,
-    /// Candidates of each model that are kept, the newest; older ones are removed. 0 for all.
+    /// Candidates of each model that are kept, the newest; older ones are removed; 0 for all [default: 0].
+    #[arg(long, env = "MCVN_KEEP_CANDIDATES")]
     pub keep_candidates: usize,
 }
 

@@ -24,6 +24,7 @@ use std::time::{Duration, Instant};
 
 pub use health::{Condition, DeviceHealth};
 
+use clap::Args;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
@@ -59,14 +60,17 @@ impl Predict for crate::model::Bundle {
 }
 
 /// Bounds of the queue.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Args, Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct BatcherConfig {
-    /// Samples that may wait or be under way; more are refused.
+    /// Samples that may wait or be under way [default: 16384].
+    #[arg(long, env = "MCVN_QUEUE_SAMPLES")]
     pub queue_samples: usize,
-    /// Samples in one pass.
+    /// Samples in one pass [default: 256].
+    #[arg(long, env = "MCVN_MAX_BATCH")]
     pub max_batch: usize,
-    /// Passes that fail in a row before the server says that it is not ready.
+    /// Passes that fail in a row before /readyz says so [default: 5].
+    #[arg(long, env = "MCVN_FAILURES_UNTIL_UNREADY")]
     pub failures_until_unready: usize,
 }
 

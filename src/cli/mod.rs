@@ -21,6 +21,7 @@ mod sanity;
 mod selftest;
 mod serve;
 mod signals;
+mod sweeps;
 mod table_flags;
 mod train;
 mod whole;

@@ -22,7 +22,7 @@ use crate::featurize::Features;
 use crate::model::{Bundle, Confidence, ConfidenceError, DeviceChoice};
 use crate::registry::{self, load_bundle};
 use crate::tables::{
-    Charset, Chunk, Decide, Head, Limits, ReadOptions, Rows, TableError, TableReader, is_workbook, text_to_workbook,
+    Charset, Chunk, Decide, Feed, FeedError, Limits, ReadOptions, TableError, is_workbook, text_to_workbook,
     workbook_to_text,
 };
 use crate::wire::{Answered, Bulk, Columns, Lines, Table};
@@ -95,7 +95,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
     let confidence = arguments.confidence.unwrap_or_default();
     let mut notes = std::mem::take(&mut input.notes);
     let first = input.chunk().with_context(place)?;
-    let rows: Arc<dyn Bulk> = match input.head() {
+    let rows: Arc<dyn Bulk> = match input.feed.head() {
         None => Arc::new(Lines::new(Arc::clone(&bundle), confidence, arguments.echo)),
         Some(head) => {
             let mapping = arguments.table.mapping(&arguments.set);
@@ -123,10 +123,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
     let answer = |out: &mut dyn Write, total: &mut Answered| {
         out.write_all(&rows.head())?;
         let (mut under_way, mut next) = (VecDeque::new(), first);
-        // Twice as many chunks as threads: one is answered while the next one waits.
         while let Some(chunk) = next {
             under_way.push_back(begin(&pool, &rows, &bundle, chunk));
-            if under_way.len() > 2 * pool.config().threads {
+            if under_way.len() > pool.chunks_under_way() {
                 finish(under_way.pop_front(), total, out)?;
             }
             next = input.chunk().with_context(place)?;
@@ -183,12 +182,6 @@ fn finish(answered: Option<oneshot::Receiver<Answered>>, total: &mut Answered, o
 /// Bytes of a table that are looked at before its header is read.
 const SAMPLE_BYTES: usize = 64 << 10;
 
-/// Rows of a file, by its format.
-enum Feed {
-    Lines(Rows),
-    Table(Box<TableReader>),
-}
-
 /// A file as chunks of rows, with a bar of how much of it is read.
 struct Input {
     source: Box<dyn Read>,
@@ -224,8 +217,8 @@ impl Input {
             Box::new(Cursor::new(magic).chain(file))
         };
         let feed = match format {
-            Format::Ndjson => Feed::Lines(Rows::lines()),
-            _ => Feed::Table(Box::new(TableReader::new(&options, Decide::AtBytes(SAMPLE_BYTES)))),
+            Format::Ndjson => Feed::lines(),
+            _ => Feed::table(&options, Decide::AtBytes(SAMPLE_BYTES)),
         };
         Ok(Self { source, feed, bar, bytes: vec![0; 1 << 16], ended: false, notes })
     }
@@ -234,30 +227,16 @@ impl Input {
         let count = self.source.read(&mut self.bytes)?;
         self.bar.inc(count as u64);
         self.ended = count == 0;
-        match &mut self.feed {
-            Feed::Lines(rows) => Ok(rows.push(&self.bytes[..count])?),
-            Feed::Table(reader) if self.ended => reader.end().map_err(unreadable),
-            Feed::Table(reader) => reader.push(&self.bytes[..count]).map_err(unreadable),
-        }
-    }
-
-    /// Of a table whose first chunk has been read.
-    fn head(&self) -> Option<&Arc<Head>> {
-        match &self.feed {
-            Feed::Lines(_) => None,
-            Feed::Table(reader) => reader.head(),
-        }
+        let fed = if self.ended { self.feed.end() } else { self.feed.push(&self.bytes[..count]) };
+        fed.map_err(|error| match error {
+            FeedError::Row(error) => error.into(),
+            FeedError::Table(error) => unreadable(error),
+        })
     }
 
     fn chunk(&mut self) -> Result<Option<Chunk>> {
         loop {
-            let chunk = match &mut self.feed {
-                Feed::Table(reader) => reader.chunk(),
-                Feed::Lines(rows) => {
-                    let whole = rows.chunk().or_else(|| self.ended.then(|| rows.rest()).flatten());
-                    whole.map(|bytes| Chunk { bytes, line: 0 })
-                }
-            };
+            let chunk = self.feed.chunk();
             if chunk.is_some() || self.ended {
                 return Ok(chunk);
             }

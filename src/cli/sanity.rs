@@ -1,7 +1,7 @@
 //! `mcvn sanity`: how answers move when one input moves, beside what metallurgy says, as Markdown.
 //!
-//! Its own because scores on test rows don't show whether a model has learnt the trends that a metallurgist knows. The
-//! compositions are rounded textbook values, none a row of the training data.
+//! Its own because scores on test rows don't show whether a model has learnt the trends that a metallurgist knows.
+//! What is asked stands in [`super::sweeps`].
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -11,8 +11,9 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 
-use super::device;
-use crate::domain::{Outputs, RawComposition, RawSample, RawValue, Sample, Target, Violation};
+use super::sweeps::{Amounts, Direction, Expectation, Input, Steel, Sweep, Sweeps};
+use super::{device, in_words};
+use crate::domain::{Outputs, RawComposition, RawSample, RawValue, Sample, Target};
 use crate::featurize::{Features, featurize};
 use crate::model::{Bundle, Confidence, DeviceChoice, Predicted, Trust};
 use crate::registry::{active_bundles, load_bundle};
@@ -30,209 +31,14 @@ pub(super) struct Arguments {
     device: DeviceChoice,
 }
 
-type Amounts = &'static [(&'static str, f64)];
-
-/// A well-known steel.
-struct Steel {
-    name: &'static str,
-    composition: Amounts,
-}
-
-/// What is moved.
-enum Input {
-    Amount(&'static str),
-    Processing(&'static str),
-}
-
-/// Which way a property should go.
-#[derive(Clone, Copy)]
-enum Direction {
-    Falls,
-    Rises,
-    Holds,
-}
-
-/// What metallurgy says of one property between two steps.
-struct Expectation {
-    property: &'static str,
-    direction: Direction,
-    from: f64,
-    to: f64,
-}
-
-/// One input moved over its range while all else stays.
-struct Sweep {
-    title: &'static str,
-    why: &'static str,
-    model: &'static str,
-    input: Input,
-    unit: &'static str,
-    steps: &'static [f64],
-    processing: Amounts,
-    steels: &'static [Steel],
-    expectations: &'static [Expectation],
-}
-
-const HARDENED: Amounts =
-    &[("normalizing_temperature", 870.0), ("quenching_temperature", 850.0), ("tempering_temperature", 600.0)];
-
-const QUENCHED_AND_TEMPERED: &[Steel] = &[
-    Steel {
-        name: "S45C (0.45 C)",
-        composition: &[
-            ("C", 0.45),
-            ("Si", 0.25),
-            ("Mn", 0.75),
-            ("P", 0.02),
-            ("S", 0.02),
-            ("Ni", 0.05),
-            ("Cr", 0.1),
-            ("Cu", 0.1),
-        ],
-    },
-    Steel {
-        name: "SCM440 (0.4 C, 1 Cr, 0.2 Mo)",
-        composition: &[
-            ("C", 0.4),
-            ("Si", 0.25),
-            ("Mn", 0.75),
-            ("P", 0.02),
-            ("S", 0.015),
-            ("Ni", 0.1),
-            ("Cr", 1.05),
-            ("Cu", 0.1),
-            ("Mo", 0.2),
-        ],
-    },
-    Steel {
-        name: "SNCM439 (0.4 C, 1.8 Ni, 0.8 Cr, 0.2 Mo)",
-        composition: &[
-            ("C", 0.4),
-            ("Si", 0.25),
-            ("Mn", 0.75),
-            ("P", 0.015),
-            ("S", 0.015),
-            ("Ni", 1.8),
-            ("Cr", 0.8),
-            ("Cu", 0.1),
-            ("Mo", 0.2),
-        ],
-    },
-];
-
-const HEAT_RESISTANT: &[Steel] = &[
-    Steel {
-        name: "1Cr-0.5Mo",
-        composition: &[
-            ("C", 0.14),
-            ("Si", 0.3),
-            ("Mn", 0.5),
-            ("P", 0.012),
-            ("S", 0.01),
-            ("Ni", 0.1),
-            ("Cr", 1.0),
-            ("Cu", 0.1),
-            ("Mo", 0.5),
-            ("Al", 0.01),
-            ("N", 0.008),
-        ],
-    },
-    Steel {
-        name: "1Cr-1Mo-0.25V",
-        composition: &[
-            ("C", 0.28),
-            ("Si", 0.25),
-            ("Mn", 0.75),
-            ("P", 0.01),
-            ("S", 0.01),
-            ("Ni", 0.3),
-            ("Cr", 1.05),
-            ("Cu", 0.1),
-            ("Mo", 1.2),
-            ("V", 0.25),
-            ("Al", 0.005),
-            ("N", 0.008),
-        ],
-    },
-    Steel {
-        name: "2.25Cr-1Mo",
-        composition: &[
-            ("C", 0.11),
-            ("Si", 0.3),
-            ("Mn", 0.5),
-            ("P", 0.012),
-            ("S", 0.01),
-            ("Ni", 0.1),
-            ("Cr", 2.25),
-            ("Cu", 0.1),
-            ("Mo", 1.0),
-            ("Al", 0.01),
-            ("N", 0.01),
-        ],
-    },
-];
-
-const fn expect(property: &'static str, direction: Direction, from: f64, to: f64) -> Expectation {
-    Expectation { property, direction, from, to }
-}
-
-const SWEEPS: &[Sweep] = &[
-    Sweep {
-        title: "Tempering temperature",
-        why: "Tempering coarsens carbides and lets dislocations recover: the steel softens.",
-        model: "steel-fatigue",
-        input: Input::Processing("tempering_temperature"),
-        unit: "°C",
-        steps: &[550.0, 600.0, 640.0, 680.0],
-        processing: HARDENED,
-        steels: QUENCHED_AND_TEMPERED,
-        expectations: &[
-            expect("fatigue_strength", Direction::Falls, 550.0, 680.0),
-            expect("tensile_strength", Direction::Falls, 550.0, 680.0),
-            expect("hardness", Direction::Falls, 550.0, 680.0),
-        ],
-    },
-    Sweep {
-        title: "Carbon",
-        why: "Carbon hardens martensite, and what is left of it as carbides after tempering at 600 °C.",
-        model: "steel-fatigue",
-        input: Input::Amount("C"),
-        unit: "wt%",
-        steps: &[0.3, 0.38, 0.46, 0.55],
-        processing: HARDENED,
-        steels: QUENCHED_AND_TEMPERED,
-        expectations: &[
-            expect("fatigue_strength", Direction::Rises, 0.3, 0.55),
-            expect("tensile_strength", Direction::Rises, 0.3, 0.55),
-            expect("hardness", Direction::Rises, 0.3, 0.55),
-        ],
-    },
-    Sweep {
-        title: "Test temperature",
-        why: "Heat frees dislocations: strength falls. Around 200 to 300 °C dynamic strain ageing (serrated yielding) \
-              holds the tensile strength up or raises it; at the top the steel necks freely.",
-        model: "steel-tensile",
-        input: Input::Processing("test_temperature"),
-        unit: "°C",
-        steps: &[27.0, 100.0, 200.0, 300.0, 400.0, 500.0, 650.0],
-        processing: &[],
-        steels: HEAT_RESISTANT,
-        expectations: &[
-            expect("yield_strength", Direction::Falls, 27.0, 650.0),
-            expect("tensile_strength", Direction::Falls, 27.0, 650.0),
-            expect("tensile_strength", Direction::Holds, 200.0, 300.0),
-            expect("reduction_of_area", Direction::Rises, 500.0, 650.0),
-        ],
-    },
-];
-
 pub(super) fn run(arguments: &Arguments) -> Result<()> {
+    let tables = Sweeps::known()?;
     let device = arguments.device.open()?.device;
     let folders = active_bundles(&arguments.models_dirs)?;
     let mut bundles: BTreeMap<&str, Bundle> = BTreeMap::new();
-    for sweep in SWEEPS {
-        let folder = folders.get(sweep.model).with_context(|| format!("there is no model {}", sweep.model))?;
-        bundles.insert(sweep.model, load_bundle(folder, &device)?);
+    for sweep in &tables.sweeps {
+        let folder = folders.get(&sweep.model).with_context(|| format!("there is no model {}", sweep.model))?;
+        bundles.insert(&sweep.model, load_bundle(folder, &device)?);
     }
     let mut out = std::io::stdout().lock();
     writeln!(out, "<!-- Made by: mcvn sanity > docs/sanity.md -->\n")?;
@@ -245,8 +51,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
         HOLDS * 100.0
     )?;
     let (mut agreed, mut asked) = (0, 0);
-    for sweep in SWEEPS {
-        let Some(bundle) = bundles.get(sweep.model) else { continue };
+    for sweep in &tables.sweeps {
+        let Some(bundle) = bundles.get(sweep.model.as_str()) else { continue };
         let manifest = bundle.manifest();
         let Outputs::Regression { targets } = &manifest.schema.outputs else {
             bail!("{} gives no properties", sweep.model);
@@ -255,10 +61,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
         let steps: Vec<String> = sweep.steps.iter().map(|step| format!("{step} {}", sweep.unit)).collect();
         writeln!(out, "| steel | property | {} | metallurgy says | agrees |", steps.join(" | "))?;
         writeln!(out, "|---|---|{}---|---|", "---|".repeat(steps.len()))?;
-        for steel in sweep.steels {
+        for steel in tables.steels(sweep) {
             let answers = ask(bundle, sweep, steel)?;
             for (index, target) in targets.iter().enumerate() {
-                let expectations = sweep.expectations.iter().filter(|expected| expected.property == target.name);
+                let expectations = sweep.expected.iter().filter(|expected| expected.property == target.name);
                 let verdicts: Vec<(String, bool)> =
                     expectations.map(|expected| judge(expected, sweep, &answers, index)).collect();
                 if verdicts.is_empty() {
@@ -298,20 +104,20 @@ fn ask(bundle: &Bundle, sweep: &Sweep, steel: &Steel) -> Result<Vec<(Predicted, 
     Ok(samples.iter().zip(answers).map(with_trust).collect())
 }
 
-fn raw(sweep: &Sweep, steel: &Steel, step: f64) -> RawSample<'static> {
-    let with = |entries: Amounts, moved: Option<&'static str>| {
-        let kept = entries.iter().filter(|(name, _)| Some(*name) != moved);
-        let mut entries: Vec<(Cow<str>, f64)> = kept.map(|(name, value)| (Cow::Borrowed(*name), *value)).collect();
+fn raw<'a>(sweep: &'a Sweep, steel: &'a Steel, step: f64) -> RawSample<'a> {
+    let with = |entries: &'a Amounts, moved: Option<&'a str>| {
+        let kept = entries.iter().filter(|(name, _)| Some(name.as_str()) != moved);
+        let mut entries: Vec<(Cow<str>, f64)> = kept.map(|(name, value)| (name.into(), *value)).collect();
         entries.extend(moved.map(|name| (Cow::Borrowed(name), step)));
         entries
     };
-    let (amount, parameter) = match sweep.input {
-        Input::Amount(symbol) => (Some(symbol), None),
-        Input::Processing(name) => (None, Some(name)),
+    let (amount, parameter) = match &sweep.moved {
+        Input::Amount(symbol) => (Some(symbol.as_str()), None),
+        Input::Processing(name) => (None, Some(name.as_str())),
     };
-    let processing = with(sweep.processing, parameter).into_iter();
+    let processing = with(&sweep.processing, parameter).into_iter();
     RawSample {
-        composition: Some(RawComposition::Amounts(with(steel.composition, amount))),
+        composition: Some(RawComposition::Amounts(with(&steel.composition, amount))),
         basis: None,
         balance: None,
         processing: processing.map(|(name, value)| (name, RawValue::Number(value))).collect(),
@@ -343,8 +149,4 @@ fn cell((predicted, trust): &(Predicted, Trust), target: usize) -> String {
 fn with_unit(target: &Target) -> String {
     let name = target.name.replace('_', " ");
     if target.unit.is_empty() { name } else { format!("{name}, {}", target.unit) }
-}
-
-fn in_words(violations: &[Violation]) -> String {
-    violations.iter().map(Violation::in_words).collect::<Vec<_>>().join("; ")
 }

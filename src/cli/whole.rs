@@ -5,11 +5,13 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{BufWriter, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use rustix::fs::OFlags;
+
+use crate::files;
 
 /// Writes a file through an unfinished one beside it, which has its name with `.` before and `.unfinished` behind it. What
 /// is no plain file (a terminal, a pipe, `/dev/stdout`) is written to as it is: a rename would replace it.
@@ -65,8 +67,9 @@ impl Unfinished {
     }
 
     fn finish(mut self, path: &Path) -> std::io::Result<()> {
-        self.file.set_permissions(std::fs::Permissions::from_mode(0o644))?;
-        std::fs::rename(&self.path, path)?;
+        files::readable(&self.file)?;
+        self.file.sync_all()?;
+        files::give_place(&self.path, path)?;
         self.finished = true;
         Ok(())
     }

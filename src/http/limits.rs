@@ -4,37 +4,51 @@
 
 use std::time::Duration;
 
+use clap::{ArgAction, Args};
 use serde::{Deserialize, Serialize};
 
 use super::connection::activity::Times;
 
 /// Limits of the HTTP surface.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Args, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct HttpConfig {
-    /// Largest JSON body, in bytes.
+    /// Largest JSON body, in bytes [default: 2000000].
+    #[arg(long, env = "MCVN_JSON_BODY_BYTES")]
     pub json_body_bytes: usize,
-    /// Most samples in one JSON request. Tables and lines may be of any length.
-    pub max_samples: usize,
-    /// Longest time for one answer.
-    pub deadline_seconds: f64,
-    /// Bytes of JSON requests and short tables that may wait or be under way, all together; more are refused.
+    /// Bytes of JSON requests and short tables that may wait or be under way, all together; more are refused [default: 4000000].
+    #[arg(long, env = "MCVN_WAITING_BYTES")]
     pub waiting_bytes: usize,
-    /// Bytes of answers that may wait for the clients of a listener, all together; then the slowest is cut.
+    /// Bytes of answers that may wait for the clients of a listener, all together; then the slowest is cut [default: 32000000].
+    #[arg(long, env = "MCVN_ANSWER_BYTES")]
     pub answer_bytes: usize,
-    /// Bytes a second below which a body or a stream yields to others, when there is no more room or place.
+    /// Bytes a second below which a body or a stream yields to others when there is no more room or place [default: 10000].
+    #[arg(long, env = "MCVN_LEAST_BYTES_PER_SECOND")]
     pub least_bytes_per_second: f64,
-    /// Most open connections of a listener; on a few more only probes are answered.
+    /// Most samples in one JSON request; tables and lines may be of any length [default: 10000].
+    #[arg(long, env = "MCVN_MAX_SAMPLES")]
+    pub max_samples: usize,
+    /// Longest time for one answer [default: 30].
+    #[arg(long, env = "MCVN_DEADLINE_SECONDS")]
+    pub deadline_seconds: f64,
+    /// Most open connections of a listener; on a few more only probes are answered [default: 4096].
+    #[arg(long, env = "MCVN_CONNECTIONS")]
     pub connections: usize,
-    /// Longest time for the head of a request, from its first byte; on a new connection, from the beginning.
+    /// Longest time for the head of a request [default: 10].
+    #[arg(long, env = "MCVN_HEADER_SECONDS")]
     pub header_seconds: f64,
-    /// Longest time for which nothing moves on a connection: between requests, or in an answer that is not read.
+    /// Longest time for which nothing moves on a connection, between requests or in an answer [default: 75].
+    #[arg(long, env = "MCVN_KEEP_ALIVE_SECONDS")]
     pub keep_alive_seconds: f64,
-    /// Whether there is `POST /debug/echo`, which answers as a prediction does and asks no model: for load tests.
+    /// Serve POST /debug/echo, which answers as a prediction does and asks no model: for load tests [default: false].
+    #[arg(long, env = "MCVN_DEBUG_ROUTES", action = ArgAction::Set, num_args = 0..=1, default_missing_value = "true")]
     pub debug_routes: bool,
-    /// Proxies before the server whose `X-Forwarded-For` says who asks: 0 believes none.
+    /// Proxies before the server whose X-Forwarded-For says who asks, for the log; 0 believes none [default: 0].
+    #[arg(long, env = "MCVN_TRUSTED_PROXIES")]
     pub trusted_proxies: usize,
-    /// Origins whose pages may ask from a browser: `https://lab.example`, or `*` for all; none by default.
+    /// Origin whose pages may ask from a browser, such as http://localhost:8888, or * for all; repeat it (or separate with
+    /// commas) for more [default: none].
+    #[arg(long, env = "MCVN_CORS_ORIGINS", value_delimiter = ',')]
     pub cors_origins: Vec<String>,
 }
 

@@ -3,6 +3,7 @@
 //! Its own because a training must not be able to hurt the server: its memory, its CUDA context and its
 //! niceness are those of another process, and ending it is ending a process.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
@@ -32,9 +33,8 @@ pub(super) struct Running {
 }
 
 impl Training<'_> {
-    /// The child writes its bundle to `bundle` in the job's folder, and its words to `log.txt`.
-    pub(super) fn start(&self) -> std::io::Result<Running> {
-        let log = std::fs::File::create(self.folder.join(super::LOG_FILE))?;
+    /// The child writes its bundle to `bundle` in the job's folder, and its words to the log.
+    pub(super) fn start(&self, log: File) -> std::io::Result<Running> {
         let options = &self.job.options;
         // The driver of a GPU reserves address space by the hundred gigabytes.
         let memory = if self.device == "cpu" { self.config.memory_bytes } else { 0 };

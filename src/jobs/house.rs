@@ -72,8 +72,8 @@ impl Jobs {
     /// As [`Jobs::remove`].
     pub fn remove_blocking(&self, id: u64) -> Result<Job, JobError> {
         let job = {
-            let mut jobs = self.lock();
-            let job = jobs.get(&id).cloned().ok_or(JobError::NotFound(id))?;
+            let _alone = self.alone();
+            let job = self.get(id)?;
             if !job.state.is_final() {
                 return Err(JobError::Unended(id, job.state.name()));
             }
@@ -83,7 +83,7 @@ impl Jobs {
                 _ => {}
             }
             self.0.store.remove_job(id)?;
-            jobs.remove(&id);
+            self.lock().remove(&id);
             job
         };
         self.tell();

@@ -11,6 +11,8 @@ mod program;
 mod record;
 mod runner;
 mod submit;
+#[cfg(test)]
+mod tests;
 mod upload;
 
 pub use record::{Job, JobData, JobOptions, JobProgress, JobState, LossPoint, now};
@@ -23,6 +25,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use clap::Args;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
@@ -42,21 +45,28 @@ const LOG_TAIL_BYTES: usize = 4_000;
 const CANCEL_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Where jobs live, and how they run.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Args, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct JobsConfig {
-    /// Folder of the job table, the audit log, and the jobs' data.
+    /// Folder of the job table, the audit log and the jobs' data [default: mcvn-state].
+    #[arg(long, env = "MCVN_STATE_DIR")]
     pub state_dir: PathBuf,
     /// Folder whose CSV files a job may name instead of uploading.
+    #[arg(long, env = "MCVN_DATA_DIR")]
     pub data_dir: Option<PathBuf>,
-    /// Jobs that may wait.
+    /// Jobs that may wait [default: 8].
+    #[arg(id = "JOB_QUEUE", long = "job-queue", env = "MCVN_JOB_QUEUE")]
     pub queue: usize,
-    /// Threads of a training on a CPU; 0 for half of the cores.
+    /// Threads of a training on a CPU; 0 for half of the cores [default: 0].
+    #[arg(id = "JOB_THREADS", long = "job-threads", env = "MCVN_JOB_THREADS")]
     pub threads: usize,
-    /// Bytes of memory (address space) that a check of data or a training on a CPU may take; 0 for no bound.
+    /// Bytes of memory (address space) that a check of data or a training on a CPU may take; 0 for no bound [default:
+    /// 4294967296].
+    #[arg(id = "JOB_MEMORY_BYTES", long = "job-memory-bytes", env = "MCVN_JOB_MEMORY_BYTES")]
     pub memory_bytes: u64,
     /// The program whose `check` and `train` are run; the running one where it is not given.
     #[serde(skip)]
+    #[arg(skip)]
     pub program: Option<PathBuf>,
 }
 
@@ -120,11 +130,12 @@ struct Shared {
     config: JobsConfig,
     store: Arc<Store>,
     writer: Arc<Writer>,
+    /// Never held while anything is done on the disk: whoever looks, looks at once.
     jobs: Mutex<BTreeMap<u64, Job>>,
     /// Held while data is checked.
     checking: tokio::sync::Mutex<()>,
-    /// Held while a job is made: one at a time, without keeping others from looking.
-    making: Mutex<()>,
+    /// Held while a job is made, changes its state, or is removed: on the disk, then in memory, one at a time.
+    changing: Mutex<()>,
     /// Counts changes; everything that waits for a job waits for this.
     changed: watch::Sender<u64>,
     /// The job that is to end now.
@@ -157,7 +168,7 @@ impl Jobs {
             writer,
             jobs: Mutex::new(jobs),
             checking: tokio::sync::Mutex::new(()),
-            making: Mutex::new(()),
+            changing: Mutex::new(()),
             changed: watch::Sender::new(0),
             cancelled: watch::Sender::new(None),
             stopping: watch::Sender::new(false),
@@ -207,23 +218,9 @@ impl Jobs {
     /// # Errors
     /// [`JobError::NotFound`], or [`JobError::Ended`] where it has ended otherwise.
     pub async fn cancel(&self, id: u64) -> Result<Job, JobError> {
-        {
-            let mut jobs = self.lock();
-            let job = jobs.get_mut(&id).ok_or(JobError::NotFound(id))?;
-            match job.state {
-                JobState::Queued => {
-                    job.finish(JobState::Cancelled, None);
-                    self.0.store.put_job(id, job)?;
-                    let job = job.clone();
-                    drop(jobs);
-                    self.tell();
-                    return Ok(job);
-                }
-                JobState::Running => {
-                    self.0.cancelled.send_replace(Some(id));
-                }
-                ended => return Err(JobError::Ended(id, ended.name())),
-            }
+        let jobs = self.clone();
+        if let Some(job) = tokio::task::spawn_blocking(move || jobs.cancel_waiting(id)).await?? {
+            return Ok(job);
         }
         let ended = async {
             let mut changes = self.changes();
@@ -240,6 +237,25 @@ impl Jobs {
                 Err(JobError::Ended(id, job.state.name()))
             }
             _ => Ok(job),
+        }
+    }
+
+    /// Ends a job that waits; tells one that runs to end.
+    fn cancel_waiting(&self, id: u64) -> Result<Option<Job>, JobError> {
+        let _alone = self.alone();
+        let mut job = self.get(id)?;
+        match job.state {
+            JobState::Queued => {
+                job.finish(JobState::Cancelled, None);
+                self.0.store.put_job(id, &job)?;
+                self.put(job.clone());
+                Ok(Some(job))
+            }
+            JobState::Running => {
+                self.0.cancelled.send_replace(Some(id));
+                Ok(None)
+            }
+            ended => Err(JobError::Ended(id, ended.name())),
         }
     }
 
@@ -272,37 +288,44 @@ impl Jobs {
         self.0.jobs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes a job that waits; `false` where it waits no more.
-    fn begin(&self, id: u64) -> bool {
-        let mut begun = false;
-        self.update(id, |job| {
-            begun = job.state == JobState::Queued;
-            if begun {
-                (job.state, job.started) = (JobState::Running, Some(now()));
-            }
-        });
-        begun
+    fn alone(&self) -> MutexGuard<'_, ()> {
+        self.0.changing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn tell(&self) {
         self.0.changed.send_modify(|count| *count += 1);
     }
 
-    /// Changes a job in memory, and on disk where its state changes.
-    fn update(&self, id: u64, change: impl FnOnce(&mut Job)) {
-        let mut jobs = self.lock();
-        if let Some(job) = jobs.get_mut(&id) {
-            let before = job.state;
+    /// Keeps a job in memory.
+    fn put(&self, job: Job) {
+        self.lock().insert(job.id, job);
+        self.tell();
+    }
+
+    /// Notes something of the running job, in memory alone.
+    fn note(&self, id: u64, change: impl FnOnce(&mut Job)) {
+        if let Some(job) = self.lock().get_mut(&id) {
             change(job);
-            if job.state != before
-                && let Err(error) = self.0.store.put_job(id, job)
-            {
+        }
+        self.tell();
+    }
+
+    /// Changes the state of a job where `may` says so, on the disk and in memory; whether it did. Only the runner does
+    /// this, so that nothing is noted of the job meanwhile.
+    async fn settle(&self, id: u64, may: fn(JobState) -> bool, change: impl FnOnce(&mut Job) + Send + 'static) -> bool {
+        let jobs = self.clone();
+        let settled = move || {
+            let _alone = jobs.alone();
+            let Some(mut job) = jobs.get(id).ok().filter(|job| may(job.state)) else { return false };
+            change(&mut job);
+            if let Err(error) = jobs.0.store.put_job(id, &job) {
                 // The job goes on; after a restart it will be listed as it was before.
                 tracing::error!(job = id, %error, "the job's record could not be kept");
             }
-        }
-        drop(jobs);
-        self.tell();
+            jobs.put(job);
+            true
+        };
+        tokio::task::spawn_blocking(settled).await.unwrap_or(false)
     }
 }
 

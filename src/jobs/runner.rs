@@ -3,14 +3,15 @@
 //! Its own because here time passes: lines come, people cancel, the server stops, and whichever is first
 //! decides what becomes of the job.
 
+use std::fs::File;
 use std::sync::Arc;
 
 use tracing::{info, warn};
 
 use super::child::Training;
 use super::program::wanted_memory;
-use super::record::{Job, JobState};
-use super::{BUNDLE_FOLDER, Jobs, house};
+use super::record::{Job, JobState, now};
+use super::{BUNDLE_FOLDER, Jobs, LOG_FILE, house};
 use crate::data::TrainingEvent;
 use crate::model::DeviceChoice;
 use crate::registry;
@@ -46,7 +47,8 @@ pub(super) async fn run(jobs: &Jobs, device: &str) {
 
 async fn run_one(jobs: &Jobs, job: Job, device: &str) {
     let id = job.id;
-    if !jobs.begin(id) {
+    let waits = |state| state == JobState::Queued;
+    if !jobs.settle(id, waits, |job| (job.state, job.started) = (JobState::Running, Some(now()))).await {
         return;
     }
     info!(job = id, model = job.model, rows = job.data.rows, "job begins");
@@ -69,16 +71,21 @@ async fn run_one(jobs: &Jobs, job: Job, device: &str) {
     // What is worth keeping of a bundle stands among the versions now.
     let place = jobs.folder(id);
     let _ = tokio::task::spawn_blocking(move || house::tidy(&place)).await;
-    jobs.update(id, |job| match end {
-        End::Bundle(version) => {
-            job.version = Some(version);
-            job.warnings.extend(warning);
-            job.finish(JobState::Succeeded, None);
-        }
-        End::Failed(error) => job.finish(JobState::Failed, Some(error)),
-        End::Cancelled => job.finish(JobState::Cancelled, None),
-        End::Interrupted => job.finish(JobState::Interrupted, Some("the server ended while it ran".to_owned())),
-    });
+    let settled = jobs.settle(
+        id,
+        |state| state == JobState::Running,
+        |job| match end {
+            End::Bundle(version) => {
+                job.version = Some(version);
+                job.warnings.extend(warning);
+                job.finish(JobState::Succeeded, None);
+            }
+            End::Failed(error) => job.finish(JobState::Failed, Some(error)),
+            End::Cancelled => job.finish(JobState::Cancelled, None),
+            End::Interrupted => job.finish(JobState::Interrupted, Some("the server ended while it ran".to_owned())),
+        },
+    );
+    settled.await;
     if let Ok(job) = jobs.get(id) {
         match &job.error {
             Some(error) => warn!(job = id, state = job.state.name(), error, "job ended"),
@@ -99,7 +106,9 @@ async fn train(jobs: &Jobs, job: &Job, device: &str) -> std::io::Result<End> {
     let folder = jobs.folder(job.id);
     let training = Training { config, folder: &folder, job, device, threads, active };
     let (mut cancelled, mut stopping) = (jobs.0.cancelled.subscribe(), jobs.0.stopping.subscribe());
-    let mut running = training.start()?;
+    let log = folder.join(LOG_FILE);
+    let log = tokio::task::spawn_blocking(move || File::create(log)).await??;
+    let mut running = training.start(log)?;
     let mut version = None;
     loop {
         let next = tokio::select! {
@@ -108,9 +117,9 @@ async fn train(jobs: &Jobs, job: &Job, device: &str) -> std::io::Result<End> {
             _ = stopping.wait_for(|stopping| *stopping) => Next::End(End::Interrupted),
         };
         match next {
-            Next::Line(Some(TrainingEvent::Progress(progress))) => jobs.update(job.id, |job| job.advance(progress)),
-            Next::Line(Some(TrainingEvent::Warning { text })) => jobs.update(job.id, |job| job.warnings.push(text)),
-            Next::Line(Some(TrainingEvent::Note { text })) => jobs.update(job.id, |job| job.notes.push(text)),
+            Next::Line(Some(TrainingEvent::Progress(progress))) => jobs.note(job.id, |job| job.advance(progress)),
+            Next::Line(Some(TrainingEvent::Warning { text })) => jobs.note(job.id, |job| job.warnings.push(text)),
+            Next::Line(Some(TrainingEvent::Note { text })) => jobs.note(job.id, |job| job.notes.push(text)),
             Next::Line(Some(TrainingEvent::Done { version: done, .. })) => version = Some(done),
             Next::Line(Some(TrainingEvent::Other)) => {}
             Next::Line(None) => break,
@@ -125,7 +134,8 @@ async fn train(jobs: &Jobs, job: &Job, device: &str) -> std::io::Result<End> {
     Ok(match version {
         Some(version) if status.success() => End::Bundle(version),
         _ => {
-            let log = jobs.log_tail(job.id);
+            let (jobs, id) = (jobs.clone(), job.id);
+            let log = tokio::task::spawn_blocking(move || jobs.log_tail(id)).await?;
             let last = log.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
             let bound = match config.memory_bytes {
                 0 => String::new(),

@@ -3,10 +3,9 @@
 //! Its own because the order matters: a job that is listed has all it needs, and a request that is refused
 //! leaves nothing.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::PathBuf;
-use std::sync::PoisonError;
 
 use tempfile::TempDir;
 
@@ -15,6 +14,7 @@ use super::record::{Job, JobData, JobOptions, JobState, now};
 use super::upload::DataSource;
 use super::{DATA_FILE, JobError, Jobs, RECIPE_FILE, UPLOADS_FOLDER, house};
 use crate::data::{Recipe, RecipeError};
+use crate::files;
 use crate::registry;
 use crate::tables::{Charset, Mapping};
 
@@ -88,17 +88,14 @@ impl Jobs {
         fs::create_dir(&folder).map_err(JobError::Io)?;
         fs::write(folder.join(RECIPE_FILE), recipe).map_err(JobError::Io)?;
         let (file, sha256) = found.put(&folder.join(DATA_FILE), most_bytes)?;
-        let synced = || {
-            [RECIPE_FILE, DATA_FILE].into_iter().try_for_each(|name| File::open(folder.join(name))?.sync_all())?;
-            File::open(&folder)?.sync_all()
-        };
-        synced().map_err(JobError::Io)?;
+        let written = [&folder.join(RECIPE_FILE), &folder.join(DATA_FILE), &folder];
+        written.into_iter().try_for_each(|path| files::sync(path)).map_err(JobError::Io)?;
         Ok(Staged { room, data: JobData { file, sha256, rows: 0, groups: 0 } })
     }
 
     /// The job's folder holds all it needs before its record says that it is there.
     fn make(&self, staged: &Staged, model: String, options: JobOptions, by: String) -> Result<Job, JobError> {
-        let _alone = self.0.making.lock().unwrap_or_else(PoisonError::into_inner);
+        let _alone = self.alone();
         self.check_room()?;
         // A folder without a record may be of a store that was lost: its rows stay.
         let id = loop {
@@ -127,8 +124,7 @@ impl Jobs {
         };
         self.0.store.put_job(id, &job)?;
         house::unmark(&self.folder(id));
-        self.lock().insert(id, job.clone());
-        self.tell();
+        self.put(job.clone());
         Ok(job)
     }
 
@@ -136,8 +132,7 @@ impl Jobs {
     fn keep(&self, staged: &Staged, id: u64) -> io::Result<()> {
         let folder = self.folder(id);
         house::mark(&staged.folder())?;
-        fs::rename(staged.folder(), &folder)?;
-        folder.parent().map_or(Ok(()), |parent| File::open(parent)?.sync_all())
+        files::give_place(&staged.folder(), &folder)
     }
 }
 

@@ -9,6 +9,7 @@ use std::path::{Component, Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 use tempfile::NamedTempFile;
+use tokio::runtime::{Handle, RuntimeFlavor};
 
 use super::JobError;
 
@@ -28,7 +29,7 @@ impl Upload {
         let name =
             Path::new(name).file_name().map_or_else(|| "data.csv".to_owned(), |n| n.to_string_lossy().into_owned());
         Ok(Self {
-            file: NamedTempFile::new_in(folder)?,
+            file: aside(|| NamedTempFile::new_in(folder))?,
             name: name.chars().take(100).collect(),
             bytes: 0,
             most,
@@ -45,8 +46,19 @@ impl Upload {
         if self.bytes > self.most {
             return Err(JobError::TooLarge(self.most));
         }
-        self.hash.update(chunk);
-        self.file.write_all(chunk).map_err(JobError::Io)
+        aside(|| {
+            self.hash.update(chunk);
+            self.file.write_all(chunk).map_err(JobError::Io)
+        })
+    }
+}
+
+/// Does something on the disk. On a worker of a runtime with several, another thread answers whoever else it would have
+/// answered meanwhile: a disk may take seconds for one write.
+fn aside<T>(work: impl FnOnce() -> T) -> T {
+    match Handle::try_current().map(|runtime| runtime.runtime_flavor()) {
+        Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(work),
+        _ => work(),
     }
 }
 

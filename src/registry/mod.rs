@@ -24,12 +24,13 @@ pub use versions::{
 pub use writer::Writer;
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use candle_core::Device;
 
+use crate::files;
 use crate::model::Manifest;
 use staging::Staging;
 
@@ -165,10 +166,7 @@ pub fn write_bundle(
     if folder.exists() {
         return Err(RegistryError::Exists(folder.to_owned()));
     }
-    let parent = match folder.parent() {
-        Some(parent) if parent != Path::new("") => parent,
-        _ => Path::new("."),
-    };
+    let parent = files::folder_of(folder);
     fs::create_dir_all(parent).map_err(RegistryError::io(parent))?;
     let staging = Staging::begin(parent).map_err(RegistryError::io(parent))?;
     let files = [
@@ -180,13 +178,12 @@ pub fn write_bundle(
         let path = staging.path().join(name);
         let place = path.parent().unwrap_or(staging.path());
         fs::create_dir_all(place).map_err(RegistryError::io(place))?;
-        write_synced(&path, bytes).map_err(RegistryError::io(&path))?;
+        files::write(&path, bytes).map_err(RegistryError::io(&path))?;
     }
-    sync_folder(staging.path()).map_err(RegistryError::io(staging.path()))?;
+    files::sync(staging.path()).map_err(RegistryError::io(staging.path()))?;
     readable(staging.path()).map_err(RegistryError::io(staging.path()))?;
     fit(staging.path(), folder)?;
-    staging.finish(folder).map_err(RegistryError::io(folder))?;
-    sync_folder(parent).map_err(RegistryError::io(parent))
+    staging.finish(folder).map_err(RegistryError::io(folder))
 }
 
 /// Whether a bundle that is about to get its place would be served, on any machine.
@@ -208,28 +205,10 @@ pub fn is_name(text: &str) -> bool {
     !text.is_empty() && text.len() <= LONGEST_NAME && !text.starts_with('.') && text.chars().all(plain) && !file
 }
 
-fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = File::create(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
-}
-
-fn sync_folder(path: &Path) -> io::Result<()> {
-    File::open(path)?.sync_all()
-}
-
-/// Temporary files are for their owner alone; bundles are for whoever serves them.
+/// Temporary folders are for their owner alone; bundles are for whoever serves them.
 fn readable(folder: &Path) -> io::Result<()> {
-    permissions(folder, 0o755)
-}
-
-fn readable_file(file: &Path) -> io::Result<()> {
-    permissions(file, 0o644)
-}
-
-fn permissions(path: &Path, mode: u32) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
-    fs::set_permissions(path, fs::Permissions::from_mode(mode))
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o755))
 }
 
 #[cfg(test)]

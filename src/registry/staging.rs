@@ -8,7 +8,9 @@ use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use tempfile::{Builder, NamedTempFile, TempDir};
+use tempfile::{Builder, TempDir};
+
+use crate::files;
 
 /// Beginning of the names of unfinished files and folders, and of those that are about to be removed.
 const PREFIX: &str = ".staging-";
@@ -57,14 +59,15 @@ impl Staging {
         &self.content
     }
 
-    /// Gives it its place: one atomic rename.
+    /// Gives it its place: one atomic rename, on the disk on return.
     pub(super) fn finish(self, place: &Path) -> io::Result<()> {
-        fs::rename(&self.content, place)
+        files::give_place(&self.content, place)
     }
 
-    /// The reverse: takes a folder from its place by one atomic rename, and removes it.
+    /// The reverse: takes a folder from its place by one atomic rename, on the disk on return, and removes it.
     pub(super) fn bury(self, place: &Path) -> io::Result<()> {
-        fs::rename(place, &self.content)
+        fs::rename(place, &self.content)?;
+        files::sync(files::folder_of(place))
     }
 }
 
@@ -72,9 +75,9 @@ fn is_swept(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::WouldBlock)
 }
 
-/// A file that is being written, for whoever has the right to the models folder.
-pub(super) fn file_in(folder: &Path) -> io::Result<NamedTempFile> {
-    Builder::new().prefix(PREFIX).tempfile_in(folder)
+/// Replaces a file whole, for whoever has the right to the models folder.
+pub(super) fn replace(path: &Path, text: &str) -> io::Result<()> {
+    files::replace(path, PREFIX, text.as_bytes())
 }
 
 /// Removes from a folder what was left unfinished, but for what a living process is at. What cannot be removed harms nobody.

@@ -4,7 +4,6 @@
 //! other. The folder written to is the last of the models folders; the others are only read.
 
 use std::fs::{self, File, TryLockError};
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -13,10 +12,8 @@ use super::staging::{self, Staging};
 use super::versions::{
     RECIPE_FILE, Version, VersionState, find, history, known_history, read_manifest, subfolders, versions,
 };
-use super::{
-    ACTIVE_FILE, MANIFEST_FILE, RegistryError, fit, holds_the_same, is_name, readable, readable_file, sync_folder,
-    write_synced,
-};
+use super::{ACTIVE_FILE, MANIFEST_FILE, RegistryError, fit, holds_the_same, is_name, readable};
+use crate::files;
 
 /// Name of the file whose lock says that a process writes here.
 const LOCK_FILE: &str = ".lock";
@@ -83,7 +80,6 @@ impl Writer {
         copy(from, staging.path())?;
         fit(staging.path(), &place)?;
         staging.finish(&place).map_err(RegistryError::io(&place))?;
-        sync_folder(&model).map_err(RegistryError::io(&model))?;
         Ok(true)
     }
 
@@ -146,8 +142,7 @@ impl Writer {
             self.write_history(model, &left)?;
         }
         let grave = Staging::begin(&folder).map_err(RegistryError::io(&folder))?;
-        grave.bury(&place).map_err(RegistryError::io(&place))?;
-        sync_folder(&folder).map_err(RegistryError::io(&folder))
+        grave.bury(&place).map_err(RegistryError::io(&place))
     }
 
     /// Candidates that may be removed, model by model, but for the newest of each.
@@ -173,13 +168,16 @@ impl Writer {
     /// # Errors
     /// What the file system said, or a name that may not be one.
     pub fn write_recipe(&self, model: &str, text: &str) -> Result<(), RegistryError> {
-        let folder = self.make_model(model)?;
-        replace(&folder, &folder.join(RECIPE_FILE), text)
+        self.replace(model, RECIPE_FILE, text)
     }
 
     fn write_history(&self, model: &str, history: &[String]) -> Result<(), RegistryError> {
-        let folder = self.make_model(model)?;
-        replace(&folder, &folder.join(ACTIVE_FILE), &(history.join("\n") + "\n"))
+        self.replace(model, ACTIVE_FILE, &(history.join("\n") + "\n"))
+    }
+
+    fn replace(&self, model: &str, file: &str, text: &str) -> Result<(), RegistryError> {
+        let path = self.make_model(model)?.join(file);
+        staging::replace(&path, text).map_err(RegistryError::io(&path))
     }
 
     fn alone(&self) -> MutexGuard<'_, ()> {
@@ -193,7 +191,7 @@ impl Writer {
     fn make_model(&self, model: &str) -> Result<PathBuf, RegistryError> {
         let folder = self.model(model)?;
         fs::create_dir_all(&folder).map_err(RegistryError::io(&folder))?;
-        sync_folder(&self.own).map_err(RegistryError::io(&self.own))?;
+        files::sync(&self.own).map_err(RegistryError::io(&self.own))?;
         Ok(folder)
     }
 
@@ -207,19 +205,6 @@ fn named(name: &str) -> Result<&str, RegistryError> {
     if is_name(name) { Ok(name) } else { Err(RegistryError::Name(name.to_owned())) }
 }
 
-/// Replaces a file by an atomic rename.
-fn replace(folder: &Path, path: &Path, text: &str) -> Result<(), RegistryError> {
-    let write = || {
-        let mut file = staging::file_in(folder)?;
-        file.write_all(text.as_bytes())?;
-        file.as_file().sync_all()?;
-        file.persist(path)?;
-        readable_file(path)?;
-        sync_folder(folder)
-    };
-    write().map_err(RegistryError::io(path))
-}
-
 /// Copies files and folders, each synced; links are not followed.
 fn copy(from: &Path, to: &Path) -> Result<(), RegistryError> {
     for entry in fs::read_dir(from).map_err(RegistryError::io(from))? {
@@ -231,11 +216,11 @@ fn copy(from: &Path, to: &Path) -> Result<(), RegistryError> {
             copy(&source, &target)?;
         } else if kind.is_file() {
             let bytes = fs::read(&source).map_err(RegistryError::io(&source))?;
-            write_synced(&target, &bytes).map_err(RegistryError::io(&target))?;
+            files::write(&target, &bytes).map_err(RegistryError::io(&target))?;
         }
     }
     readable(to).map_err(RegistryError::io(to))?;
-    sync_folder(to).map_err(RegistryError::io(to))
+    files::sync(to).map_err(RegistryError::io(to))
 }
 
 #[cfg(test)]

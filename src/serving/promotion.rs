@@ -92,15 +92,13 @@ impl Live {
     /// [`SwapError`]; what answers is then what answered before.
     pub async fn roll_back(&self, writer: &Arc<Writer>, model: &str) -> Result<Swap, SwapError> {
         let _alone = self.swapping.lock().await;
-        let folders = writer.folders();
-        let history = registry::known_history(folders, model)?;
-        let before = answering(&self.current().catalogue, model, &history);
-        let missing = || SwapError::Missing(format!("{model} has no version before the one in use"));
-        let earlier = history.get(1).ok_or_else(missing)?;
-        let stored = writer.library().version(model, earlier)?.ok_or_else(missing)?;
+        let (owned, name, serving) = (Arc::clone(writer), model.to_owned(), self.current());
+        let looked_up = move || look_back(&serving.catalogue, &owned, &name);
+        let Found { stored, before, .. } = tokio::task::spawn_blocking(looked_up).await??;
         let (owned, name) = (Arc::clone(writer), model.to_owned());
+        let version = stored.name.clone();
         self.swap(model, stored, move || owned.rollback(&name).map(|_| ())).await?;
-        Ok(Swap { version: earlier.clone(), before, overruled: Vec::new() })
+        Ok(Swap { version, before, overruled: Vec::new() })
     }
 
     /// Removes a version that does not answer from storage.
@@ -109,13 +107,17 @@ impl Live {
     /// [`SwapError`]; then it is there as before.
     pub async fn remove(&self, writer: &Arc<Writer>, model: &str, version: &str) -> Result<(), SwapError> {
         let _alone = self.swapping.lock().await;
-        let history = registry::known_history(writer.folders(), model)?;
-        // It may stand in for the one in use.
-        if answering(&self.current().catalogue, model, &history).as_deref() == Some(version) {
-            return Err(SwapError::Answers(format!("{model} {version}")));
-        }
-        let (owned, name, unwanted) = (Arc::clone(writer), model.to_owned(), version.to_owned());
-        Ok(tokio::task::spawn_blocking(move || owned.remove(&name, &unwanted)).await??)
+        let (writer, serving) = (Arc::clone(writer), self.current());
+        let (model, version) = (model.to_owned(), version.to_owned());
+        let removed = move || {
+            let history = registry::known_history(writer.folders(), &model)?;
+            // It may stand in for the one in use.
+            if answering(&serving.catalogue, &model, &history).as_ref() == Some(&version) {
+                return Err(SwapError::Answers(format!("{model} {version}")));
+            }
+            Ok(writer.remove(&model, &version)?)
+        };
+        tokio::task::spawn_blocking(removed).await?
     }
 
     /// Loads and tries a bundle, changes storage, then memory.
@@ -137,7 +139,7 @@ impl Live {
     }
 }
 
-/// A version that could be promoted.
+/// A version that could be made the one in use.
 struct Found {
     stored: Version,
     before: Option<String>,
@@ -160,6 +162,15 @@ fn look_up(catalogue: &Catalogue, writer: &Writer, model: &str, version: &str) -
     let (manifest, report) = (stored.manifest().map_err(unfit)?, stored.report().map_err(unfit)?);
     let objections = objections(in_use, &manifest, report.as_deref());
     Ok(Found { stored, before, objections })
+}
+
+/// The version before the one in use.
+fn look_back(catalogue: &Catalogue, writer: &Writer, model: &str) -> Result<Found, SwapError> {
+    let history = registry::known_history(writer.folders(), model)?;
+    let missing = || SwapError::Missing(format!("{model} has no version before the one in use"));
+    let earlier = history.get(1).ok_or_else(missing)?;
+    let stored = writer.library().version(model, earlier)?.ok_or_else(missing)?;
+    Ok(Found { stored, before: answering(catalogue, model, &history), objections: Vec::new() })
 }
 
 /// The version that answers for a model: the one in use, or the one that stands in for it.

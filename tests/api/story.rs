@@ -9,10 +9,7 @@ use crate::support::{Lab, Server};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn from_csv_to_promoted_model_through_curl_alone() {
-    if Command::new("curl").arg("--version").output().is_err() {
-        eprintln!("SKIPPED from_csv_to_promoted_model_through_curl_alone: curl is not installed");
-        return;
-    }
+    assert!(Command::new("curl").arg("--version").output().is_ok(), "the README's commands need curl: install it");
     let lab = Lab::new();
     let create = blocks("\n").find(|block| block.contains("admin-key create")).unwrap();
     let create =
