@@ -33,6 +33,9 @@ pub struct Config {
     /// Serve models whose answers depend on the batch [default: false].
     #[arg(long, env = "MCVN_ALLOW_BATCH_DEPENDENT", action = ArgAction::Set, num_args = 0..=1, default_missing_value = "true")]
     pub allow_batch_dependent: bool,
+    /// Versions of models that stay loaded besides those in use, once somebody asked for them [default: 4].
+    #[arg(long, env = "MCVN_KEPT_VERSIONS")]
+    pub kept_versions: u64,
     /// Longest time for finishing what was accepted, after a stop signal [default: 20].
     #[arg(long, env = "MCVN_DRAIN_SECONDS")]
     pub drain_seconds: f64,
@@ -69,6 +72,7 @@ impl Default for Config {
             models_dirs: vec![PathBuf::from("models")],
             device: DeviceChoice::Auto,
             allow_batch_dependent: false,
+            kept_versions: 4,
             drain_seconds: 20.0,
             log_format: LogFormat::Text,
             log_level: "info".to_owned(),
@@ -153,6 +157,7 @@ impl Config {
             models_dirs: self.models_dirs.clone(),
             device: self.device,
             allow_batch_dependent: self.allow_batch_dependent,
+            kept_versions: self.kept_versions,
             batcher: self.batcher,
         }
     }

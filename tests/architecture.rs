@@ -96,7 +96,7 @@ const INSIDE: [(&str, &[&[&str]]); 4] = [
             &["body"],
             &["state"],
             &["middleware", "predict"],
-            &["ops", "admin"],
+            &["ops", "admin", "document"],
             &["server"],
             &["routes"],
         ],

@@ -215,6 +215,7 @@ async fn attention_over_the_batch_is_served_only_on_request() {
         models_dirs: folders.to_vec(),
         device: DeviceChoice::Cpu,
         allow_batch_dependent: true,
+        kept_versions: 1,
         batcher: BatcherConfig::default(),
     };
     let (live, _thread) = Live::load(config, Default::default()).await.unwrap();

@@ -74,8 +74,8 @@ enum Command {
     AdminKey(admin_key::Arguments),
     /// Ask a running server whether it is ready (exit status 0 or 1).
     Healthcheck(healthcheck::Arguments),
-    /// Print the OpenAPI document.
-    Openapi,
+    /// Print the OpenAPI document of a server with the models of a folder.
+    Openapi(openapi::Arguments),
 }
 
 /// So long an error waits for whoever reads it.
@@ -104,7 +104,7 @@ pub fn run() -> ExitCode {
         Some(Command::Models(arguments)) => models::run(&arguments),
         Some(Command::AdminKey(arguments)) => admin_key::run(&arguments),
         Some(Command::Healthcheck(arguments)) => healthcheck::run(&arguments),
-        Some(Command::Openapi) => openapi::run(),
+        Some(Command::Openapi(arguments)) => openapi::run(&arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

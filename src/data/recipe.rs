@@ -28,8 +28,9 @@ pub struct Recipe {
     pub name: String,
     /// A short title.
     pub title: String,
-    /// Route that serves the model.
-    pub route: String,
+    /// Route that serves the model beside its own address, `/models/{name}/predict`; only that where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub route: Option<String>,
     /// Whether it serves requests of its route that name no model.
     #[serde(default)]
     pub default: bool,
@@ -249,8 +250,10 @@ impl Recipe {
         let names: Vec<&str> = self.processing.iter().map(|parameter| parameter.name.as_str()).collect();
         if !name(&self.name) {
             Some("name: use up to 64 letters, digits, - and _")
-        } else if !self.route.starts_with('/') {
+        } else if self.route.as_ref().is_some_and(|route| !route.starts_with('/')) {
             Some("route: must start with /")
+        } else if self.default && self.route.is_none() {
+            Some("default: is for a model with a route")
         } else if self.composition.elements.is_empty() == self.composition.formula.is_none() {
             Some("composition: give either elements (columns of amounts) or formula (a column of formulas)")
         } else if self.targets.is_empty() == self.class.is_none() {

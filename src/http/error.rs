@@ -3,12 +3,16 @@
 //! Its own so that the table of errors is one file. What a client reads is not what the log reads: causes
 //! of internal failures stay in the log.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::response::IntoResponse;
 use serde::Serialize;
+use utoipa::openapi::content::Content;
+use utoipa::openapi::response::{Response, ResponseBuilder};
+use utoipa::openapi::{Ref, RefOr};
 use utoipa::{IntoResponses, ToSchema};
 
 use super::request_id::REQUEST_ID;
@@ -113,40 +117,52 @@ struct FieldError {
     detail: String,
 }
 
-/// The errors of a prediction, for the document.
-#[derive(IntoResponses)]
-#[allow(dead_code, reason = "describes answers; they are made from ApiError")]
-pub(super) enum Problems {
-    /// malformed_body: not JSON, or not CSV, or it broke off
-    #[response(status = 400, content_type = "application/problem+json")]
-    MalformedBody(Problem),
-    /// not_found: the route has no such model
-    #[response(status = 404, content_type = "application/problem+json")]
-    NotFound(Problem),
-    /// body_too_slow: the rest of it did not come while others needed its room
-    #[response(status = 408, content_type = "application/problem+json")]
-    BodyTooSlow(Problem),
-    /// body_too_large: over the limit for its content type
-    #[response(status = 413, content_type = "application/problem+json")]
-    BodyTooLarge(Problem),
-    /// unsupported_media_type: neither JSON nor CSV nor NDJSON, or packed in another way than Accept-Encoding names
-    #[response(status = 415, content_type = "application/problem+json")]
-    UnsupportedMediaType(Problem),
-    /// invalid_sample: every offending field is named in errors
-    #[response(status = 422, content_type = "application/problem+json")]
-    InvalidSample(Problem),
-    /// overloaded: the queue is full; see Retry-After
-    #[response(status = 429, content_type = "application/problem+json")]
-    Overloaded(Problem),
-    /// inference_failed: the cause is in the server's log
-    #[response(status = 500, content_type = "application/problem+json")]
-    InferenceFailed(Problem),
-    /// not_ready: loading or draining, see Retry-After; model_unavailable: the model asked for cannot be loaded, see /models
-    #[response(status = 503, content_type = "application/problem+json")]
-    NotReady(Problem),
-    /// deadline_exceeded: no answer in time
-    #[response(status = 504, content_type = "application/problem+json")]
-    DeadlineExceeded(Problem),
+/// Answers of these problems, for the OpenAPI document: what renders them describes them.
+pub(super) fn documented(problems: &[ApiError]) -> BTreeMap<String, RefOr<Response>> {
+    let mut described: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for problem in problems {
+        let (code, title) = problem.code_and_title();
+        described.entry(problem.status().as_str().to_owned()).or_default().push(format!("{code}: {title}"));
+    }
+    let response = |words: Vec<String>| {
+        let content = Content::new(Some(Ref::from_schema_name(Problem::name())));
+        ResponseBuilder::new().description(words.join("; ")).content("application/problem+json", content).build()
+    };
+    described.into_iter().map(|(status, words)| (status, response(words).into())).collect()
+}
+
+/// The problems of a prediction.
+pub(super) struct Problems;
+
+impl IntoResponses for Problems {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        documented(&[
+            ApiError::MalformedBody(String::new()),
+            ApiError::NotFound(String::new()),
+            ApiError::BodyTooLarge(0),
+            ApiError::UnsupportedMediaType(String::new()),
+            ApiError::InvalidSample(Vec::new(), Vec::new()),
+            ApiError::InferenceFailed(String::new()),
+            ApiError::NotReady,
+            ApiError::ModelUnavailable(String::new()),
+        ])
+    }
+}
+
+/// The problems that any request may end in, whatever its route.
+pub(super) fn common_problems() -> BTreeMap<String, RefOr<Response>> {
+    documented(&[
+        ApiError::MalformedHead,
+        ApiError::MethodNotAllowed,
+        ApiError::BodyTooSlow,
+        ApiError::UriTooLong,
+        ApiError::UnsupportedMediaType(String::new()),
+        ApiError::Overloaded,
+        ApiError::HeadTooLarge,
+        ApiError::Internal(String::new()),
+        ApiError::NotReady,
+        ApiError::DeadlineExceeded(Duration::ZERO),
+    ])
 }
 
 impl ApiError {
@@ -313,7 +329,7 @@ impl From<SubmitError> for ApiError {
 
 /// The body is written by [`render`], which knows the request id.
 impl IntoResponse for ApiError {
-    fn into_response(self) -> Response {
+    fn into_response(self) -> axum::response::Response {
         let mut response = self.status().into_response();
         response.extensions_mut().insert(self);
         response
@@ -321,7 +337,7 @@ impl IntoResponse for ApiError {
 }
 
 /// Writes the body of an error answer, and logs internal failures: once, here.
-pub(super) fn render(id: Option<&HeaderValue>, mut response: Response) -> Response {
+pub(super) fn render(id: Option<&HeaderValue>, mut response: axum::response::Response) -> axum::response::Response {
     let Some(error) = response.extensions_mut().remove::<ApiError>() else { return response };
     let id = id.and_then(|id| id.to_str().ok()).map(str::to_owned);
     if let ApiError::InferenceFailed(cause) | ApiError::Internal(cause) | ApiError::AuditUnavailable(cause) = &error {

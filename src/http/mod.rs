@@ -5,6 +5,7 @@
 mod admin;
 mod body;
 mod connection;
+mod document;
 mod error;
 mod limits;
 mod middleware;

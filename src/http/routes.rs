@@ -1,58 +1,29 @@
 //! The lists of routes, and the OpenAPI document that is made from them.
 
-use std::sync::LazyLock;
-
 use axum::Router;
+use axum::extract::State;
 use axum::http::{Uri, header};
 use axum::response::{IntoResponse, Response};
-use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::{Modify, OpenApi};
+use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::admin;
+use super::document::{Document, complete};
 use super::error::ApiError;
 use super::middleware::{layers, observe};
 use super::ops::{health, info, models};
-use super::predict::{echo, glass, steel};
+use super::predict::{echo, generic, glass, steel};
 use super::state::AppState;
-
-/// What the OpenAPI document says of the whole.
-#[derive(OpenApi)]
-#[openapi(
-    info(
-        title = "mcvn",
-        description = "Alloy property prediction with the Materials Composition Visualization Network.\n\n\
-            Every error is an RFC 9457 problem (`application/problem+json`). Every answer carries the request's \
-            `x-request-id` header; send one to choose it. A W3C `traceparent` is accepted and logged.\n\n\
-            The admin routes exist only where admin keys are configured, perhaps on an address of their own.",
-        license(name = "MIT", identifier = "MIT")
-    ),
-    modifiers(&AdminKey),
-    tags(
-        (name = "prediction", description = "Properties and classes of alloys"),
-        (name = "models", description = "What can be asked of which model"),
-        (name = "health", description = "For operators and schedulers"),
-        (name = "admin", description = "Retraining, versions, promotion; with an admin key"),
-    )
-)]
-struct Document;
-
-/// How admin keys are sent.
-struct AdminKey;
-
-impl Modify for AdminKey {
-    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
-        let scheme = SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build());
-        document.components.get_or_insert_with(Default::default).add_security_scheme("admin_key", scheme);
-    }
-}
+use crate::model::Manifest;
+use crate::registry::Catalogue;
 
 /// The list of routes that everyone may use; `admin::routes` is the other one.
 fn public_routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::with_openapi(Document::openapi())
         .routes(routes!(steel::predict_steel))
         .routes(routes!(glass::classify_glass))
+        .routes(routes!(generic::predict_model))
         .routes(routes!(models::list_models))
         .routes(routes!(models::show_model))
         .routes(routes!(health::livez))
@@ -63,12 +34,14 @@ fn public_routes() -> OpenApiRouter<AppState> {
         .routes(routes!(openapi_yaml))
 }
 
-/// The OpenAPI 3.1 document, as YAML.
+/// The OpenAPI 3.1 document of a server with these models, as YAML; each with whether it is the default of its route.
 ///
 /// # Errors
 /// A failure to write YAML.
-pub fn openapi_document() -> Result<String, String> {
-    public_routes().merge(admin::routes()).into_openapi().to_yaml().map_err(|error| error.to_string())
+pub fn openapi_document(models: &[(&Manifest, bool)]) -> Result<String, String> {
+    let mut document = public_routes().merge(admin::routes()).into_openapi();
+    complete(&mut document, models);
+    document.to_yaml().map_err(|error| error.to_string())
 }
 
 /// Which routes a listener serves.
@@ -108,17 +81,17 @@ pub fn router(state: AppState, surface: Surface) -> Router {
     layers::wrap(router, &state).with_state(state)
 }
 
-/// This document.
+/// This document, with the models that are served.
 #[utoipa::path(
     get,
     path = "/openapi.yaml",
     tag = "health",
     responses((status = 200, body = String, content_type = "application/yaml", description = "OpenAPI 3.1"))
 )]
-async fn openapi_yaml() -> Response {
-    static DOCUMENT: LazyLock<Result<String, String>> = LazyLock::new(super::openapi_document);
-    match &*DOCUMENT {
-        Ok(text) => ([(header::CONTENT_TYPE, "application/yaml")], text.as_str()).into_response(),
-        Err(error) => ApiError::InferenceFailed(error.clone()).into_response(),
-    }
+async fn openapi_yaml(State(state): State<AppState>) -> Result<Response, ApiError> {
+    let serving = state.live().map(|live| live.current());
+    let catalogue = serving.as_ref().map(|serving| &serving.catalogue);
+    let models: Vec<(&Manifest, bool)> = catalogue.into_iter().flat_map(Catalogue::manifests).collect();
+    let text = openapi_document(&models).map_err(ApiError::internal)?;
+    Ok(([(header::CONTENT_TYPE, "application/yaml")], text).into_response())
 }

@@ -27,7 +27,7 @@ struct Shared {
     streams: Room,
     metrics: Arc<Metrics>,
     started: Instant,
-    live: OnceLock<Live>,
+    live: OnceLock<Arc<Live>>,
     admin: Option<Arc<Admin>>,
     draining: AtomicBool,
 }
@@ -62,7 +62,7 @@ impl AppState {
     /// Hands over what answers, after real passes have succeeded.
     pub fn set_ready(&self, live: Live) {
         // A second call would mean two loads; the first one keeps serving.
-        let _ = self.0.live.set(live);
+        let _ = self.0.live.set(Arc::new(live));
     }
 
     /// From now on readiness is denied; requests under way and late ones are still answered.
@@ -109,7 +109,7 @@ impl AppState {
     }
 
     /// What has been loaded; `None` before.
-    pub(super) fn live(&self) -> Option<&Live> {
+    pub(super) fn live(&self) -> Option<&Arc<Live>> {
         self.0.live.get()
     }
 
@@ -118,14 +118,14 @@ impl AppState {
     /// # Errors
     /// 503 while nothing is loaded.
     pub(super) fn serving(&self) -> Result<Arc<Serving>, ApiError> {
-        self.loaded().map(Live::current)
+        self.loaded().map(|live| live.current())
     }
 
     /// What answers, as it changes.
     ///
     /// # Errors
     /// 503 while nothing is loaded.
-    pub(super) fn loaded(&self) -> Result<&Live, ApiError> {
+    pub(super) fn loaded(&self) -> Result<&Arc<Live>, ApiError> {
         self.live().ok_or(ApiError::NotReady)
     }
 

@@ -92,6 +92,9 @@ pub enum JobError {
     /// No such job.
     #[error("there is no job {0}")]
     NotFound(u64),
+    /// No such model, or one without a recipe.
+    #[error("there is no model {0} with a recipe")]
+    NoModel(String),
     /// The job has ended.
     #[error("job {0} has ended: it {1}; ?remove=true removes it")]
     Ended(u64, &'static str),

@@ -78,7 +78,7 @@ impl Jobs {
     /// Puts recipe and data into a folder, as the job will have them.
     fn stage(&self, model: &str, data: DataSource, most_bytes: u64) -> Result<Staged, JobError> {
         let recipe = registry::recipe(self.0.writer.folders(), model)?;
-        let recipe = recipe.ok_or_else(|| JobError::invalid("/model", format!("there is no model {model}")))?;
+        let recipe = recipe.ok_or_else(|| JobError::NoModel(model.to_owned()))?;
         let damaged = |error: RecipeError| JobError::invalid("/model", format!("its recipe: {error}"));
         Recipe::parse(&recipe).map_err(damaged)?;
         let config = &self.0.config;

@@ -53,7 +53,8 @@ impl Manifest {
 #[derive(Serialize)]
 struct Decisive<'a> {
     format: u32,
-    route: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    route: &'a Option<String>,
     default: bool,
     featurizer: &'a str,
     schema: &'a Schema,

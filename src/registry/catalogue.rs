@@ -9,9 +9,9 @@ use std::sync::Arc;
 
 use candle_core::Device;
 
-use super::load::{Answering, LoadError, Trouble, answering, check};
+use super::load::{Answering, LoadError, Trouble, answering, check_servable};
 use super::{RegistryError, models};
-use crate::model::Bundle;
+use crate::model::{Bundle, Manifest};
 
 /// Why the models cannot be served.
 #[derive(Debug, thiserror::Error)]
@@ -67,12 +67,13 @@ impl Catalogue {
     /// # Errors
     /// A bundle that cannot be served, or not beside the others.
     pub fn with(&self, name: &str, bundle: Arc<Bundle>, allow_batch_dependent: bool) -> Result<Self, CatalogueError> {
-        check(name, &bundle, allow_batch_dependent)?;
+        check_servable(name, &bundle, allow_batch_dependent)?;
         let manifest = bundle.manifest();
-        let other = self.claimant(&manifest.route).filter(|other| manifest.default && other.manifest().name != name);
-        if let Some(other) = other {
-            let (name, route) = (name.to_owned(), manifest.route.clone());
-            return Err(CatalogueError::Defaults(name, route, other.manifest().name.clone()));
+        if let Some(route) = manifest.route.clone().filter(|_| manifest.default)
+            && let Some(other) = self.claimant(&route).filter(|other| other.manifest().name != name)
+        {
+            let name = name.to_owned();
+            return Err(CatalogueError::Defaults(name, route.clone(), other.manifest().name.clone()));
         }
         let mut catalogue = self.clone();
         catalogue.faults.remove(name);
@@ -87,7 +88,7 @@ impl Catalogue {
     pub fn without(mut self, name: &str, reason: String) -> Result<Self, CatalogueError> {
         if let Some(bundle) = self.bundles.remove(name) {
             let manifest = bundle.manifest();
-            let (version, route) = (manifest.version.clone(), Some(manifest.route.clone()));
+            let (version, route) = (manifest.version.clone(), manifest.route.clone());
             let trouble = Trouble { model: name.to_owned(), version, route, reason, answers: None };
             self.faults.insert(name.to_owned(), trouble);
         }
@@ -106,15 +107,16 @@ impl Catalogue {
     pub fn troubles(&self) -> Vec<Trouble> {
         let second_claim = |bundle: &Arc<Bundle>| {
             let manifest = bundle.manifest();
-            let first = self.claimant(&manifest.route)?.manifest();
+            let route = manifest.route.as_ref()?;
+            let first = self.claimant(route)?.manifest();
             (manifest.default && first.name != manifest.name).then(|| Trouble {
                 model: manifest.name.clone(),
                 version: manifest.version.clone(),
-                route: Some(manifest.route.clone()),
+                route: Some(route.clone()),
                 reason: format!(
                     "it claims to be the default of {}, as {} does: the first by name is, this one answers where it \
                      is named",
-                    manifest.route, first.name
+                    route, first.name
                 ),
                 answers: Some(manifest.version.clone()),
             })
@@ -143,9 +145,18 @@ impl Catalogue {
         self.bundles.values()
     }
 
+    /// The manifests of all bundles, each with whether it is the default of its route.
+    pub fn manifests(&self) -> impl Iterator<Item = (&Manifest, bool)> {
+        self.iter().map(|bundle| {
+            let manifest = bundle.manifest();
+            let default = manifest.route.as_deref().and_then(|route| self.default_of(route));
+            (manifest, default.is_some_and(|default| default.manifest().name == manifest.name))
+        })
+    }
+
     /// The bundles that answer on one route.
     pub fn of_route<'a>(&'a self, route: &'a str) -> impl Iterator<Item = &'a Arc<Bundle>> {
-        self.iter().filter(move |bundle| bundle.manifest().route == route)
+        self.iter().filter(move |bundle| bundle.manifest().is_on(route))
     }
 
     /// The bundle that answers on a route where none is named: its default, or its only one. That one model of several

@@ -34,7 +34,7 @@ pub(super) fn bundle(name: &str, version: &str, change: impl FnOnce(&mut Manifes
         name: name.to_owned(),
         version: version.to_owned(),
         title: String::new(),
-        route: "/predict/steel".to_owned(),
+        route: Some("/predict/steel".to_owned()),
         default: false,
         created: None,
         featurizer: featurizer_version(),

@@ -111,11 +111,11 @@ pub fn answering(folders: &[PathBuf], model: &str, device: &Device, allow_batch_
                 let route = || find(folders, model, &version).and_then(|folder| read_manifest(&folder).ok());
                 match &mut answering.trouble {
                     None => {
-                        let route = route().map(|manifest| manifest.route);
+                        let route = route().and_then(|manifest| manifest.route);
                         answering.trouble = Some(trouble(&version, route, error.reason()));
                     }
                     Some(trouble) => {
-                        trouble.route = trouble.route.take().or_else(|| route().map(|manifest| manifest.route));
+                        trouble.route = trouble.route.take().or_else(|| route().and_then(|manifest| manifest.route));
                         trouble.reason += &format!("; {version} before it: {}", error.reason());
                     }
                 }
@@ -138,12 +138,15 @@ fn tried(
     let missing = || RegistryError::Missing(format!("{model} {version}"));
     let folder = find(folders, model, version).ok_or_else(missing)?;
     let bundle = try_bundle(&folder, device)?;
-    check(model, &bundle, allow_batch_dependent)?;
+    check_servable(model, &bundle, allow_batch_dependent)?;
     Ok(Found { version: version.to_owned(), folder, bundle })
 }
 
 /// Whether a bundle may be served under a name.
-pub(super) fn check(name: &str, bundle: &Bundle, allow_batch_dependent: bool) -> Result<(), LoadError> {
+///
+/// # Errors
+/// [`LoadError::Name`], [`LoadError::BatchDependent`]
+pub fn check_servable(name: &str, bundle: &Bundle, allow_batch_dependent: bool) -> Result<(), LoadError> {
     let manifest = bundle.manifest();
     if manifest.name != name {
         return Err(LoadError::Name(name.to_owned(), manifest.name.clone()));

@@ -17,7 +17,7 @@ mod writer;
 
 pub use catalogue::{Catalogue, CatalogueError};
 pub use library::Library;
-pub use load::{Answering, Found, LoadError, Trouble, answering, load_bundle, try_bundle};
+pub use load::{Answering, Found, LoadError, Trouble, answering, check_servable, load_bundle, try_bundle};
 pub use versions::{
     Version, VersionState, find, history, known_history, models, read_manifest, recipe, report, versions,
 };

@@ -4,8 +4,10 @@
 //! keeps it to its end, whatever is swapped meanwhile. It knows neither HTTP nor who may swap.
 
 mod promotion;
+mod versions;
 
 pub use promotion::{Swap, SwapError, objections};
+pub use versions::VersionError;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -18,7 +20,8 @@ use tracing::{error, info};
 use crate::batcher::{Batcher, BatcherConfig, Passes, SubmitError};
 use crate::metrics::Metrics;
 use crate::model::{Bundle, DeviceChoice, DeviceError, OpenDevice, probe_features};
-use crate::registry::{Catalogue, CatalogueError, Trouble};
+use crate::registry::{Catalogue, CatalogueError, Library, Trouble};
+use versions::KeptVersions;
 
 /// While passes keep failing, they are tried so often.
 const BETWEEN_TRIES: Duration = Duration::from_secs(1);
@@ -49,6 +52,8 @@ pub struct ServingConfig {
     pub device: DeviceChoice,
     /// Serve models whose answers depend on the batch.
     pub allow_batch_dependent: bool,
+    /// Versions besides those in use that stay loaded.
+    pub kept_versions: u64,
     /// The queue.
     pub batcher: BatcherConfig,
 }
@@ -67,6 +72,7 @@ pub struct Live {
     current: ArcSwap<Serving>,
     device: OpenDevice,
     allow_batch_dependent: bool,
+    versions: KeptVersions,
     /// Held while something is swapped: one at a time.
     swapping: tokio::sync::Mutex<()>,
 }
@@ -81,6 +87,7 @@ impl Live {
     pub async fn load(config: ServingConfig, metrics: Arc<Metrics>) -> Result<(Self, JoinHandle<()>), ServingError> {
         let start = Instant::now();
         let (batching, allow_batch_dependent) = (config.batcher, config.allow_batch_dependent);
+        let (library, kept) = (Library::new(&config.models_dirs), config.kept_versions);
         let (device, mut catalogue) = tokio::task::spawn_blocking(move || {
             let device = config.device.open()?;
             info!(device = device.name, how = device.note, "device chosen");
@@ -94,7 +101,12 @@ impl Live {
             let manifest = bundle.manifest();
             match self_test(&bundle, &batcher).await {
                 Ok(()) => {
-                    info!(model = manifest.name, version = manifest.version, route = manifest.route, "model answers")
+                    info!(
+                        model = manifest.name,
+                        version = manifest.version,
+                        route = manifest.route.as_deref().unwrap_or_default(),
+                        "model answers"
+                    )
                 }
                 Err(error) => catalogue = catalogue.without(&manifest.name, format!("self-test: {error}"))?,
             }
@@ -106,7 +118,8 @@ impl Live {
         info!(device = device.name, seconds = start.elapsed().as_secs_f64(), "ready");
         let current = ArcSwap::from_pointee(Serving { catalogue, batcher });
         let swapping = tokio::sync::Mutex::new(());
-        Ok((Self { current, device, allow_batch_dependent, swapping }, thread))
+        let versions = KeptVersions::new(library, device.device.clone(), allow_batch_dependent, kept);
+        Ok((Self { current, device, allow_batch_dependent, versions, swapping }, thread))
     }
 
     /// What answers at this moment.

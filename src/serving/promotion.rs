@@ -108,16 +108,18 @@ impl Live {
     pub async fn remove(&self, writer: &Arc<Writer>, model: &str, version: &str) -> Result<(), SwapError> {
         let _alone = self.swapping.lock().await;
         let (writer, serving) = (Arc::clone(writer), self.current());
-        let (model, version) = (model.to_owned(), version.to_owned());
+        let (name, unwanted) = (model.to_owned(), version.to_owned());
         let removed = move || {
-            let history = registry::known_history(writer.folders(), &model)?;
+            let history = registry::known_history(writer.folders(), &name)?;
             // It may stand in for the one in use.
-            if answering(&serving.catalogue, &model, &history).as_ref() == Some(&version) {
-                return Err(SwapError::Answers(format!("{model} {version}")));
+            if answering(&serving.catalogue, &name, &history).as_ref() == Some(&unwanted) {
+                return Err(SwapError::Answers(format!("{name} {unwanted}")));
             }
-            Ok(writer.remove(&model, &version)?)
+            Ok(writer.remove(&name, &unwanted)?)
         };
-        tokio::task::spawn_blocking(removed).await?
+        let removed = tokio::task::spawn_blocking(removed).await?;
+        self.versions.forget(model, version);
+        removed
     }
 
     /// Loads and tries a bundle, changes storage, then memory.
@@ -216,7 +218,8 @@ fn objection(comparison: &Comparison, in_use: &str) -> Option<String> {
 fn contract_changes(active: &Manifest, candidate: &Manifest) -> Vec<String> {
     let mut changes = Vec::new();
     if candidate.route != active.route {
-        changes.push(format!("it answers on {}, not on {}", candidate.route, active.route));
+        let on = |route: &Option<String>| route.clone().unwrap_or_else(|| "no route".to_owned());
+        changes.push(format!("it answers on {}, not on {}", on(&candidate.route), on(&active.route)));
     }
     if inputs(&candidate.schema) != inputs(&active.schema) {
         changes.push("it takes other inputs than the version in use".to_owned());

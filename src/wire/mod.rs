@@ -10,6 +10,7 @@ mod misread;
 pub(crate) mod reply;
 pub(crate) mod request;
 mod reread;
+pub(crate) mod schema;
 mod table;
 
 pub use lines::Lines;

@@ -145,7 +145,7 @@ pub(crate) struct ClassPrediction<'a> {
 }
 
 /// What a model says of one sample.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(untagged)]
 pub(crate) enum Prediction<'a> {
     Properties(PropertyPrediction<'a>),
@@ -173,10 +173,9 @@ pub(crate) struct Many<'a, P> {
     pub(crate) batch_dependent: bool,
 }
 
-/// A single sample or a list: the two forms of an answer, for the document.
+/// The answer to a single sample, or to a list.
 #[derive(Serialize, ToSchema)]
 #[serde(untagged)]
-#[allow(dead_code, reason = "describes answers; they are built as Single or Many")]
 pub(crate) enum Answer<'a, P> {
     Single(Single<'a, P>),
     Many(Many<'a, P>),

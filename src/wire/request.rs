@@ -9,10 +9,12 @@ use std::fmt;
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue as RawJson;
+use utoipa::ToSchema;
 
 use super::entries::Entries;
 use super::misread::{explain, without_mark};
 use super::reread::{Reader, is_null, number, typed};
+use super::schema;
 use crate::domain::{Basis, RawComposition, RawSample, RawValue, Violation};
 
 /// A text that is not JSON at all.
@@ -20,40 +22,94 @@ use crate::domain::{Basis, RawComposition, RawSample, RawValue, Violation};
 #[error("{0}")]
 pub(crate) struct Malformed(String);
 
-/// A request for predictions, well-typed but not yet checked.
-#[derive(Debug, Default, Deserialize)]
+/// One sample, and how it is to be answered.
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct PredictRequest<'a> {
+pub(crate) struct SingleRequest<'a> {
+    /// Which model answers; the route's default where none is named. For tables and lines: `?model=`.
     #[serde(default)]
+    #[schema(example = "steel-fatigue")]
     model: Option<String>,
+    /// Which version of it; the one in use where none is named. For tables and lines: `?version=`.
     #[serde(default)]
+    #[schema(example = "3f9a1c2b7d10")]
+    version: Option<String>,
+    /// How often intervals should hold what is measured, as a share; 0.9 where none is given. For tables and lines:
+    /// `?confidence=`.
+    #[serde(default)]
+    #[schema(minimum = 0.5, maximum = 0.99, example = 0.8)]
     confidence: Option<f64>,
+    /// Whether the answer repeats the composition as it was understood.
     #[serde(default)]
     echo: bool,
-    #[serde(default, borrow)]
-    samples: Option<Vec<SampleInput<'a>>>,
-    #[serde(default, borrow)]
-    composition: Option<CompositionInput<'a>>,
+    #[serde(borrow)]
+    #[schema(schema_with = schema::composition)]
+    composition: CompositionInput<'a>,
+    /// Basis of the amounts; the model's where none is given.
     #[serde(default)]
+    #[schema(schema_with = schema::basis)]
     basis: Option<Basis>,
+    /// Process parameters by name; `GET /models/{name}` lists them with units, ranges and defaults.
     #[serde(default, borrow)]
+    #[schema(schema_with = schema::any_processing)]
     processing: Option<Entries<'a, ValueInput>>,
+}
+
+/// Several samples, and how they are to be answered.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ListRequest<'a> {
+    /// Which model answers; the route's default where none is named. For tables and lines: `?model=`.
+    #[serde(default)]
+    #[schema(example = "steel-fatigue")]
+    model: Option<String>,
+    /// Which version of it; the one in use where none is named. For tables and lines: `?version=`.
+    #[serde(default)]
+    #[schema(example = "3f9a1c2b7d10")]
+    version: Option<String>,
+    /// How often intervals should hold what is measured, as a share; 0.9 where none is given. For tables and lines:
+    /// `?confidence=`.
+    #[serde(default)]
+    #[schema(minimum = 0.5, maximum = 0.99, example = 0.8)]
+    confidence: Option<f64>,
+    /// Whether the answers repeat the compositions as they were understood.
+    #[serde(default)]
+    echo: bool,
+    /// The samples, answered in this order.
+    #[serde(borrow)]
+    #[schema(min_items = 1)]
+    samples: Vec<SampleInput<'a>>,
+}
+
+/// The body of a request for predictions, one sample or a list.
+#[derive(Debug, ToSchema)]
+#[serde(untagged)]
+pub(crate) enum PredictRequest<'a> {
+    Single(SingleRequest<'a>),
+    List(ListRequest<'a>),
 }
 
 /// One sample of a list.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct SampleInput<'a> {
-    #[serde(default, borrow)]
-    composition: Option<CompositionInput<'a>>,
+#[schema(as = Sample)]
+pub(crate) struct SampleInput<'a> {
+    #[serde(borrow)]
+    #[schema(schema_with = schema::composition)]
+    composition: CompositionInput<'a>,
+    /// Basis of the amounts; the model's where none is given.
     #[serde(default)]
+    #[schema(schema_with = schema::basis)]
     basis: Option<Basis>,
+    /// Process parameters by name; `GET /models/{name}` lists them with units, ranges and defaults.
     #[serde(default, borrow)]
+    #[schema(schema_with = schema::any_processing)]
     processing: Option<Entries<'a, ValueInput>>,
 }
 
+/// Amounts by element symbol, or a formula.
 #[derive(Debug)]
-enum CompositionInput<'a> {
+pub(super) enum CompositionInput<'a> {
     Formula(String),
     Amounts(Entries<'a, f64>),
 }
@@ -124,6 +180,8 @@ impl<'de> Deserialize<'de> for ValueInput {
 pub(crate) struct Parsed<'a> {
     /// The model asked for.
     pub(crate) model: Option<String>,
+    /// The version of it asked for.
+    pub(crate) version: Option<String>,
     /// The confidence of intervals asked for.
     pub(crate) confidence: Option<f64>,
     /// Whether answers repeat the composition as it was understood.
@@ -142,32 +200,28 @@ pub(crate) struct Parsed<'a> {
 /// 400 where the body is not JSON at all.
 pub(crate) fn parse(body: &[u8]) -> Result<Parsed<'_>, Malformed> {
     let body = without_mark(body);
-    match serde_json::from_slice::<PredictRequest>(body) {
-        Ok(request) => Ok(request.into_parsed()),
+    // A list is no single sample from its first field that only a list has, so little is read twice.
+    let single = serde_json::from_slice(body).map(PredictRequest::Single);
+    match single.or_else(|_| serde_json::from_slice(body).map(PredictRequest::List)) {
+        Ok(PredictRequest::Single(request)) => Ok(request.into_parsed()),
+        Ok(PredictRequest::List(request)) => Ok(request.into_parsed()),
         Err(_) => reread(body),
     }
 }
 
-impl<'a> PredictRequest<'a> {
+impl<'a> SingleRequest<'a> {
     fn into_parsed(self) -> Parsed<'a> {
-        let Self { model, confidence, echo, samples, composition, basis, processing } = self;
-        match samples {
-            None => {
-                let only = SampleInput { composition, basis, processing };
-                Parsed { model, confidence, echo, samples: vec![only.into_raw()], ..Parsed::default() }
-            }
-            Some(samples) => {
-                let both = [
-                    ("/composition", composition.is_some()),
-                    ("/basis", basis.is_some()),
-                    ("/processing", processing.is_some()),
-                ];
-                let stray = both.into_iter().filter(|(_, given)| *given);
-                let violations = stray.map(|(pointer, _)| Violation::new(pointer, STRAY)).collect();
-                let samples = samples.into_iter().map(SampleInput::into_raw).collect();
-                Parsed { model, confidence, echo, samples, listed: true, violations }
-            }
-        }
+        let Self { model, version, confidence, echo, composition, basis, processing } = self;
+        let samples = vec![SampleInput { composition, basis, processing }.into_raw()];
+        Parsed { model, version, confidence, echo, samples, ..Parsed::default() }
+    }
+}
+
+impl<'a> ListRequest<'a> {
+    fn into_parsed(self) -> Parsed<'a> {
+        let Self { model, version, confidence, echo, samples } = self;
+        let samples = samples.into_iter().map(SampleInput::into_raw).collect();
+        Parsed { model, version, confidence, echo, samples, listed: true, ..Parsed::default() }
     }
 }
 
@@ -175,7 +229,7 @@ const STRAY: &str = "belongs into each sample where samples is given";
 
 impl<'a> SampleInput<'a> {
     fn into_raw(self) -> RawSample<'a> {
-        let composition = self.composition.map(|composition| match composition {
+        let composition = Some(match self.composition {
             CompositionInput::Formula(text) => RawComposition::Formula(text),
             CompositionInput::Amounts(Entries(amounts)) => RawComposition::Amounts(amounts),
         });
@@ -190,13 +244,14 @@ fn reread(body: &[u8]) -> Result<Parsed<'_>, Malformed> {
     let whole: &RawJson = serde_json::from_slice(body).map_err(|error| Malformed(explain(body, &error)))?;
     let mut reader = Reader::default();
     let mut parsed = Parsed::default();
-    let known = ["model", "confidence", "echo", "samples", "composition", "basis", "processing"];
+    let known = ["model", "version", "confidence", "echo", "samples", "composition", "basis", "processing"];
     if let Some(fields) = reader.fields(whole, "", &known) {
         let given = |name: &str| {
             let field = fields.iter().find(|(known, _)| known == name).map(|(_, value)| *value);
             field.filter(|value| !is_null(value))
         };
         parsed.model = given("model").and_then(|value| reader.text(value, "/model"));
+        parsed.version = given("version").and_then(|value| reader.text(value, "/version"));
         // What is not a number is out of range, as NaN is: one complaint, made where the range is known.
         parsed.confidence = given("confidence").map(|value| number(value).unwrap_or(f64::NAN));
         if let Some(value) = given("echo") {
@@ -209,7 +264,9 @@ fn reread(body: &[u8]) -> Result<Parsed<'_>, Malformed> {
             Some(list) => {
                 parsed.listed = true;
                 for (name, value) in &fields {
-                    if !["model", "confidence", "echo", "samples"].contains(&name.as_ref()) && !is_null(value) {
+                    if !["model", "version", "confidence", "echo", "samples"].contains(&name.as_ref())
+                        && !is_null(value)
+                    {
                         reader.complain(Violation::child("", name), STRAY);
                     }
                 }
@@ -239,8 +296,8 @@ pub(crate) struct Line<'a> {
 struct LineInput<'a> {
     #[serde(default, borrow)]
     id: Option<&'a RawJson>,
-    #[serde(default, borrow)]
-    composition: Option<CompositionInput<'a>>,
+    #[serde(borrow)]
+    composition: CompositionInput<'a>,
     #[serde(default)]
     basis: Option<Basis>,
     #[serde(default, borrow)]

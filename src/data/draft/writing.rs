@@ -30,7 +30,7 @@ fn write(draft: &Draft, out: &mut String) -> std::fmt::Result {
     }
     writeln!(out, "name = {}", quoted(&draft.name))?;
     writeln!(out, "title = {}", quoted(&format!("{what} of {}", draft.name)))?;
-    writeln!(out, "# The route that answers; a request names the model.")?;
+    writeln!(out, "# The route that answers beside /models/NAME/predict; a request names the model.")?;
     writeln!(out, "route = {}", quoted(route))?;
     writeln!(out, "# Where the data comes from, for the model card.\ncitation = \"\"")?;
     writeln!(

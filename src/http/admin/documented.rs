@@ -1,20 +1,42 @@
 //! What all admin routes have in common in the OpenAPI document.
 
-use super::super::error::Problem;
+use std::collections::BTreeMap;
 
-/// The errors of an admin route, for the document.
-#[derive(utoipa::IntoResponses)]
-#[allow(dead_code, reason = "describes answers; they are made from ApiError")]
-pub(super) enum AdminProblems {
-    /// unauthorized: no key, or not one
-    #[response(status = 401, content_type = "application/problem+json")]
-    Unauthorized(Problem),
-    /// forbidden: the key is not for this
-    #[response(status = 403, content_type = "application/problem+json")]
-    Forbidden(Problem),
-    /// not_found: no such model, version or job
-    #[response(status = 404, content_type = "application/problem+json")]
-    NotFound(Problem),
+use utoipa::IntoResponses;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::response::Response;
+
+use super::super::error::{ApiError, documented};
+use crate::keys::Scope;
+
+/// The problems of an admin route.
+pub(super) struct AdminProblems;
+
+impl IntoResponses for AdminProblems {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        documented(&[
+            ApiError::MalformedBody(String::new()),
+            ApiError::Unauthorized,
+            ApiError::Forbidden(Scope::Read),
+            ApiError::NotFound(String::new()),
+            ApiError::AuditUnavailable(String::new()),
+        ])
+    }
+}
+
+/// The problems of an admin route that changes something.
+pub(super) struct ActionProblems;
+
+impl IntoResponses for ActionProblems {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        let mut problems = AdminProblems::responses();
+        problems.extend(documented(&[
+            ApiError::InvalidRequest(Vec::new()),
+            ApiError::Conflict(String::new(), Vec::new()),
+            ApiError::BodyTooLarge(0),
+        ]));
+        problems
+    }
 }
 
 /// The header of a request that may be repeated, for the document.

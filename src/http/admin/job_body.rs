@@ -1,7 +1,10 @@
 //! The body of `POST /admin/jobs`: what is to be retrained and how, as JSON or as a part of a form.
 
 use serde::Deserialize;
-use utoipa::ToSchema;
+use utoipa::openapi::KnownFormat::Binary;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{AdditionalProperties, ObjectBuilder, OneOfBuilder, Schema, SchemaFormat, Type};
+use utoipa::{PartialSchema, ToSchema};
 
 /// The options of a job need no more.
 pub(super) const MOST_OPTION_BYTES: usize = 64_000;
@@ -19,11 +22,11 @@ pub(super) struct JobBody {
     pub(super) data_of_job: Option<u64>,
     /// Seed of everything random.
     #[serde(default = "default_seed")]
-    #[schema(default = 7)]
+    #[schema(default = 7, minimum = 0)]
     pub(super) seed: u64,
     /// Folds of the cross-validation, 2 to 10.
     #[serde(default = "default_folds")]
-    #[schema(default = 3)]
+    #[schema(default = 3, minimum = 2, maximum = 10)]
     pub(super) folds: usize,
     /// Encoding of the data, where it is not to be guessed.
     pub(super) encoding: Option<String>,
@@ -43,13 +46,50 @@ fn default_folds() -> usize {
     3
 }
 
-/// A multipart request: the options as JSON, the rows as a table (CSV or a workbook).
-#[derive(ToSchema)]
-#[allow(dead_code, reason = "describes bodies; they are read part by part")]
-pub(super) struct JobForm {
-    /// JSON, as the JSON form of this request, without `data`.
-    options: String,
-    /// A table with the columns that the model's recipe names.
-    #[schema(value_type = String, format = Binary)]
-    data: Vec<u8>,
+/// The JSON form of a request, for the document: the rows are in a file of the server, or of an earlier job.
+pub(super) struct JobRequest;
+
+/// The multipart form of a request, for the document: the options as JSON, the rows as a table (CSV or a workbook).
+pub(super) struct JobForm;
+
+const FILE: &str = "data";
+const JOB: &str = "data_of_job";
+
+impl PartialSchema for JobRequest {
+    fn schema() -> RefOr<Schema> {
+        OneOfBuilder::new().item(options(Some(FILE), &[JOB])).item(options(Some(JOB), &[FILE])).into()
+    }
+}
+
+impl ToSchema for JobRequest {}
+
+impl PartialSchema for JobForm {
+    fn schema() -> RefOr<Schema> {
+        let table = ObjectBuilder::new().schema_type(Type::String).format(Some(SchemaFormat::KnownFormat(Binary)));
+        ObjectBuilder::new()
+            .property("options", options(None, &[FILE, JOB]))
+            .property("data", table.description(Some("A table with the columns that the model's recipe names")))
+            .required("options")
+            .required("data")
+            .additional_properties(Some(AdditionalProperties::<Schema>::FreeForm(false)))
+            .into()
+    }
+}
+
+impl ToSchema for JobForm {}
+
+/// The options with one place of rows, and without others.
+fn options(needed: Option<&str>, without: &[&str]) -> RefOr<Schema> {
+    let RefOr::T(Schema::Object(mut options)) = JobBody::schema() else { return JobBody::schema() };
+    for name in without {
+        options.properties.insert((*name).to_owned(), ObjectBuilder::new().schema_type(Type::Null).into());
+    }
+    if let Some(name) = needed
+        && let Some(RefOr::T(Schema::Object(place))) = options.properties.get_mut(name)
+    {
+        let kind = if name == FILE { Type::String } else { Type::Integer };
+        place.schema_type = kind.into();
+        options.required.push(name.to_owned());
+    }
+    options.into()
 }

@@ -14,9 +14,9 @@ use super::super::body::media::essence;
 use super::super::error::{ApiError, Problem};
 use super::super::state::AppState;
 use super::act::{Asked, Done};
-use super::documented::{AdminProblems, IdempotencyKey};
+use super::documented::{ActionProblems, AdminProblems, IdempotencyKey};
 use super::form::read_form;
-use super::job_body::{JobBody, JobForm, MOST_OPTION_BYTES};
+use super::job_body::{JobBody, JobForm, JobRequest as JobRequestBody, MOST_OPTION_BYTES};
 use super::keys::Caller;
 use super::notes::blocking;
 use crate::jobs::{DataSource, Job, JobError, JobOptions, JobRequest, Jobs};
@@ -50,14 +50,21 @@ pub(super) struct JobList {
 #[utoipa::path(
     post, path = "/admin/jobs", tag = "admin", security(("admin_key" = [])),
     params(IdempotencyKey),
-    request_body(content((JobForm = "multipart/form-data"), (JobBody = "application/json"))),
+    request_body(content(
+        (JobForm = "multipart/form-data", encoding(("options" = (content_type = "application/json")))),
+        (JobRequestBody = "application/json"),
+    )),
     responses(
-        (status = 202, body = Job, description = "Accepted; see the Location header"),
+        (status = 202, body = Job, description = "Accepted; see the Location header",
+            headers(("location" = String, description = "Where the job is, relative to the address that was asked")),
+            links(
+                ("the job" = (operation_id = "show_job", parameters(("id" = "$response.body#/id")))),
+                ("its events" = (operation_id = "job_events", parameters(("id" = "$response.body#/id")))),
+                ("its end" = (operation_id = "end_job", parameters(("id" = "$response.body#/id")))),
+            )),
         (status = 413, body = Problem, content_type = "application/problem+json", description = "body_too_large"),
-        (status = 422, body = Problem, content_type = "application/problem+json",
-            description = "invalid_request: bad options, or bad cells by line and column"),
         (status = 429, body = Problem, content_type = "application/problem+json", description = "overloaded: too many jobs wait"),
-        AdminProblems,
+        ActionProblems,
     )
 )]
 pub(super) async fn create_job(State(state): State<AppState>, request: Request) -> Result<Response, ApiError> {
@@ -165,7 +172,7 @@ pub(super) struct EndQuery {
         (status = 200, body = Job, description = "The job, cancelled; or as it was before it was removed"),
         (status = 409, body = Problem, content_type = "application/problem+json",
             description = "conflict: it has ended, so only `?remove=true` can be meant; or it has not, so it cannot be removed"),
-        AdminProblems,
+        ActionProblems,
     )
 )]
 pub(super) async fn end_job(
@@ -198,7 +205,7 @@ impl From<JobError> for ApiError {
             JobError::Invalid(violations) => Self::InvalidRequest(violations),
             JobError::TooLarge(limit) => Self::BodyTooLarge(usize::try_from(limit).unwrap_or(usize::MAX)),
             JobError::Full(_) => Self::Overloaded,
-            JobError::NotFound(_) => Self::NotFound(error.to_string()),
+            JobError::NotFound(_) | JobError::NoModel(_) => Self::NotFound(error.to_string()),
             JobError::Ended(..) | JobError::Unended(..) => Self::Conflict(error.to_string(), Vec::new()),
             JobError::Stopping => Self::NotReady,
             JobError::Io(_) | JobError::Store(_) | JobError::Registry(_) | JobError::Join(_) => Self::internal(error),

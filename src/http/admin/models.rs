@@ -14,7 +14,7 @@ use super::super::error::{ApiError, Problem};
 use super::super::predict::{glass, steel};
 use super::super::state::AppState;
 use super::act::{Asked, Done};
-use super::documented::{AdminProblems, IdempotencyKey};
+use super::documented::{ActionProblems, IdempotencyKey};
 use super::keys::Caller;
 use super::notes::blocking;
 use crate::data::Recipe;
@@ -29,7 +29,7 @@ pub(super) struct NewModel {
     /// Its name; jobs name it as `model`.
     #[schema(example = "steel-lab42")]
     name: String,
-    /// The route that will answer with it.
+    /// The address that will answer with it.
     #[schema(example = "/predict/steel")]
     route: String,
     /// Columns that its data must have.
@@ -46,10 +46,11 @@ pub(super) struct NewModel {
     params(IdempotencyKey),
     request_body(content((String = "application/toml"), (Object = "application/json"))),
     responses(
-        (status = 201, body = NewModel, description = "The model; see the Location header"),
+        (status = 201, body = NewModel, description = "The model; see the Location header",
+            headers(("location" = String, description = "Where its versions are, relative to the address that was asked")),
+            links(("its versions" = (operation_id = "list_versions", parameters(("name" = "$response.body#/name")))))),
         (status = 409, body = Problem, content_type = "application/problem+json", description = "conflict: the name is taken"),
-        (status = 422, body = Problem, content_type = "application/problem+json", description = "invalid_request: the recipe"),
-        AdminProblems,
+        ActionProblems,
     )
 )]
 pub(super) async fn create_model(
@@ -64,11 +65,13 @@ pub(super) async fn create_model(
     drop(read);
     check_route(&recipe)?;
     let (name, route) = (recipe.name.clone(), recipe.route.clone());
-    let (writer, model, default, wanted) = (caller.admin.writer.clone(), name.clone(), recipe.default, route.clone());
+    let (writer, model) = (caller.admin.writer.clone(), name.clone());
+    let wanted = route.clone().filter(|_| recipe.default);
+    let route = route.unwrap_or_else(|| format!("/models/{name}/predict"));
     let made = NewModel { columns: recipe.columns(), name: name.clone(), route };
     let asked = Asked { action: "model.create", target: &name, with: json!({ "recipe": text }) };
     let work = async move {
-        if default
+        if let Some(wanted) = wanted
             && let Some(other) = serving.catalogue.default_of(&wanted).filter(|other| other.manifest().name != model)
         {
             let detail = format!("{} is the default of {wanted}", other.manifest().name);
@@ -103,12 +106,12 @@ fn read_recipe(headers: &HeaderMap, bytes: &[u8]) -> Result<(Recipe, String), Ap
     Ok((recipe, text))
 }
 
-/// A model answers in the form of its route.
+/// A model answers in the form of its route, if it has one.
 fn check_route(recipe: &Recipe) -> Result<(), ApiError> {
     let fitting = if recipe.class.is_some() { glass::ROUTE } else { steel::ROUTE };
-    if recipe.route == fitting {
+    if recipe.route.as_deref().is_none_or(|route| route == fitting) {
         return Ok(());
     }
     let what = if recipe.class.is_some() { "[class]" } else { "[[targets]]" };
-    Err(ApiError::invalid("/route", format!("a recipe with {what} is for {fitting}")))
+    Err(ApiError::invalid("/route", format!("a recipe with {what} is for {fitting}, or for no route")))
 }

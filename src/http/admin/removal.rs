@@ -16,7 +16,7 @@ use utoipa::ToSchema;
 use super::super::error::{ApiError, Problem};
 use super::super::state::AppState;
 use super::act::{Asked, Done};
-use super::documented::{AdminProblems, IdempotencyKey};
+use super::documented::{ActionProblems, IdempotencyKey};
 use super::keys::Caller;
 use super::versions::no_such_version;
 use crate::keys::Scope;
@@ -43,7 +43,7 @@ pub(super) struct Removed {
         (status = 200, body = Removed, description = "It is gone"),
         (status = 409, body = Problem, content_type = "application/problem+json",
             description = "conflict: it is in use, or answers in place of the one in use, or stands in a folder that is only read"),
-        AdminProblems,
+        ActionProblems,
     )
 )]
 pub(super) async fn remove_version(

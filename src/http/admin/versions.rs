@@ -16,7 +16,7 @@ use super::super::body::extract::typed_json;
 use super::super::error::{ApiError, Problem};
 use super::super::state::AppState;
 use super::act::{Asked, Done};
-use super::documented::{AdminProblems, IdempotencyKey};
+use super::documented::{ActionProblems, AdminProblems, IdempotencyKey};
 use super::keys::Caller;
 use super::notes::blocking;
 use crate::keys::Scope;
@@ -118,7 +118,14 @@ pub(super) struct Swapped {
 #[utoipa::path(
     get, path = "/admin/models/{name}/versions", tag = "admin", security(("admin_key" = [])),
     params(("name" = String, Path, description = "Name of the model", example = "steel-fatigue")),
-    responses((status = 200, body = VersionList, description = "Its versions"), AdminProblems)
+    responses(
+        (status = 200, body = VersionList, description = "Its versions", links(
+            ("the first" = (operation_id = "show_version", parameters(
+                ("name" = "$response.body#/name"), ("version" = "$response.body#/versions/0/version"),
+            ))),
+        )),
+        AdminProblems,
+    )
 )]
 pub(super) async fn list_versions(
     State(state): State<AppState>,
@@ -237,8 +244,7 @@ pub(super) async fn show_plot(
         (status = 200, body = Swapped, description = "What answers now"),
         (status = 409, body = Problem, content_type = "application/problem+json",
             description = "conflict: what speaks against it is in errors; or it answers already, or cannot be served"),
-        (status = 422, body = Problem, content_type = "application/problem+json", description = "invalid_request"),
-        AdminProblems,
+        ActionProblems,
     )
 )]
 pub(super) async fn promote(
@@ -274,7 +280,7 @@ pub(super) async fn promote(
     post, path = "/admin/models/{name}/rollback", tag = "admin", security(("admin_key" = [])),
     params(("name" = String, Path, description = "Name of the model", example = "steel-fatigue"), IdempotencyKey),
     request_body(content = Option<RollbackBody>),
-    responses((status = 200, body = Swapped, description = "What answers now"), AdminProblems)
+    responses((status = 200, body = Swapped, description = "What answers now"), ActionProblems)
 )]
 pub(super) async fn roll_back(
     State(state): State<AppState>,
@@ -302,7 +308,10 @@ where
     T: Default + for<'de> Deserialize<'de>,
 {
     let read = state.admin_admission().read(headers, body, MOST_BYTES).await?;
-    if read.bytes.is_empty() { Ok(T::default()) } else { typed_json(&read.bytes, "") }
+    if read.bytes.is_empty() {
+        return Ok(T::default());
+    }
+    Ok(typed_json::<Option<T>>(&read.bytes, "")?.unwrap_or_default())
 }
 
 fn summary(version: Version, manifest: Manifest) -> VersionSummary {

@@ -1,6 +1,10 @@
 //! Media types: what a body holds, and what a client takes.
 
 use axum::http::{HeaderMap, header};
+use utoipa::openapi::KnownFormat::Binary;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{ObjectBuilder, Schema, SchemaFormat, Type};
+use utoipa::{PartialSchema, ToSchema};
 
 /// A table as text, as it is answered.
 pub(in crate::http) const CSV: &str = "text/csv; charset=utf-8";
@@ -25,3 +29,14 @@ pub(in crate::http) fn accepts(headers: &HeaderMap, start: &str) -> bool {
     let accepted = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
     accepted.flat_map(|value| value.split(',')).any(|kind| kind.trim().starts_with(start))
 }
+
+/// The bytes of a workbook, for the OpenAPI document.
+pub(in crate::http) struct Workbook;
+
+impl PartialSchema for Workbook {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new().schema_type(Type::String).format(Some(SchemaFormat::KnownFormat(Binary))).into()
+    }
+}
+
+impl ToSchema for Workbook {}

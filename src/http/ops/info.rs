@@ -10,6 +10,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::super::error::ApiError;
+use super::super::predict::generic;
 use super::super::state::AppState;
 use super::models::{ModelSummary, summary};
 use crate::metrics::{ModelDegraded, ModelInUse, Now, TextFormat};
@@ -132,7 +133,7 @@ pub(in crate::http) async fn metrics(State(state): State<AppState>, headers: Hea
     let in_use = manifests.map(|manifest| ModelInUse {
         name: &manifest.name,
         version: &manifest.version,
-        route: &manifest.route,
+        route: manifest.route.as_deref().unwrap_or(generic::ROUTE),
     });
     let troubles = serving.as_ref().map(|serving| serving.catalogue.troubles()).unwrap_or_default();
     let degraded = troubles.iter().map(|trouble| ModelDegraded {

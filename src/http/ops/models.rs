@@ -13,7 +13,7 @@ use super::super::predict::choose::unavailable;
 use super::super::state::AppState;
 use super::degraded::{Degraded, degraded};
 use crate::domain::{Outputs, Parameter, ParameterKind, Scale, Target};
-use crate::model::{Bundle, Calibration, DEFAULT_CONFIDENCE, Evaluation};
+use crate::model::{Bundle, Calibration, DEFAULT_CONFIDENCE, Evaluation, Manifest};
 use crate::registry::Catalogue;
 use crate::wire::reply::rounded;
 
@@ -24,7 +24,7 @@ pub(in crate::http) struct ModelSummary {
     name: String,
     version: String,
     title: String,
-    /// The route that answers with it.
+    /// The route that answers with it, beside `/models/{name}/predict`; only that for a model without one.
     #[schema(example = "/predict/steel")]
     route: String,
     /// Whether it answers where a request of its route names no model.
@@ -227,14 +227,19 @@ pub(in crate::http) async fn show_model(
     }
 }
 
+/// Where a model answers: on its route, or at its own address alone.
+pub(in crate::http) fn address(manifest: &Manifest) -> String {
+    manifest.route.clone().unwrap_or_else(|| format!("/models/{}/predict", manifest.name))
+}
+
 pub(in crate::http) fn summary(catalogue: &Catalogue, bundle: &Bundle) -> ModelSummary {
     let manifest = bundle.manifest();
-    let default = catalogue.default_of(&manifest.route);
+    let default = manifest.route.as_deref().and_then(|route| catalogue.default_of(route));
     ModelSummary {
         name: manifest.name.clone(),
         version: manifest.version.clone(),
         title: manifest.title.clone(),
-        route: manifest.route.clone(),
+        route: address(manifest),
         default: default.is_some_and(|default| default.manifest().name == manifest.name),
     }
 }

@@ -14,11 +14,12 @@ use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use serde::{Serialize, Serializer};
 
+use super::super::body::admission::Admitted;
 use super::super::body::extract::{BodyKind, body_kind};
 use super::super::error::ApiError;
 use super::super::state::AppState;
 use super::bulk;
-use super::choose::choose;
+use super::choose::{Address, Choice, choose};
 use super::query::PredictQuery;
 use super::timing::Stopwatch;
 use crate::batcher::Reserved;
@@ -26,7 +27,7 @@ use crate::domain::{MOST_VIOLATIONS, RawSample, Sample, Violation};
 use crate::featurize::{Features, featurize};
 use crate::model::{Bundle, Confidence};
 use crate::serving::Serving;
-use crate::wire::reply::{Many, Prediction, Single, model_ref, prediction};
+use crate::wire::reply::{Answer, Many, Prediction, Single, model_ref, prediction};
 use crate::wire::request::{Misshapen, Parsed, parse};
 
 /// Answers a request of a route.
@@ -35,7 +36,7 @@ use crate::wire::request::{Misshapen, Parsed, parse};
 /// Every error of the design's table but those of administration.
 pub(in crate::http) async fn answer(
     state: &AppState,
-    route: &'static str,
+    address: Address,
     request: Request,
 ) -> Result<Response, ApiError> {
     let (head, body) = request.into_parts();
@@ -44,16 +45,16 @@ pub(in crate::http) async fn answer(
     let asked = PredictQuery::read(&head.uri)?;
     match kind {
         BodyKind::Csv | BodyKind::Workbook | BodyKind::Ndjson => {
-            bulk::answer(state, &serving, route, kind, asked, &head, body).await
+            bulk::answer(state, &serving, &address, kind, asked, &head, body).await
         }
-        BodyKind::Json => answer_json(state, serving, route, asked, &head.headers, body).await,
+        BodyKind::Json => answer_json(state, serving, address, asked, &head.headers, body).await,
     }
 }
 
 async fn answer_json(
     state: &AppState,
     serving: Arc<Serving>,
-    route: &'static str,
+    address: Address,
     asked: PredictQuery,
     headers: &HeaderMap,
     body: Body,
@@ -61,14 +62,25 @@ async fn answer_json(
     let mut watch = Stopwatch::start();
     let admitted = state.admission().read(headers, body, state.http().json_body_bytes).await?;
     watch.lap("read");
-    let (reading, max_samples, size) = (Arc::clone(&serving), state.http().max_samples, admitted.bytes.len());
-    let prepare = move || {
-        let prepared = Prepared::from_json(&reading, route, &asked, &admitted.bytes, max_samples, watch);
+    let (max_samples, size) = (state.http().max_samples, admitted.bytes.len());
+    let mut question = Question { serving: Arc::clone(&serving), address, asked, admitted, max_samples, version: None };
+    let (prepared, _admitted) = loop {
+        let prepare = move || {
+            let prepared = question.prepare(watch)?;
+            Ok((prepared, question))
+        };
+        let (outcome, asked) = state.admission().run(size, prepare).await?;
         // Room is kept until the answer is there.
-        Ok((prepared?, admitted))
+        match outcome {
+            Outcome::Prepared(prepared) => break (prepared, asked.admitted),
+            Outcome::Wants { model, version, watch: so_far } => {
+                let version = state.loaded()?.version(&model, &version).await?;
+                (question, watch) = (Question { version: Some(version), ..asked }, so_far);
+                watch.lap("load");
+            }
+        }
     };
-    let (prepared, _admitted) = state.admission().run(size, prepare).await?;
-    let Prepared { bundle, samples, features, room, confidence, echo, listed, mut watch } = prepared;
+    let Prepared { bundle, samples, features, room, confidence, echo, listed, mut watch } = *prepared;
     let answers = serving.batcher.submit_reserved(Arc::clone(&bundle) as _, features, room).await?;
     watch.submitted(&answers);
     watch.lap_device();
@@ -83,14 +95,15 @@ async fn answer_json(
         };
         let (count, batch_dependent) = (samples.len().min(answers.values.len()), bundle.manifest().batch_dependent());
         let model = model_ref(&bundle);
-        let mut response = if listed {
-            let predictions = (0..count).map(|at| Late { at, make: &make }).collect();
-            Json(Many { model, predictions, batch_dependent }).into_response()
+        let late = |at| Late { at, make: &make };
+        let answer = if listed {
+            Answer::Many(Many { model, predictions: (0..count).map(late).collect(), batch_dependent })
         } else if count == 1 {
-            Json(Single { model, prediction: make(0), batch_dependent }).into_response()
+            Answer::Single(Single { model, prediction: late(0), batch_dependent })
         } else {
             return Err(ApiError::InferenceFailed("no answer".to_owned()));
         };
+        let mut response = Json(answer).into_response();
         metrics.predicted(&bundle.manifest().name, count, in_domain.get());
         watch.finish(&mut response);
         Ok(response)
@@ -123,24 +136,44 @@ struct Prepared {
     watch: Stopwatch,
 }
 
-impl Prepared {
-    fn from_json(
-        serving: &Serving,
-        route: &str,
-        asked: &PredictQuery,
-        bytes: &[u8],
-        max_samples: usize,
-        mut watch: Stopwatch,
-    ) -> Result<Self, ApiError> {
-        let Parsed { model, confidence, echo, samples: raw, listed, mut violations } =
-            parse(bytes).map_err(|error| ApiError::MalformedBody(error.to_string()))?;
-        let bundle = choose(serving, route, model.as_deref().or(asked.model.as_deref()))?;
+/// A request that was read, and what it is checked against.
+struct Question {
+    serving: Arc<Serving>,
+    address: Address,
+    asked: PredictQuery,
+    admitted: Admitted,
+    max_samples: usize,
+    /// The version that it wants, once that is loaded.
+    version: Option<Arc<Bundle>>,
+}
+
+/// What comes of checking a request.
+enum Outcome {
+    /// It can be answered.
+    Prepared(Box<Prepared>),
+    /// A version is to be loaded first.
+    Wants { model: String, version: String, watch: Stopwatch },
+}
+
+impl Question {
+    fn prepare(&self, mut watch: Stopwatch) -> Result<Outcome, ApiError> {
+        let Self { serving, asked, max_samples, .. } = self;
+        let Parsed { model, version, confidence, echo, samples: raw, listed, mut violations } =
+            parse(&self.admitted.bytes).map_err(|error| ApiError::MalformedBody(error.to_string()))?;
+        let (model, version) = (model.or_else(|| asked.model.clone()), version.or_else(|| asked.version.clone()));
+        let bundle = match choose(serving, &self.address, model.as_deref(), version.as_deref())? {
+            Choice::InUse(bundle) => bundle,
+            Choice::Version { model, version } => match &self.version {
+                Some(loaded) => loaded,
+                None => return Ok(Outcome::Wants { model, version, watch }),
+            },
+        };
         let confidence = asked.confidence(confidence, bundle, &mut violations);
         asked.refuse_table(&mut violations);
         if raw.is_empty() && violations.is_empty() {
             violations.push(Violation::new("/samples", "the list is empty"));
         }
-        if raw.len() > max_samples {
+        if raw.len() > *max_samples {
             let detail = format!("{} samples; the limit is {max_samples} in one request", raw.len());
             violations.push(Violation::new("/samples", detail));
             return Err(violations.into());
@@ -169,7 +202,8 @@ impl Prepared {
         let features = samples.iter().map(|sample| featurize(sample, schema, &bundle.manifest().features)).collect();
         watch.lap("featurize");
         let (bundle, echo) = (Arc::clone(bundle), echo || asked.echo);
-        Ok(Self { bundle, samples, features, room, confidence, echo, listed, watch })
+        let prepared = Prepared { bundle, samples, features, room, confidence, echo, listed, watch };
+        Ok(Outcome::Prepared(Box::new(prepared)))
     }
 }
 
@@ -182,7 +216,8 @@ fn models_that_take(serving: &Serving, bundle: &Bundle, violations: &[Violation]
         return Vec::new();
     };
     let names: Vec<&str> = first.processing.iter().map(|(name, _)| name.as_ref()).collect();
-    let others = serving.catalogue.of_route(&manifest.route).map(|bundle| bundle.manifest());
+    let Some(route) = &manifest.route else { return Vec::new() };
+    let others = serving.catalogue.of_route(route).map(|bundle| bundle.manifest());
     let others = others.filter(|other| other.name != manifest.name && other.schema.takes(&names));
     others.map(|other| other.name.clone()).collect()
 }

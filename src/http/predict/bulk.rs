@@ -18,15 +18,15 @@ use super::super::connection::activity::Activity;
 use super::super::error::ApiError;
 use super::super::state::AppState;
 use super::byte_channel::byte_channel;
-use super::choose::choose;
-use super::input::{Feed, Input, peek};
+use super::choose::{Address, Choice, choose};
+use super::input::{Input, peek};
 use super::notes::notes_header;
 use super::query::{PredictQuery, TableQuery};
 use super::stream::{StreamTask, Total, answer_rows, count};
 use crate::domain::Violation;
 use crate::model::{Bundle, Confidence};
 use crate::serving::Serving;
-use crate::tables::{Chunk, Decide, Head, Limits, Rows, TableReader, is_workbook, read_table, text_to_workbook};
+use crate::tables::{Chunk, Decide, Feed, Head, Limits, is_workbook, read_table, text_to_workbook};
 use crate::wire::{Bulk, Columns, Lines, Table, foreign};
 
 /// What is said to be no longer than this is short: some hundred rows.
@@ -41,14 +41,17 @@ const LIMITS: Limits = Limits { unzipped_bytes: 128 << 20, cells: 2_000_000 };
 pub(in crate::http) async fn answer(
     state: &AppState,
     serving: &Serving,
-    route: &'static str,
+    address: &Address,
     kind: BodyKind,
     asked: PredictQuery,
     head: &Parts,
     body: Body,
 ) -> Result<Response, ApiError> {
     let (headers, connection) = (&head.headers, head.extensions.get::<Arc<Activity>>().cloned());
-    let bundle = Arc::clone(choose(serving, route, asked.model.as_deref())?);
+    let bundle = match choose(serving, address, asked.model.as_deref(), asked.version.as_deref())? {
+        Choice::InUse(bundle) => Arc::clone(bundle),
+        Choice::Version { model, version } => state.loaded()?.version(&model, &version).await?,
+    };
     let mut complaints = Vec::new();
     let confidence = asked.confidence(None, &bundle, &mut complaints);
     let table = match kind {
@@ -191,8 +194,8 @@ impl Request<'_> {
 
     fn input(&self, body: Body, decide: Decide) -> Input {
         let feed = match self.kind {
-            BodyKind::Json | BodyKind::Ndjson => Feed::Lines(Rows::lines()),
-            BodyKind::Csv | BodyKind::Workbook => Feed::Table(Box::new(TableReader::new(&self.table.options, decide))),
+            BodyKind::Json | BodyKind::Ndjson => Feed::lines(),
+            BodyKind::Csv | BodyKind::Workbook => Feed::table(&self.table.options, decide),
         };
         Input::new(body, feed, self.state.http().deadline())
     }

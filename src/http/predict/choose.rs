@@ -1,32 +1,79 @@
-//! Which model a request means.
+//! Which model and version a request means.
 
 use std::sync::Arc;
 
 use super::super::error::ApiError;
+use crate::domain::Violation;
 use crate::model::Bundle;
-use crate::serving::Serving;
+use crate::serving::{Serving, VersionError};
 
-/// The model that a request of a route means.
+/// Where a request was sent.
+#[derive(Clone, Debug)]
+pub(in crate::http) enum Address {
+    /// To a route, which may have several models.
+    Route(&'static str),
+    /// To one model, whatever its route.
+    Model(String),
+}
+
+/// What answers a request.
+pub(in crate::http) enum Choice<'a> {
+    /// The version in use of a model.
+    InUse(&'a Arc<Bundle>),
+    /// Another version, which may have to be loaded.
+    Version {
+        /// The model.
+        model: String,
+        /// The version.
+        version: String,
+    },
+}
+
+/// What answers a request that was sent to an address and names a model, a version, both or none.
 ///
 /// # Errors
-/// 503 for a model whose version in use cannot be loaded; 404 with the names that there are.
+/// 503 for a model whose version in use cannot be loaded; 404 with the names that there are; 422 where address and request
+/// name different models.
 pub(in crate::http) fn choose<'a>(
     serving: &'a Serving,
-    route: &'a str,
-    name: Option<&str>,
-) -> Result<&'a Arc<Bundle>, ApiError> {
+    address: &Address,
+    model: Option<&str>,
+    version: Option<&str>,
+) -> Result<Choice<'a>, ApiError> {
+    let found = match address {
+        Address::Route(route) => of_route(serving, route, model),
+        Address::Model(name) => match model.filter(|model| model != name) {
+            Some(other) => {
+                let detail = format!("the address names {name}, the request \"{}\"", shown(other));
+                return Err(vec![Violation::new("/model", detail)].into());
+            }
+            None => serving.catalogue.get(name).ok_or_else(|| missing(serving, name)),
+        },
+    };
+    let Some(version) = version else { return found.map(Choice::InUse) };
+    let name = match (&found, address, model) {
+        (Ok(bundle), ..) if bundle.manifest().version == version => return found.map(Choice::InUse),
+        (Ok(bundle), ..) => bundle.manifest().name.as_str(),
+        // Where the version in use is damaged, an earlier one may answer all the same.
+        (Err(ApiError::ModelUnavailable(_)), Address::Model(name), _) => name,
+        (Err(ApiError::ModelUnavailable(_)), _, Some(name)) => name,
+        (Err(_), ..) => return found.map(Choice::InUse),
+    };
+    Ok(Choice::Version { model: name.to_owned(), version: version.to_owned() })
+}
+
+fn of_route<'a>(serving: &'a Serving, route: &'static str, model: Option<&str>) -> Result<&'a Arc<Bundle>, ApiError> {
     let catalogue = &serving.catalogue;
-    let found = match name {
-        Some(name) => catalogue.get(name).filter(|bundle| bundle.manifest().route == route),
+    let found = match model {
+        Some(name) => catalogue.get(name).filter(|bundle| bundle.manifest().is_on(route)),
         None => catalogue.default_of(route),
     };
     found.ok_or_else(|| {
         let names: Vec<&str> = catalogue.of_route(route).map(|bundle| bundle.manifest().name.as_str()).collect();
         let names = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
-        match name {
+        match model {
             Some(name) => unavailable(serving, name).unwrap_or_else(|| {
-                let name = name.chars().take(60).collect::<String>();
-                ApiError::NotFound(format!("{route} has no model \"{name}\"; it has: {names}"))
+                ApiError::NotFound(format!("{route} has no model \"{}\"; it has: {names}", shown(name)))
             }),
             None => match catalogue.unavailable_on(route).next() {
                 Some(fault) => ApiError::ModelUnavailable(format!(
@@ -39,8 +86,31 @@ pub(in crate::http) fn choose<'a>(
     })
 }
 
+/// The error for a model that does not answer.
+fn missing(serving: &Serving, name: &str) -> ApiError {
+    unavailable(serving, name).unwrap_or_else(|| {
+        let names: Vec<&str> = serving.catalogue.iter().map(|bundle| bundle.manifest().name.as_str()).collect();
+        ApiError::NotFound(format!("there is no model \"{}\"; there are: {}", shown(name), names.join(", ")))
+    })
+}
+
 /// The error for a model that should answer but cannot.
 pub(in crate::http) fn unavailable(serving: &Serving, name: &str) -> Option<ApiError> {
     let fault = serving.catalogue.fault(name).filter(|fault| fault.answers.is_none())?;
     Some(ApiError::ModelUnavailable(format!("its version in use cannot be served: {fault}")))
+}
+
+/// A client's text as far as an error repeats it.
+fn shown(text: &str) -> String {
+    text.chars().take(60).collect()
+}
+
+impl From<VersionError> for ApiError {
+    fn from(error: VersionError) -> Self {
+        match error {
+            VersionError::Unknown { .. } => Self::NotFound(error.to_string()),
+            VersionError::Unfit(..) => Self::ModelUnavailable(error.to_string()),
+            VersionError::Storage(cause) => Self::Internal(cause),
+        }
+    }
 }

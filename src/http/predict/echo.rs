@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::super::error::ApiError;
 use super::super::state::AppState;
-use super::choose::choose;
+use super::choose::{Address, Choice, choose};
 use super::steel;
 use super::timing::Stopwatch;
 use crate::wire::reply::{Many, Single, blank, model_ref};
@@ -31,7 +31,9 @@ pub(in crate::http) async fn echo(
     let admitted = state.admission().read(&headers, body, state.http().json_body_bytes).await?;
     watch.lap("read");
     let request = parse(&admitted.bytes).map_err(|error| ApiError::MalformedBody(error.to_string()))?;
-    let bundle = choose(&serving, steel::ROUTE, request.model.as_deref())?;
+    let Choice::InUse(bundle) = choose(&serving, &Address::Route(steel::ROUTE), request.model.as_deref(), None)? else {
+        return Err(ApiError::NotReady);
+    };
     watch.lap("parse");
     let model = model_ref(bundle);
     let mut response = if request.listed {

@@ -11,16 +11,10 @@ use futures_util::{StreamExt, stream};
 use super::super::body::room::Taken;
 use super::super::error::ApiError;
 use crate::domain::Violation;
-use crate::tables::{Chunk, Head, LONGEST_ROW_BYTES, Rows, TableError, TableReader};
+use crate::tables::{Chunk, Feed, FeedError, Head, LONGEST_ROW_BYTES, TableError};
 
 /// As many first bytes tell a workbook from a text.
 const MAGIC_BYTES: usize = 8;
-
-/// Rows, by the format of the body.
-pub(in crate::http) enum Feed {
-    Lines(Rows),
-    Table(Box<TableReader>),
-}
 
 /// A body that is read.
 pub(in crate::http) struct Input {
@@ -47,50 +41,28 @@ impl Input {
         match next(&mut self.stream, self.stall).await? {
             Some(bytes) => {
                 self.place.iter().for_each(|place| place.moved(bytes.len()));
-                match &mut self.feed {
-                    Feed::Lines(rows) => rows.push(&bytes).map_err(|_| ApiError::BodyTooLarge(LONGEST_ROW_BYTES)),
-                    Feed::Table(reader) => reader.push(&bytes).map_err(ApiError::from),
-                }
+                Ok(self.feed.push(&bytes)?)
             }
             None => {
                 self.ended = true;
-                match &mut self.feed {
-                    Feed::Lines(_) => Ok(()),
-                    Feed::Table(reader) => reader.end().map_err(ApiError::from),
-                }
+                Ok(self.feed.end()?)
             }
         }
     }
 
     /// The header of a table, as soon as it is known.
     pub(in crate::http) async fn head(&mut self) -> Result<Option<Arc<Head>>, ApiError> {
-        loop {
-            match &self.feed {
-                Feed::Lines(_) => return Ok(None),
-                Feed::Table(reader) => match reader.head() {
-                    Some(head) => return Ok(Some(Arc::clone(head))),
-                    None if self.ended => return Ok(None),
-                    None => self.more().await?,
-                },
-            }
+        while matches!(self.feed, Feed::Table(_)) && self.feed.head().is_none() && !self.ended {
+            self.more().await?;
         }
+        Ok(self.feed.head().cloned())
     }
 
     /// The next rows; `None` after the last. Where somebody is `idle` the first whole ones will do. May be dropped
     /// while it waits: nothing is lost.
     pub(in crate::http) async fn chunk(&mut self, idle: bool) -> Result<Option<Chunk>, ApiError> {
         loop {
-            let lines = |bytes| Chunk { bytes, line: 0 };
-            let mut ready = match &mut self.feed {
-                Feed::Lines(rows) => rows.chunk().or_else(|| self.ended.then(|| rows.rest()).flatten()).map(lines),
-                Feed::Table(reader) => reader.chunk(),
-            };
-            if ready.is_none() && idle {
-                ready = match &mut self.feed {
-                    Feed::Lines(rows) => rows.take_whole().map(lines),
-                    Feed::Table(reader) => reader.take_whole(),
-                };
-            }
+            let ready = self.feed.chunk().or_else(|| idle.then(|| self.feed.take_whole()).flatten());
             if ready.is_some() || self.ended {
                 return Ok(ready);
             }
@@ -127,6 +99,15 @@ impl From<TableError> for ApiError {
         match error {
             TableError::Unreadable(detail) => vec![Violation::new("", detail)].into(),
             TableError::TooLarge(detail) => Self::TableTooLarge(detail),
+        }
+    }
+}
+
+impl From<FeedError> for ApiError {
+    fn from(error: FeedError) -> Self {
+        match error {
+            FeedError::Row(_) => Self::BodyTooLarge(LONGEST_ROW_BYTES),
+            FeedError::Table(error) => error.into(),
         }
     }
 }

@@ -5,6 +5,7 @@ mod bulk;
 mod byte_channel;
 pub(super) mod choose;
 pub(super) mod echo;
+pub(super) mod generic;
 pub(super) mod glass;
 mod input;
 mod notes;

@@ -4,6 +4,7 @@
 
 use axum::http::Uri;
 use serde::Deserialize;
+use utoipa::IntoParams;
 
 use super::super::error::ApiError;
 use crate::domain::{Outputs, Violation};
@@ -12,22 +13,42 @@ use crate::tables::{Charset, Mapping, ReadOptions};
 use crate::wire::Others;
 
 /// What a query may ask.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields, default)]
+#[into_params(parameter_in = Query)]
 pub(in crate::http) struct PredictQuery {
+    /// Which model answers
+    #[param(required = false)]
     pub(in crate::http) model: Option<String>,
-    /// As text: what is no number is a complaint like others, not a query that cannot be read.
+    /// Which version of it; the one in use where none is named
+    #[param(required = false)]
+    pub(in crate::http) version: Option<String>,
+    /// How often intervals should hold what is measured, as a share; 0.9 where none is given
+    // As text: what is no number is a complaint like others, not a query that cannot be read.
+    #[param(required = false, value_type = f64, minimum = 0.5, maximum = 0.99)]
     confidence: Option<String>,
-    /// Whether answers repeat the composition as it was understood.
+    /// Whether answers repeat the composition as it was understood
+    #[param(required = false)]
     pub(in crate::http) echo: bool,
+    /// Of a table: its encoding; guessed where none is given
+    #[param(required = false, example = "gb18030")]
     encoding: Option<String>,
+    /// Of a workbook: a sheet by name, or by number from 1
+    #[param(required = false)]
     sheet: Option<String>,
-    /// `COLUMN:FIELD`
+    /// Of a table: what a column is, as COLUMN:FIELD with an element's symbol, a process parameter, `formula` or `other`;
+    /// may be repeated
+    #[param(required = false, style = Form, explode, example = json!(["AlT:Al"]))]
     map: Vec<String>,
-    /// `FIELD:VALUE`
+    /// Of a table: one value for all rows, as FIELD:VALUE; may be repeated
+    #[param(required = false, style = Form, explode, example = json!(["test_temperature:25"]))]
     set: Vec<String>,
+    /// Of a table: whether columns that are no input come back (`keep`), are left out (`drop`) or refused (`refuse`)
+    #[param(required = false, example = "keep")]
     other_columns: Option<String>,
-    /// Whether what a spreadsheet would run comes back with an apostrophe before it.
+    /// Of a table: whether text that a spreadsheet would run as a formula (it begins with = + - @ and is no number) comes
+    /// back with an apostrophe before it
+    #[param(required = false)]
     safe_cells: bool,
 }
 

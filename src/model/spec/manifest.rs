@@ -25,8 +25,9 @@ pub struct Manifest {
     pub version: String,
     /// A short title.
     pub title: String,
-    /// The route served by this model, such as `/predict/steel`.
-    pub route: String,
+    /// The route served by this model, such as `/predict/steel`; none for one that answers at its own address alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub route: Option<String>,
     /// Whether it serves requests of its route that name no model.
     pub default: bool,
     /// RFC 3339 time of training. Left out unless given to the trainer, so that the same seed gives the same bytes.
@@ -65,6 +66,11 @@ pub struct Manifest {
 }
 
 impl Manifest {
+    /// Whether the model is served by a route.
+    pub fn is_on(&self, route: &str) -> bool {
+        self.route.as_deref() == Some(route)
+    }
+
     /// Whether answers depend on the other samples of the batch.
     pub fn batch_dependent(&self) -> bool {
         let batch = |member: &MemberSpec| match &member.model {

@@ -1,0 +1,104 @@
+//! Versions of models that are asked for by name: loaded when somebody asks, a bounded number kept.
+//!
+//! A study names the version that answered it, and gets the same answers after a promotion. What is asked for least recently
+//! is dropped first; requests that ask for the same version at once share one load.
+
+use std::sync::Arc;
+
+use candle_core::Device;
+use moka::policy::EvictionPolicy;
+use moka::sync::Cache;
+
+use super::Live;
+use crate::model::Bundle;
+use crate::registry::{Library, LoadError, RegistryError, check_servable};
+
+/// Why a version does not answer.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum VersionError {
+    /// There is none of this name; those that there are.
+    #[error("{model} has no version \"{version}\"; it has: {}", if there.is_empty() { "none".to_owned() } else { there.join(", ") })]
+    Unknown {
+        /// The model.
+        model: String,
+        /// What was asked for.
+        version: String,
+        /// Versions of the model.
+        there: Vec<String>,
+    },
+    /// It is there, but cannot be served; why, in words without paths.
+    #[error("version {0} cannot be served: {1}")]
+    Unfit(String, String),
+    /// Storage cannot be read; the cause is for the log.
+    #[error("{0}")]
+    Storage(String),
+}
+
+/// Versions that were asked for.
+pub(super) struct KeptVersions {
+    library: Library,
+    device: Device,
+    allow_batch_dependent: bool,
+    /// By model and version.
+    loaded: Cache<(String, String), Arc<Bundle>>,
+}
+
+impl KeptVersions {
+    /// None yet; at most so many are kept.
+    pub(super) fn new(library: Library, device: Device, allow_batch_dependent: bool, kept: u64) -> Self {
+        let loaded = Cache::builder().max_capacity(kept).eviction_policy(EvictionPolicy::lru()).build();
+        Self { library, device, allow_batch_dependent, loaded }
+    }
+
+    /// A version; loaded here, on this thread, where it is not kept.
+    fn load(&self, model: &str, version: &str) -> Result<Arc<Bundle>, VersionError> {
+        let load = || self.read(model, version).map(Arc::new);
+        let loaded = self.loaded.try_get_with((model.to_owned(), version.to_owned()), load);
+        loaded.map_err(|error| (*error).clone())
+    }
+
+    fn read(&self, model: &str, version: &str) -> Result<Bundle, VersionError> {
+        let storage = |error: RegistryError| VersionError::Storage(error.to_string());
+        let stored = self.library.version(model, version).map_err(storage)?;
+        let Some(stored) = stored else {
+            let there = self.library.versions(model).map_err(storage)?.into_iter().map(|own| own.name).collect();
+            return Err(VersionError::Unknown { model: shown(model), version: shown(version), there });
+        };
+        let unfit = |error: LoadError| VersionError::Unfit(version.to_owned(), error.reason());
+        let bundle = stored.load(&self.device).map_err(unfit)?;
+        check_servable(model, &bundle, self.allow_batch_dependent).map_err(unfit)?;
+        bundle.try_out().map_err(|error| VersionError::Unfit(version.to_owned(), error.to_string()))?;
+        Ok(bundle)
+    }
+
+    /// Forgets a version that is gone from storage.
+    pub(super) fn forget(&self, model: &str, version: &str) {
+        self.loaded.invalidate(&(model.to_owned(), version.to_owned()));
+    }
+}
+
+/// A client's text as far as an error should repeat it.
+fn shown(text: &str) -> String {
+    text.chars().take(60).collect()
+}
+
+impl Live {
+    /// A version of a model: the one that answers, one that is kept, or one that is loaded now, on a thread for blocking
+    /// work.
+    ///
+    /// # Errors
+    /// [`VersionError`]
+    pub async fn version(self: &Arc<Self>, model: &str, version: &str) -> Result<Arc<Bundle>, VersionError> {
+        let serving = self.current();
+        let active = serving.catalogue.get(model).filter(|bundle| bundle.manifest().version == version);
+        if let Some(bundle) = active {
+            return Ok(Arc::clone(bundle));
+        }
+        if let Some(bundle) = self.versions.loaded.get(&(model.to_owned(), version.to_owned())) {
+            return Ok(bundle);
+        }
+        let (live, model, version) = (Arc::clone(self), model.to_owned(), version.to_owned());
+        let loading = tokio::task::spawn_blocking(move || live.versions.load(&model, &version));
+        loading.await.unwrap_or_else(|error| Err(VersionError::Storage(error.to_string())))
+    }
+}
