@@ -28,6 +28,8 @@ for _ in $(seq 100); do
     kill -0 "$server" || { cat "$folder/log" >&2; exit 1; }
     sleep 0.1
 done
+"$tools/bin/python" scripts/contract/hooks.py |
+    curl -sf "$url/admin/models" -H "authorization: Bearer $key" -H 'content-type: application/json' -d @- >/dev/null
 SCHEMATHESIS_HOOKS=scripts/contract/hooks.py "$tools/bin/schemathesis" --config-file scripts/contract/schemathesis.toml \
     run "$url/openapi.yaml" -H "Authorization: Bearer $key" --checks all --max-examples "$examples" --continue-on-failure \
     --no-color

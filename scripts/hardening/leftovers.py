@@ -76,7 +76,7 @@ def events_of_a_revoked_key(server, seen):
         except TimeoutError:
             pass
     seen.note(f"events {'end' if ended else 'go on'} {time.monotonic() - begin:.0f} s after their key was revoked", ended)
-    server.ask_admin("DELETE", f"/jobs/{job['id']}")
+    server.ask_admin("POST", f"/jobs/{job['id']}/cancel")
     server.job_ended(job["id"])
 
 

@@ -96,7 +96,7 @@ pub enum JobError {
     #[error("there is no model {0} with a recipe")]
     NoModel(String),
     /// The job has ended.
-    #[error("job {0} has ended: it {1}; ?remove=true removes it")]
+    #[error("job {0} has ended: it {1}; DELETE with ?remove=true removes it")]
     Ended(u64, &'static str),
     /// The job has not ended.
     #[error("job {0} is {1}: cancel it before it is removed")]

@@ -55,15 +55,14 @@ impl Jobs {
     /// [`JobError`]; nothing is queued then.
     pub async fn submit(&self, request: JobRequest) -> Result<Job, JobError> {
         let JobRequest { model, data, most_bytes, options, by } = request;
-        check_options(&options)?;
         // Each may take as much memory as a training: so there is one at a time.
         let _turn = self.0.checking.lock().await;
         if self.is_stopping() {
             return Err(JobError::Stopping);
         }
         self.check_room()?;
-        let (jobs, named) = (self.clone(), model.clone());
-        let mut staged = tokio::task::spawn_blocking(move || jobs.stage(&named, data, most_bytes)).await??;
+        let (jobs, named, asked) = (self.clone(), model.clone(), options.clone());
+        let mut staged = tokio::task::spawn_blocking(move || jobs.stage(&named, data, &asked, most_bytes)).await??;
         let Rows { rows, groups } = check(self, &staged.folder(), &options).await?;
         (staged.data.rows, staged.data.groups) = (rows, groups);
         let jobs = self.clone();
@@ -76,9 +75,10 @@ impl Jobs {
     }
 
     /// Puts recipe and data into a folder, as the job will have them.
-    fn stage(&self, model: &str, data: DataSource, most_bytes: u64) -> Result<Staged, JobError> {
+    fn stage(&self, model: &str, data: DataSource, options: &JobOptions, most_bytes: u64) -> Result<Staged, JobError> {
         let recipe = registry::recipe(self.0.writer.folders(), model)?;
         let recipe = recipe.ok_or_else(|| JobError::NoModel(model.to_owned()))?;
+        check_options(options)?;
         let damaged = |error: RecipeError| JobError::invalid("/model", format!("its recipe: {error}"));
         Recipe::parse(&recipe).map_err(damaged)?;
         let config = &self.0.config;

@@ -38,7 +38,7 @@ async fn events_are_taken_up_again_and_end_with_the_job() {
     let seen = field(&first, "id").to_owned();
     // Who has seen that waits for what comes next.
     let later = events(&server, &lab.key, &id, Some(&seen)).await;
-    let cancel = server.admin(Method::DELETE, &format!("/admin/jobs/{id}"), &lab.key).send().await.unwrap();
+    let cancel = server.admin(Method::POST, &format!("/admin/jobs/{id}/cancel"), &lab.key).send().await.unwrap();
     assert_eq!(cancel.status(), 200);
     let later = later.text().await.unwrap();
     assert_eq!(field(&later, "event"), "cancelled");

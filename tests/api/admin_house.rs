@@ -32,7 +32,8 @@ async fn get(server: &Server, lab: &Lab, path: &str) -> Value {
 /// A job that was cancelled.
 async fn ended_job(server: &Server, lab: &Lab) -> Value {
     let id = start(server, &lab.key, json!({"model": "steel-lab42"}), &lab_rows()).await["id"].clone();
-    let cancelled = delete(server, &lab.key, &format!("/admin/jobs/{id}")).await;
+    let cancel = server.admin(Method::POST, &format!("/admin/jobs/{id}/cancel"), &lab.key);
+    let cancelled = cancel.send().await.unwrap();
     assert_eq!(cancelled.status(), 200);
     id
 }

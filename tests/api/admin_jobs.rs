@@ -186,16 +186,18 @@ async fn jobs_wait_their_turn_and_end_within_a_second_of_being_cancelled() {
     };
     assert!(progress["progress"]["eta_seconds"].as_f64().unwrap() > 0.0);
     assert!(!progress["losses"].as_array().unwrap().is_empty());
-    let delete =
-        async |id: &Value| server.admin(Method::DELETE, &format!("/admin/jobs/{id}"), &lab.key).send().await.unwrap();
-    let cancelled: Value = delete(&second["id"]).await.json().await.unwrap();
+    let cancel = async |id: &Value| {
+        let address = format!("/admin/jobs/{id}/cancel");
+        server.admin(Method::POST, &address, &lab.key).send().await.unwrap()
+    };
+    let cancelled: Value = cancel(&second["id"]).await.json().await.unwrap();
     assert_eq!(cancelled["state"], "cancelled");
     let start = Instant::now();
-    let cancelled: Value = delete(&first["id"]).await.json().await.unwrap();
+    let cancelled: Value = cancel(&first["id"]).await.json().await.unwrap();
     assert_eq!(cancelled["state"], "cancelled");
     assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
-    assert_eq!(Server::problem(delete(&first["id"]).await).await["code"], "conflict");
-    assert_eq!(Server::problem(delete(&json!(77)).await).await["code"], "not_found");
+    assert_eq!(Server::problem(cancel(&first["id"]).await).await["code"], "conflict");
+    assert_eq!(Server::problem(cancel(&json!(77)).await).await["code"], "not_found");
     // Nothing of either is among the versions.
     let versions = server.admin(Method::GET, "/admin/models/steel-lab42/versions", &lab.key).send().await.unwrap();
     assert_eq!(versions.json::<Value>().await.unwrap()["versions"], json!([]));

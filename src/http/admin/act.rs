@@ -138,7 +138,7 @@ impl From<RepeatError> for ApiError {
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, ApiError> {
     let Some(value) = headers.get(IDEMPOTENCY_KEY) else { return Ok(None) };
     match value.to_str().map(str::trim) {
-        Ok(key) if !key.is_empty() && key.len() <= LONGEST_KEY => Ok(Some(key)),
+        Ok(key) if !key.is_empty() && key.len() <= LONGEST_KEY && !key.contains('\t') => Ok(Some(key)),
         _ => Err(ApiError::invalid("/Idempotency-Key", format!("must be 1 to {LONGEST_KEY} plain characters"))),
     }
 }

@@ -48,6 +48,12 @@ pub(super) struct IdempotencyKey {
     /// of the first time, with the header `Idempotency-Replayed: true`. What failed may be repeated. Another request with
     /// the key is a 422; one of which nobody knows whether it was done, for the server ended meanwhile, a 409. Keys are
     /// remembered for seven days.
-    #[param(rename = "Idempotency-Key", example = "promote 2026-11-26")]
+    #[param(
+        rename = "Idempotency-Key",
+        min_length = 1,
+        max_length = 200,
+        pattern = "^[!-~]+$",
+        example = "promote 2026-11-26"
+    )]
     idempotency_key: Option<String>,
 }

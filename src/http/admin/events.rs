@@ -13,6 +13,7 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt;
 use futures_util::stream;
+use utoipa::ToSchema;
 
 use super::super::error::ApiError;
 use super::super::state::AppState;
@@ -44,7 +45,7 @@ const ID_LENGTH: usize = 16;
         ("Last-Event-ID" = Option<String>, Header, description = "The id of the last event that was seen"),
     ),
     responses(
-        (status = 200, body = String, content_type = "text/event-stream", description = "Server-sent events"),
+        (status = 200, body = JobEvent, content_type = "text/event-stream", description = "Server-sent events"),
         (status = 204, description = "The job has ended, and its last event was seen"),
         AdminProblems,
     )
@@ -71,6 +72,19 @@ pub(super) async fn job_events(
     });
     let events = events.take_until(caller.revoked(Scope::Read));
     Ok(([UNBUFFERED], Sse::new(events).keep_alive(KeepAlive::default())).into_response())
+}
+
+/// One event, for the OpenAPI document.
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "describes events; axum writes them")]
+pub(super) struct JobEvent {
+    /// The job's state.
+    #[schema(example = "running")]
+    event: String,
+    /// To be sent as `Last-Event-ID` by whoever comes back.
+    id: String,
+    /// The job, as JSON.
+    data: String,
 }
 
 /// What an event says of a job.

@@ -3,7 +3,9 @@
 use serde::Deserialize;
 use utoipa::openapi::KnownFormat::Binary;
 use utoipa::openapi::RefOr;
-use utoipa::openapi::schema::{AdditionalProperties, ObjectBuilder, OneOfBuilder, Schema, SchemaFormat, Type};
+use utoipa::openapi::schema::{
+    AdditionalProperties, ArrayBuilder, ObjectBuilder, OneOfBuilder, Schema, SchemaFormat, Type,
+};
 use utoipa::{PartialSchema, ToSchema};
 
 /// The options of a job need no more.
@@ -34,7 +36,7 @@ pub(super) struct JobBody {
     pub(super) sheet: Option<String>,
     /// What columns are, as `COLUMN=FIELD`.
     #[serde(default)]
-    #[schema(example = json!(["AlT=Al"]))]
+    #[schema(schema_with = pairs)]
     pub(super) map: Vec<String>,
 }
 
@@ -44,6 +46,13 @@ fn default_seed() -> u64 {
 
 fn default_folds() -> usize {
     3
+}
+
+/// Texts with a column and a field.
+fn pairs() -> RefOr<Schema> {
+    let pair = ObjectBuilder::new().schema_type(Type::String).pattern(Some("^[^=]+=[^=]+$"));
+    let all = ArrayBuilder::new().items(RefOr::from(pair)).examples([serde_json::json!(["AlT=Al"])]);
+    all.description(Some("What columns are, as `COLUMN=FIELD`")).into()
 }
 
 /// The JSON form of a request, for the document: the rows are in a file of the server, or of an earlier job.

@@ -1,13 +1,13 @@
 //! `/admin/jobs`: retraining.
 
 use axum::Json;
-use axum::extract::rejection::{PathRejection, QueryRejection};
-use axum::extract::{Path, Query, Request, State};
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::json;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
 use super::super::body::extract::typed_json;
 use super::super::body::media::essence;
@@ -60,7 +60,8 @@ pub(super) struct JobList {
             links(
                 ("the job" = (operation_id = "show_job", parameters(("id" = "$response.body#/id")))),
                 ("its events" = (operation_id = "job_events", parameters(("id" = "$response.body#/id")))),
-                ("its end" = (operation_id = "end_job", parameters(("id" = "$response.body#/id")))),
+                ("to cancel it" = (operation_id = "cancel_job", parameters(("id" = "$response.body#/id")))),
+                ("to remove it" = (operation_id = "remove_job", parameters(("id" = "$response.body#/id")))),
             )),
         (status = 413, body = Problem, content_type = "application/problem+json", description = "body_too_large"),
         (status = 429, body = Problem, content_type = "application/problem+json", description = "overloaded: too many jobs wait"),
@@ -125,7 +126,17 @@ pub(super) async fn list_jobs(State(state): State<AppState>, headers: HeaderMap)
 #[utoipa::path(
     get, path = "/admin/jobs/{id}", tag = "admin", security(("admin_key" = [])),
     params(("id" = u64, Path, description = "Number of the job", example = 1)),
-    responses((status = 200, body = JobDetail, description = "The job"), AdminProblems)
+    responses(
+        (status = 200, body = JobDetail, description = "The job", links(
+            ("the version that it left" = (operation_id = "show_version", parameters(
+                ("name" = "$response.body#/model"), ("version" = "$response.body#/version"),
+            ))),
+            ("to promote it" = (operation_id = "promote", parameters(
+                ("name" = "$response.body#/model"), ("version" = "$response.body#/version"),
+            ))),
+        )),
+        AdminProblems,
+    )
 )]
 pub(super) async fn show_job(
     State(state): State<AppState>,
@@ -150,49 +161,6 @@ pub(super) async fn show_job(
 fn metrics(report: &str) -> Option<serde_json::Value> {
     let mut report: serde_json::Value = serde_json::from_str(report).ok()?;
     Some(json!({ "protocols": report["protocols"].take(), "comparison": report["comparison"].take() }))
-}
-
-/// How a job is ended.
-#[derive(Debug, Default, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields, default)]
-#[into_params(parameter_in = Query)]
-pub(super) struct EndQuery {
-    /// Remove a job that has ended, with its rows, recipe and log. The version that it left stays.
-    remove: bool,
-}
-
-/// Cancel a job, or remove one that has ended. Scope `train`.
-///
-/// A waiting job never starts, a running one ends within a second. A job that has ended is removed with `?remove=true`,
-/// and only then: so a cancellation that comes too late, or twice, loses no rows.
-#[utoipa::path(
-    delete, path = "/admin/jobs/{id}", tag = "admin", security(("admin_key" = [])),
-    params(("id" = u64, Path, description = "Number of the job", example = 1), EndQuery, IdempotencyKey),
-    responses(
-        (status = 200, body = Job, description = "The job, cancelled; or as it was before it was removed"),
-        (status = 409, body = Problem, content_type = "application/problem+json",
-            description = "conflict: it has ended, so only `?remove=true` can be meant; or it has not, so it cannot be removed"),
-        ActionProblems,
-    )
-)]
-pub(super) async fn end_job(
-    State(state): State<AppState>,
-    headers: HeaderMap,
-    id: Result<Path<u64>, PathRejection>,
-    query: Result<Query<EndQuery>, QueryRejection>,
-) -> Result<Response, ApiError> {
-    let remove = query.as_ref().is_ok_and(|Query(query)| query.remove);
-    let action = if remove { "job.remove" } else { "job.cancel" };
-    let caller = Caller::identify(&state, &headers, Scope::Train, action, "").await?;
-    let id = job_id(id)?;
-    query.map_err(|error| ApiError::invalid("/remove", error.body_text()))?;
-    let jobs = caller.admin.jobs.clone();
-    let asked = Asked { action, target: &format!("job {id}"), with: json!({}) };
-    let work = async move {
-        let job = if remove { jobs.remove(id).await? } else { jobs.cancel(id).await? };
-        Done::new(StatusCode::OK, &job, String::new())
-    };
-    caller.act(&headers, asked, work).await
 }
 
 pub(super) fn job_id(id: Result<Path<u64>, PathRejection>) -> Result<u64, ApiError> {

@@ -10,6 +10,7 @@ mod events;
 mod file_name;
 mod form;
 mod job_body;
+mod job_ends;
 mod jobs;
 mod keys;
 mod models;
@@ -26,7 +27,8 @@ use super::state::AppState;
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .routes(routes!(jobs::create_job, jobs::list_jobs))
-        .routes(routes!(jobs::show_job, jobs::end_job))
+        .routes(routes!(jobs::show_job, job_ends::remove_job))
+        .routes(routes!(job_ends::cancel_job))
         .routes(routes!(events::job_events))
         .routes(routes!(models::create_model))
         .routes(routes!(versions::list_versions))

@@ -123,6 +123,13 @@ pub(super) struct Swapped {
             ("the first" = (operation_id = "show_version", parameters(
                 ("name" = "$response.body#/name"), ("version" = "$response.body#/versions/0/version"),
             ))),
+            ("to promote it" = (operation_id = "promote", parameters(
+                ("name" = "$response.body#/name"), ("version" = "$response.body#/versions/0/version"),
+            ))),
+            ("to remove it" = (operation_id = "remove_version", parameters(
+                ("name" = "$response.body#/name"), ("version" = "$response.body#/versions/0/version"),
+            ))),
+            ("to go back" = (operation_id = "roll_back", parameters(("name" = "$response.body#/name")))),
         )),
         AdminProblems,
     )
