@@ -1,6 +1,6 @@
-//! Bulk work as NDJSON: a sample a line, with an `id` if one likes; an answer a line.
+//! Bulk work as NDJSON: one sample a line, with an optional `id`, and one answer a line.
 //!
-//! Its own because a line is a request by itself: what is wrong with it stands in its own answer.
+//! Each line is a request of its own: its errors are in its own answer.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ pub struct Lines {
     echo: bool,
 }
 
-/// A line as it came: its `id`, and the sample or what is wrong with it.
+/// One line: its `id`, and the sample or what is wrong with it.
 struct Row<'a> {
     id: Option<&'a RawJson>,
     sample: Result<Sample, Vec<Violation>>,
@@ -54,7 +54,7 @@ impl Lines {
     fn write(&self, bytes: &mut Vec<u8>, row: &Row, said: Said) {
         let batch_dependent = self.bundle.manifest().batch_dependent();
         let (id, model) = (row.id, model_ref(&self.bundle));
-        // Writing into memory cannot fail, and every part can be written.
+        // Writing into memory cannot fail, and every part can be serialized.
         let _ = match &said {
             Ok((sample, predicted, trust)) => {
                 let prediction = prediction(&self.bundle, sample, predicted, trust.clone(), self.confidence, self.echo);
