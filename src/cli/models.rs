@@ -13,8 +13,9 @@ use crate::model::{Bundle, DeviceChoice};
 use crate::registry::{self, Version, VersionState, Writer, try_bundle};
 use crate::serving::objections;
 
-/// Largest number of entries in a tar file; a bundle has fewer, at most as deep as model/version/plots/file.
+/// Largest number of entries in a tar file; a bundle has fewer.
 const MOST_ENTRIES: usize = 1_000;
+/// Depth of a bundle's deepest entry: model/version/plots/file.
 const DEEPEST: usize = 4;
 /// Largest size of an unpacked bundle, in bytes.
 const MOST_BUNDLE_BYTES: u64 = 1_000_000_000;

@@ -30,7 +30,7 @@ pub(super) struct Rows {
 /// The only line of a check's output.
 #[derive(Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
-enum Verdict {
+enum CheckOutcome {
     Checked(Rows),
     Refused { errors: Vec<Fault> },
 }
@@ -61,8 +61,8 @@ async fn judge(jobs: &Jobs, folder: &Path, options: &JobOptions) -> Result<Rows,
     let (said, complaint, status) = tokio::join!(text(child.stdout.take()), text(child.stderr.take()), child.wait());
     let status = status.map_err(JobError::Io)?;
     match serde_json::from_str(said.trim()) {
-        Ok(Verdict::Checked(rows)) => Ok(rows),
-        Ok(Verdict::Refused { errors }) => {
+        Ok(CheckOutcome::Checked(rows)) => Ok(rows),
+        Ok(CheckOutcome::Refused { errors }) => {
             let violation = |Fault { pointer, detail }| Violation::new(pointer, detail);
             Err(JobError::Invalid(errors.into_iter().map(violation).collect()))
         }

@@ -173,7 +173,7 @@ pub fn load_bundle(folder: &Path, device: &Device) -> Result<Bundle, LoadError> 
 /// Files that are missing, a bundle that is damaged, or answers that are not finite.
 pub fn try_bundle(folder: &Path, device: &Device) -> Result<Bundle, LoadError> {
     let bundle = load_bundle(folder, device)?;
-    bundle.try_out().map_err(|source| LoadError::Bundle { folder: folder.to_owned(), source })?;
+    bundle.self_test().map_err(|source| LoadError::Bundle { folder: folder.to_owned(), source })?;
     Ok(bundle)
 }
 
@@ -187,7 +187,7 @@ mod tests {
 
     fn loaded(change: impl FnOnce(&mut Manifest)) -> Result<(), BundleError> {
         let StoredBundle { manifest, weights } = bundle("lab", "v1", change);
-        Bundle::load(&manifest, &weights, &Device::Cpu)?.try_out()
+        Bundle::load(&manifest, &weights, &Device::Cpu)?.self_test()
     }
 
     #[test]

@@ -8,7 +8,7 @@ use serde_json::value::RawValue as RawJson;
 
 use super::reply::{LineAnswer, LineProblem, model_ref, prediction};
 use super::request::{Line, Misshapen, parse_line};
-use super::{Answered, Answerer, Bulk, Said, answer_rows};
+use super::{Answered, Answerer, Bulk, RowOutcome, answer_rows};
 use crate::domain::{Sample, Violation};
 use crate::model::{Bundle, Confidence};
 use crate::tables::Chunk;
@@ -51,11 +51,11 @@ impl Lines {
         }
     }
 
-    fn write(&self, bytes: &mut Vec<u8>, row: &Row, said: Said) {
+    fn write(&self, bytes: &mut Vec<u8>, row: &Row, outcome: RowOutcome) {
         let batch_dependent = self.bundle.manifest().batch_dependent();
         let (id, model) = (row.id, model_ref(&self.bundle));
         // Writing into memory cannot fail, and every part can be serialized.
-        let _ = match &said {
+        let _ = match &outcome {
             Ok((sample, predicted, trust)) => {
                 let prediction = prediction(&self.bundle, sample, predicted, trust.clone(), self.confidence, self.echo);
                 serde_json::to_writer(&mut *bytes, &LineAnswer { id, model, prediction, batch_dependent })
@@ -74,7 +74,7 @@ impl Bulk for Lines {
     fn answer(&self, chunk: &Chunk, answerer: Answerer) -> Answered {
         let lines = chunk.bytes.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty());
         let rows = lines.map(|line| self.read(line));
-        let write = |bytes: &mut Vec<u8>, row: &Row, said: Said| self.write(bytes, row, said);
+        let write = |bytes: &mut Vec<u8>, row: &Row, outcome: RowOutcome| self.write(bytes, row, outcome);
         answer_rows(&self.bundle, self.confidence, rows, |row| &row.sample, answerer, write)
     }
 }

@@ -75,7 +75,7 @@ pub trait Bulk: Send + Sync {
 }
 
 /// The outcome of one row.
-type Said<'a> = Result<(&'a Sample, Predicted, Trust), &'a [Violation]>;
+type RowOutcome<'a> = Result<(&'a Sample, Predicted, Trust), &'a [Violation]>;
 
 /// Answers rows pass by pass, as they are read, and writes each answer.
 fn answer_rows<R>(
@@ -84,7 +84,7 @@ fn answer_rows<R>(
     mut rows: impl Iterator<Item = R>,
     sample: impl Fn(&R) -> &Result<Sample, Vec<Violation>>,
     answerer: Answerer,
-    write: impl Fn(&mut Vec<u8>, &R, Said),
+    write: impl Fn(&mut Vec<u8>, &R, RowOutcome),
 ) -> Answered {
     let (manifest, mut answered) = (bundle.manifest(), Answered::default());
     let features = |sample: &Sample| featurize(sample, &manifest.schema, &manifest.features);
@@ -99,7 +99,7 @@ fn answer_rows<R>(
         let mut predicted = predicted.into_iter();
         for row in &rows {
             answered.rows += 1;
-            let said = match sample(row) {
+            let outcome = match sample(row) {
                 Err(violations) => Err(violations.as_slice()),
                 Ok(sample) => match predicted.next().flatten() {
                     None => Err(FAILED.as_slice()),
@@ -110,8 +110,8 @@ fn answer_rows<R>(
                     }
                 },
             };
-            answered.bad_rows += usize::from(said.is_err());
-            write(&mut answered.bytes, row, said);
+            answered.bad_rows += usize::from(outcome.is_err());
+            write(&mut answered.bytes, row, outcome);
         }
     }
 }

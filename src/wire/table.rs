@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::cells::Cells;
 use super::reply::{shown, shown_amounts};
-use super::{Answered, Answerer, Bulk, Said, answer_rows};
+use super::{Answered, Answerer, Bulk, RowOutcome, answer_rows};
 use crate::domain::{Composition, Outputs, RawValue, Sample, Scale, Target, Violation, most_probable};
 use crate::model::{Bundle, Confidence, Trust};
 use crate::tables::{Chunk, Head, Mapping, Row as Cellular, TableLayout, Tally};
@@ -160,11 +160,11 @@ impl Table {
 
     /// Writes a row. Every row has the same columns: bounds of intervals, their confidence, and percentiles of
     /// novelty and disagreement are there if the model can give them.
-    fn write(&self, bytes: &mut Vec<u8>, row: &Row, said: Said) {
+    fn write(&self, bytes: &mut Vec<u8>, row: &Row, outcome: RowOutcome) {
         let manifest = self.bundle.manifest();
         let mut cells = Cells::new(bytes, self.safe_cells);
         cells.texts(self.carried.iter().map(|at| row.cells.cells.get(*at).unwrap_or_default()));
-        match said {
+        match outcome {
             Ok((sample, predicted, trust)) => {
                 self.write_outputs(&mut cells, &predicted.values, &trust);
                 if manifest.has_intervals() {
@@ -181,7 +181,7 @@ impl Table {
                 cells.texts([manifest.name.as_str(), &manifest.version, ""]);
             }
             Err(violations) => {
-                cells.texts(std::iter::repeat_n("", self.said_columns().len()));
+                cells.texts(std::iter::repeat_n("", self.answer_columns().len()));
                 cells.texts([&manifest.name, &manifest.version]);
                 cells.joined(violations.iter().map(Violation::in_words));
             }
@@ -210,7 +210,7 @@ impl Table {
     }
 
     /// Names of the columns that are filled for a good row.
-    fn said_columns(&self) -> Vec<String> {
+    fn answer_columns(&self) -> Vec<String> {
         let manifest = self.bundle.manifest();
         let [predicted, probability] = match self.columns {
             Columns::Others(_) => ["", ""],
@@ -244,13 +244,13 @@ impl Bulk for Table {
     fn head(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
         let mut cells = Cells::new(&mut bytes, self.safe_cells);
-        let said = self.said_columns();
-        let taken = |name: &str| said.iter().any(|own| own == name) || ["model", "version", "error"].contains(&name);
+        let added = self.answer_columns();
+        let taken = |name: &str| added.iter().any(|own| own == name) || ["model", "version", "error"].contains(&name);
         for name in self.carried.iter().map(|at| self.head.names[*at].as_str()) {
             // A measured column must not be mistaken for a predicted one.
             if taken(name) { cells.text(&format!("given_{name}")) } else { cells.text(name) }
         }
-        cells.texts(&said);
+        cells.texts(&added);
         cells.texts(["model", "version", "error"]);
         cells.texts(self.bundle.manifest().batch_dependent().then_some("batch_dependent"));
         cells.end();
@@ -258,7 +258,7 @@ impl Bulk for Table {
     }
 
     fn answer(&self, chunk: &Chunk, answerer: Answerer) -> Answered {
-        let write = |bytes: &mut Vec<u8>, row: &Row, said: Said| self.write(bytes, row, said);
+        let write = |bytes: &mut Vec<u8>, row: &Row, outcome: RowOutcome| self.write(bytes, row, outcome);
         let tally = std::cell::RefCell::default();
         let rows = self.read(chunk, &tally);
         let answered = answer_rows(&self.bundle, self.confidence, rows, |row| &row.sample, answerer, write);
