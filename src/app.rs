@@ -1,7 +1,6 @@
 //! Life cycle of the server: load → self-test → ready → serve → drain → join.
 //!
-//! Its own so that starting and stopping can be read in one place. Socket and stop signal are arguments:
-//! tests bring their own.
+//! Socket and stop signal are arguments, so that tests can use their own.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -19,7 +18,7 @@ use crate::metrics::Metrics;
 use crate::serving::{Live, ServingError};
 use crate::telemetry;
 
-/// Why the server did not start, or ended badly.
+/// Why the server did not start, or did not end cleanly.
 #[derive(Debug, thiserror::Error)]
 pub enum AppError {
     /// The device, or the models.
@@ -34,23 +33,23 @@ pub enum AppError {
     /// Requests were still under way when the drain deadline passed.
     #[error("stopped with requests under way after {0:?}")]
     DrainDeadline(Duration),
-    /// No pass can succeed in this process any more; another one may do better.
+    /// No pass can succeed in this process any more; a new process may work.
     #[error("the device is lost to this process: {0}")]
     DeviceLost(String),
 }
 
-/// Serves on a listener until `shutdown` resolves, then finishes what was accepted. Administration, where it
-/// is configured, stands beside the rest, or on the listener of its own.
+/// Serves on a listener until `shutdown` resolves, then finishes the accepted requests. The admin routes, if
+/// configured, are served on the same listener or on their own.
 ///
 /// # Errors
-/// [`AppError`]; where not one model answers, nothing is served.
+/// [`AppError`]; if no model answers, nothing is served.
 pub async fn run(
     config: &Config,
     listener: TcpListener,
     admin_listener: Option<TcpListener>,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), AppError> {
-    // First: it may take away what an earlier process left unfinished in the folders that are read next.
+    // Opened first, because it may remove what an earlier process left unfinished in the folders that are read next.
     let admin = Admin::open(&config.admin, &config.jobs, &config.models_dirs)?;
     let jobs = admin.as_ref().map(|admin| admin.jobs.clone());
     let surface = match (&admin, &admin_listener) {
@@ -60,7 +59,7 @@ pub async fn run(
     let metrics = Arc::new(Metrics::new().dropping(telemetry::dropped_lines));
     let bulk = Pool::start(config.bulk, Priority::Lowest)?;
     let state = AppState::new(config.http.clone(), bulk, Arc::clone(&metrics), admin);
-    // The sockets answer from the start (liveness, 503s) while the models load beside them.
+    // The sockets answer from the start (liveness, 503s) while the models load in parallel.
     let (stop, stopped) = tokio::sync::watch::channel(false);
     let spawn = |listener, surface| {
         tokio::spawn(serve(listener, router(state.clone(), surface), state.clone(), stopped.clone()))
@@ -97,7 +96,7 @@ pub async fn run(
 
     info!("stopping: finishing what was accepted");
     state.start_draining();
-    // A job that runs is cut off and listed as interrupted; whoever watches jobs is let go.
+    // The running job is ended and listed as interrupted; streams that watch jobs end.
     if let Some(jobs) = jobs {
         jobs.stop();
     }
@@ -120,7 +119,7 @@ pub async fn run(
         if let Some(runner) = runner {
             let _ = runner.await;
         }
-        // Every handle is gone, so the thread has at most one pass left.
+        // Every handle is dropped, so the thread has at most one pass left.
         let _ = tokio::task::spawn_blocking(move || thread.join()).await;
     }
     info!("stopped");

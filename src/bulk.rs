@@ -1,8 +1,8 @@
-//! Threads for bulk work: many rows, for which nobody waits row by row.
+//! Threads for bulk work: tables and lists of many rows, where no client waits for a single row.
 //!
-//! Its own because bulk work must not slow down whoever waits for one answer. Its threads have the lowest priority that
-//! the operating system knows, so they take what others leave; and whoever hands them work bounds how much of it is
-//! under way, so that nothing piles up and several streams get their turns.
+//! Bulk work must not slow down clients that wait for one answer. So its threads have the lowest priority of the
+//! operating system and use only idle time. The caller bounds how many chunks are under way, so that the queue stays
+//! short and several streams take turns.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -33,12 +33,12 @@ impl Default for BulkConfig {
     }
 }
 
-/// How much the operating system should favour others.
+/// The priority of the threads for the operating system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Priority {
-    /// Like everyone.
+    /// The normal priority.
     Usual,
-    /// Whatever others leave.
+    /// Only time that no other thread uses.
     Lowest,
 }
 
@@ -47,7 +47,7 @@ const CHUNKS_PER_THREAD: usize = 2;
 
 type Task = Box<dyn FnOnce() + Send>;
 
-/// The threads; cheap to clone. They end when the last handle is dropped and nothing is left to do.
+/// A pool of bulk threads; cheap to clone. The threads end when the last handle is dropped and no work is left.
 #[derive(Clone, Debug)]
 pub struct Pool {
     sender: Sender<Task>,
@@ -58,7 +58,7 @@ impl Pool {
     /// Starts the threads.
     ///
     /// # Errors
-    /// The operating system's refusal of a thread.
+    /// The operating system refuses to start a thread.
     pub fn start(config: BulkConfig, priority: Priority) -> std::io::Result<Self> {
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);
         let threads = if config.threads == 0 { cores() } else { config.threads };
@@ -72,18 +72,18 @@ impl Pool {
         Ok(Self { sender, config: BulkConfig { threads, ..config } })
     }
 
-    /// The bounds that hold.
+    /// The configured bounds.
     pub fn config(&self) -> BulkConfig {
         self.config
     }
 
-    /// Chunks of one stream that are under way at a time: of those of each thread one is answered while the next one waits.
+    /// How many chunks of one stream may be under way: for each thread one being answered and one that waits.
     pub fn chunks_under_way(&self) -> usize {
         CHUNKS_PER_THREAD * self.config.threads
     }
 
-    /// Has a thread do something. The answer never comes where it panicked; it is not begun where nobody waits for the
-    /// answer any more.
+    /// Runs work on a thread of the pool. If it panics, no answer comes. If the receiver is dropped first, the work
+    /// is not started.
     pub fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> oneshot::Receiver<T> {
         let (reply, answer) = oneshot::channel();
         let task = move || {
@@ -91,7 +91,7 @@ impl Pool {
                 let _ = reply.send(work());
             }
         };
-        // Threads outlive every handle.
+        // The threads hold the receiver as long as any handle exists.
         let _ = self.sender.send(Box::new(task));
         answer
     }
@@ -104,17 +104,18 @@ fn work(tasks: &Mutex<Receiver<Task>>, priority: Priority) {
     loop {
         let task = tasks.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(task) = task else { return };
-        // The panic is told by the answer that never comes.
+        // The caller sees a panic as an answer that never comes.
         let _ = catch_unwind(AssertUnwindSafe(task));
     }
 }
 
-/// Makes this thread give way to every other one at once: the idle policy, and the least share where that is not known.
-/// Niceness alone would let it finish its turn of some milliseconds first. Without both bulk work is only less polite.
+/// Gives this thread the idle policy, or the lowest niceness where there is no idle policy. Then every other thread
+/// preempts it at once; with niceness alone it would first finish its time slice of some milliseconds. If both calls
+/// fail, bulk work just competes more.
 fn step_back() {
     let idle = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
     let _ = set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Min, idle);
-    // On Linux this is the thread's alone.
+    // On Linux this sets the niceness of this thread only.
     let _ = rustix::process::nice(19);
 }
 

@@ -1,7 +1,7 @@
-//! Every knob of the server, once: flag over `MCVN_*` variable over TOML file over default.
+//! The server's configuration. Each setting comes from a flag, else an `MCVN_*` variable, else the TOML file, else
+//! the default.
 //!
-//! Its own so that precedence is one rule. The values' meanings belong to the modules whose `Config` they
-//! are; here they are only put together.
+//! The modules define their own `Config`; this module only combines them, so that precedence is one rule.
 
 use std::path::{Path, PathBuf};
 
@@ -86,7 +86,7 @@ impl Default for Config {
     }
 }
 
-/// What flags and variables say: which file, and the knobs that they set.
+/// The flags and variables: the path of the file, and the settings given.
 #[derive(Args, Clone, Debug)]
 pub struct ServeFlags {
     /// TOML file with any of these knobs (`[http]`, `[batcher]`, `[bulk]`, `[admin]` and `[jobs]` are tables).
@@ -96,8 +96,8 @@ pub struct ServeFlags {
     given: Given,
 }
 
-/// The knobs of [`Config`] that were given. They are kept as clap found them until the file is read, because what was not
-/// given must leave the file's value alone.
+/// The settings of [`Config`] that were given. They are kept as clap parsed them until the file is read, because a
+/// setting that was not given must not override the file's value.
 #[derive(Clone, Debug)]
 struct Given(ArgMatches);
 
@@ -128,22 +128,22 @@ pub enum ConfigError {
     /// The file cannot be read.
     #[error("{0}: {1}")]
     File(PathBuf, std::io::Error),
-    /// The file is not what it should be.
+    /// The file is not valid.
     #[error("{0}: {1}")]
     Syntax(PathBuf, toml::de::Error),
-    /// Values that contradict each other or make no sense.
+    /// Values that are invalid or contradict each other.
     #[error("{0}")]
     Value(String),
-    /// A flag that cannot be read back as what it was parsed as.
+    /// A flag that cannot be read back from clap.
     #[error(transparent)]
     Flag(#[from] clap::Error),
 }
 
 impl Config {
-    /// Puts flags and variables over the file they name, and that over the defaults.
+    /// Puts flags and variables over the file, and the file over the defaults.
     ///
     /// # Errors
-    /// [`ConfigError`] for a file that cannot be read, an unknown knob or a senseless value.
+    /// [`ConfigError`] for a file that cannot be read, an unknown setting or an invalid value.
     pub fn assemble(flags: ServeFlags) -> Result<Self, ConfigError> {
         let mut config = flags.config.as_deref().map_or_else(|| Ok(Self::default()), Self::read)?;
         config.update_from_arg_matches(&flags.given.0)?;
@@ -151,7 +151,7 @@ impl Config {
         Ok(config)
     }
 
-    /// The part of what is served.
+    /// The part for `serving`.
     pub fn serving(&self) -> ServingConfig {
         ServingConfig {
             models_dirs: self.models_dirs.clone(),

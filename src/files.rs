@@ -1,33 +1,33 @@
-//! Files and folders that are whole after a crash: written, synced, and put in their place by one rename.
+//! Files and folders that are whole after a crash: written, synced, and then moved to their place with one rename.
 //!
-//! Its own because each step matters and none can be seen to be missing: a rename of what is not on the disk yet may leave
-//! an empty file, and a rename is on the disk only when the folder is. It knows neither what a file holds nor what names
-//! unfinished ones have.
+//! Each step is needed, and a test cannot see that one is missing: renaming a file that is not yet on the disk may
+//! leave an empty file, and the rename itself is on the disk only when the folder is synced. This module knows
+//! neither the content of files nor the names of unfinished ones.
 
 use std::fs::{self, File, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-/// Waits until a file, or what a folder lists, is on the disk.
+/// Waits until a file's content, or a folder's list of entries, is on the disk.
 pub(crate) fn sync(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }
 
-/// Writes a file; on return it is on the disk.
+/// Writes a file; synced to disk on return.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file = File::create(path)?;
     file.write_all(bytes)?;
     file.sync_all()
 }
 
-/// Puts a file or a folder that is on the disk already in its place; on return that is on the disk, too.
+/// Renames a file or a folder, already synced, to its place; the rename is on the disk on return.
 pub(crate) fn give_place(from: &Path, place: &Path) -> io::Result<()> {
     fs::rename(from, place)?;
     sync(folder_of(place))
 }
 
-/// Replaces a file, or makes it, readable for all: whoever reads it meanwhile, or after a crash, finds the old text or the
+/// Replaces a file, or makes it, readable for all. A reader, also after a crash, finds either the old text or the
 /// new. The unfinished file's name begins with `prefix`.
 pub(crate) fn replace(path: &Path, prefix: &str, bytes: &[u8]) -> io::Result<()> {
     let mut file = tempfile::Builder::new().prefix(prefix).tempfile_in(folder_of(path))?;
@@ -38,12 +38,12 @@ pub(crate) fn replace(path: &Path, prefix: &str, bytes: &[u8]) -> io::Result<()>
     sync(folder_of(path))
 }
 
-/// Lets all read a file: temporary ones are for their owner alone.
+/// Makes a file readable for all; temporary files are readable for their owner only.
 pub(crate) fn readable(file: &File) -> io::Result<()> {
     file.set_permissions(Permissions::from_mode(0o644))
 }
 
-/// The folder that something lies in.
+/// The folder that contains a path.
 pub(crate) fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|parent| *parent != Path::new("")).unwrap_or(Path::new("."))
 }
@@ -62,7 +62,7 @@ mod tests {
         }
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o644);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
-        // A folder cannot be replaced by a file: what was written for it is gone.
+        // A file cannot replace a folder, so the unfinished file must be removed.
         fs::create_dir(folder.path().join("taken")).unwrap();
         assert!(replace(&folder.path().join("taken"), ".staging-", b"x").is_err());
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);

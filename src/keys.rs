@@ -1,10 +1,10 @@
-//! Admin keys: who may do what. A file of names, scopes and hashes; the keys themselves are nowhere.
+//! Admin keys and their scopes: a file of names, scopes and hashes. The keys themselves are not stored anywhere.
 //!
-//! Its own because nothing else may see a key. A key has 256 random bits, so a plain SHA-256 of it cannot be
-//! guessed back; the file is read at every use, so that a key that is revoked is revoked at once.
+//! A key has 256 random bits, so it cannot be guessed from its plain SHA-256. The file is read at every use, so that
+//! a revoked key is refused at once.
 //!
-//! The file is changed in place, under a lock of the system: a container that mounts it as a single file, or a link to it,
-//! would go on seeing the old file after a rename. Its owner and mode stay.
+//! The file is changed in place, under a lock of the operating system. With a rename, a container that mounts the
+//! file alone, or a link to it, would still see the old file. The file's owner and mode do not change.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
@@ -15,11 +15,11 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-/// What a key is for.
+/// What a key allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Scope {
-    /// See jobs, versions and the audit log.
+    /// Read jobs, versions and the audit log.
     Read,
     /// Start and cancel jobs, create models.
     Train,
@@ -28,7 +28,7 @@ pub enum Scope {
 }
 
 impl Scope {
-    /// Its name, as in the file.
+    /// The scope's name, as in the file.
     pub fn name(self) -> &'static str {
         match self {
             Self::Read => "read",
@@ -41,25 +41,25 @@ impl Scope {
 /// Why keys cannot be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
-    /// The file system said no.
+    /// A file system error.
     #[error("{0}: {1}")]
     Io(PathBuf, io::Error),
-    /// The file is not one of keys.
+    /// The file is not a file of keys.
     #[error("{0}: {1}")]
     Syntax(PathBuf, toml::de::Error),
     /// The file cannot be written as TOML.
     #[error("{0}: {1}")]
     Write(PathBuf, toml::ser::Error),
-    /// A name that is taken, or not a name.
+    /// A name that is taken or not valid.
     #[error("{0}")]
     Name(String),
-    /// The operating system has no randomness.
+    /// The operating system gives no random bytes.
     #[error("no randomness: {0}")]
     Random(getrandom::Error),
 }
 
 impl KeyError {
-    /// The same for whoever asks the server: no folders, and nothing of what the file holds.
+    /// The error for clients, without paths and without the file's content.
     pub fn reason(&self) -> String {
         let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         match self {
@@ -71,20 +71,20 @@ impl KeyError {
     }
 }
 
-/// One key, without the key.
+/// The record of one key, without the key itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct KeyRecord {
-    /// Whose it is: stands in the audit log.
+    /// The owner's name, as written to the audit log.
     pub name: String,
-    /// What it is for.
+    /// What the key allows.
     pub scopes: Vec<Scope>,
     /// SHA-256 of the key, in hexadecimal.
     sha256: String,
 }
 
 impl KeyRecord {
-    /// Whether the key is for this.
+    /// Whether the key has this scope.
     pub fn may(&self, scope: Scope) -> bool {
         self.scopes.contains(&scope)
     }
@@ -97,11 +97,10 @@ struct KeyFile {
     key: Vec<KeyRecord>,
 }
 
-/// Makes a key and adds its hash to the file (made where it is missing). Gives the key: it cannot be had
-/// again.
+/// Makes a key and adds its hash to the file (made if missing). Returns the key, which cannot be shown again.
 ///
 /// # Errors
-/// [`KeyError`]; the file then stays as it was.
+/// [`KeyError`]; the file is then unchanged.
 pub fn create(path: &Path, name: &str, scopes: &[Scope]) -> Result<String, KeyError> {
     if name.is_empty() || name.chars().any(|c| c.is_control()) {
         return Err(KeyError::Name("the name of a key must be a word".to_owned()));
@@ -119,10 +118,10 @@ pub fn create(path: &Path, name: &str, scopes: &[Scope]) -> Result<String, KeyEr
     Ok(key)
 }
 
-/// Takes a key's hash out of the file.
+/// Removes a key's hash from the file.
 ///
 /// # Errors
-/// [`KeyError`], also where there is no key of that name.
+/// [`KeyError`], also if there is no key of that name.
 pub fn revoke(path: &Path, name: &str) -> Result<(), KeyError> {
     let held = Held::open(path, false)?;
     let mut file = held.read()?;
@@ -134,15 +133,15 @@ pub fn revoke(path: &Path, name: &str) -> Result<(), KeyError> {
     held.write(&file)
 }
 
-/// All keys of the file, without the keys.
+/// The records of all keys in the file.
 ///
 /// # Errors
-/// A file that is missing, or not one of keys.
+/// A file that is missing, or not a file of keys.
 pub fn list(path: &Path) -> Result<Vec<KeyRecord>, KeyError> {
     Ok(read(path)?.key)
 }
 
-/// Whose key this is. Takes the same time whichever key it is, and whether or not it is one.
+/// Finds the record of a key. Takes the same time for every input, valid or not.
 pub fn find(keys: &[KeyRecord], key: &str) -> Option<KeyRecord> {
     let presented = hash(key);
     let mut found = None;
@@ -157,7 +156,7 @@ pub fn find(keys: &[KeyRecord], key: &str) -> Option<KeyRecord> {
 fn read(path: &Path) -> Result<KeyFile, KeyError> {
     let open = || {
         let file = File::open(path)?;
-        // Whoever changes the file holds it alone.
+        // A process that changes the file locks it exclusively.
         file.lock_shared()?;
         Ok(file)
     };
@@ -165,14 +164,14 @@ fn read(path: &Path) -> Result<KeyFile, KeyError> {
     Held { path, file }.read()
 }
 
-/// The file, with nobody else at it.
+/// The file, locked exclusively.
 struct Held<'a> {
     path: &'a Path,
     file: File,
 }
 
 impl<'a> Held<'a> {
-    /// Waits until nobody reads or changes the file. A new one is for its owner alone.
+    /// Waits until no other process reads or changes the file. A new file is readable for its owner only.
     fn open(path: &'a Path, create: bool) -> Result<Self, KeyError> {
         let open = || {
             let file =
@@ -189,7 +188,8 @@ impl<'a> Held<'a> {
         toml::from_str(&text).map_err(|error| KeyError::Syntax(self.path.to_owned(), error))
     }
 
-    /// In one piece, with blanks over what was there before: wherever the process is killed, the file is one of keys.
+    /// Writes with one call and covers the old text with blanks, so that the file stays valid wherever the process is
+    /// killed.
     fn write(&self, file: &KeyFile) -> Result<(), KeyError> {
         let text = toml::to_string(file).map_err(|error| KeyError::Write(self.path.to_owned(), error))?;
         let replace = || {

@@ -1,9 +1,9 @@
-//! The program `mcvn`: sets the thread count that candle reads, then hands over to the command line.
+//! The program `mcvn`: sets the thread counts that candle reads, then runs the command line.
 
 use std::process::ExitCode;
 
-/// Training allocates and frees megabytes at every step; the system's allocator hands such blocks back to
-/// the kernel each time.
+/// Training allocates and frees megabytes at every step; the system's allocator returns such blocks to the kernel
+/// each time.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -12,8 +12,9 @@ fn main() -> ExitCode {
     mcvn::cli::run()
 }
 
-/// candle reads these on every matrix product; unset, it asks the operating system each time and is several
-/// times slower. One thread per product: concurrency comes from batching and from members side by side.
+/// Sets the variables that candle reads on every matrix product. Unset, candle asks the operating system each time
+/// and is several times slower. One thread per product is enough: concurrency comes from batching and from members
+/// trained side by side.
 #[allow(unsafe_code, reason = "the environment can only be set through unsafe; see the proof below")]
 fn set_thread_counts() {
     for name in ["RAYON_NUM_THREADS", "CANDLE_NUM_THREADS"] {

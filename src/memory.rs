@@ -1,17 +1,17 @@
-//! How soon memory that is no longer used goes back to the system.
+//! How soon unused memory goes back to the operating system.
 //!
-//! A server that has answered long lists shall not stay as large as it was; but what goes back is asked for again, and at some
-//! ten milliseconds that cost predictions a twentieth of their rate. A training asks for the same blocks at every
-//! step, and is faster where the allocator keeps them for a while: it is left as it is.
+//! A server must shrink again after it has answered long lists. But memory that goes back must be requested again,
+//! and a delay of some ten milliseconds cost predictions a twentieth of their rate. A training requests the same
+//! blocks at every step and is faster if the allocator keeps them for a while, so it keeps the default.
 
 use libmimalloc_sys::{mi_option_set, mi_option_t};
 
 /// `mi_option_purge_delay` of mimalloc.h, which the crate does not name.
 const PURGE_DELAY: mi_option_t = 15;
-/// Milliseconds after which unused pages go back; mimalloc's own is a second.
+/// Milliseconds after which unused pages go back; mimalloc's default is 1000.
 const SOON: std::ffi::c_long = 250;
 
-/// From now on unused memory goes back after some milliseconds.
+/// Sets the delay after which unused memory goes back.
 #[allow(unsafe_code, reason = "the allocator is set through C; see the proof below")]
 pub fn goes_back_soon() {
     // SAFETY: the call stores a number in an option of the allocator, which reads it at its next purge; any value is

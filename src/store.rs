@@ -1,8 +1,9 @@
-//! What must outlive the process: the table of jobs, the audit log and the keys of requests, in one transactional file.
+//! Records that must outlive the process: the job table, the audit log and the keys of requests, in one transactional
+//! file.
 //!
-//! Its own because it is storage and nothing else: it keeps records under numbers and keys and knows what none of
-//! them means. The audit log only grows; there is no call that changes or removes a line of it. After a failure of the disk
-//! (it was full, say) the database refuses all work until it is opened again: so it is, at the next use.
+//! The store keeps records under numbers and keys and does not interpret them. The audit log only grows; no function
+//! changes or removes a line. After a disk error (a full disk, for example) the database refuses all work until it is
+//! opened again, so the next use opens it again.
 
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
@@ -14,7 +15,7 @@ use serde::de::DeserializeOwned;
 const JOBS: TableDefinition<u64, &[u8]> = TableDefinition::new("jobs");
 const AUDIT: TableDefinition<u64, &[u8]> = TableDefinition::new("audit");
 const COUNTERS: TableDefinition<&str, u64> = TableDefinition::new("counters");
-/// Counts jobs.
+/// Name of the counter that numbers jobs.
 const JOB_COUNTER: &str = "jobs";
 const REQUESTS: TableDefinition<&str, &[u8]> = TableDefinition::new("requests");
 
@@ -27,10 +28,10 @@ pub enum StoreError {
     /// A transaction failed.
     #[error("store: {0}")]
     Transaction(Box<redb::Error>),
-    /// A record is not what this program writes.
+    /// A record cannot be read as what this program writes.
     #[error("store: record {0}: {1}")]
     Record(u64, serde_json::Error),
-    /// The same of a request.
+    /// The same for the record of a request.
     #[error("store: a request: {0}")]
     Request(serde_json::Error),
 }
@@ -42,7 +43,7 @@ impl<E: Into<redb::Error>> From<E> for StoreError {
 }
 
 impl StoreError {
-    /// Whether the database has failed before and wants to be opened again.
+    /// Whether the database has failed before and must be opened again.
     fn wants_reopening(&self) -> bool {
         matches!(self, Self::Transaction(error) if matches!(**error, redb::Error::PreviousIo | redb::Error::DatabaseClosed))
     }
@@ -52,7 +53,7 @@ type Opening = dyn Fn() -> Result<Database, redb::Error> + Send + Sync;
 
 /// The store of one server; only one process can have it open.
 pub struct Store {
-    /// `None` after it was closed and could not be opened again.
+    /// `None` if it was closed and could not be opened again.
     database: RwLock<Option<Database>>,
     opening: Box<Opening>,
 }
@@ -64,10 +65,10 @@ impl std::fmt::Debug for Store {
 }
 
 impl Store {
-    /// Opens the file, or makes it.
+    /// Opens the file; makes it if missing.
     ///
     /// # Errors
-    /// [`StoreError::Open`], also where another process has it open.
+    /// [`StoreError::Open`], also if another process has it open.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         let file = path.to_owned();
         let opening = move || Database::create(&file).map_err(redb::Error::from);
@@ -79,7 +80,7 @@ impl Store {
 
     fn opened_by(opening: Box<Opening>) -> Result<Self, StoreError> {
         let database = opening()?;
-        // Later readers may count on all tables.
+        // All tables are made here, so that readers find them.
         let write = database.begin_write()?;
         write.open_table(JOBS)?;
         write.open_table(AUDIT)?;
@@ -89,7 +90,7 @@ impl Store {
         Ok(Self { database: RwLock::new(Some(database)), opening })
     }
 
-    /// Works with the database; opens it again where it wants to be, and tries once more.
+    /// Runs `work` on the database. If the database must be opened again, opens it and runs `work` once more.
     fn with<T>(&self, work: impl Fn(&Database) -> Result<T, StoreError>) -> Result<T, StoreError> {
         let now = || {
             let database = self.database.read().unwrap_or_else(PoisonError::into_inner);
@@ -100,14 +101,14 @@ impl Store {
             return outcome;
         }
         let mut database = self.database.write().unwrap_or_else(PoisonError::into_inner);
-        // Closed first: nobody can have it open twice.
+        // Closed first, because the file cannot be open twice.
         *database = None;
         *database = Some((self.opening)()?);
         drop(database);
         now()
     }
 
-    /// A number that no job has had, nor will have again.
+    /// A new job number. No number is given twice.
     ///
     /// # Errors
     /// [`StoreError`]
@@ -128,18 +129,18 @@ impl Store {
         })
     }
 
-    /// Keeps a job's record under its number; on return it is on disk.
+    /// Stores a job's record under its number; synced to disk on return.
     ///
     /// # Errors
-    /// [`StoreError`]; the record is then as it was.
+    /// [`StoreError`]; the record is then unchanged.
     pub fn put_job<T: Serialize>(&self, number: u64, record: &T) -> Result<(), StoreError> {
         self.put(JOBS, number, record)
     }
 
-    /// Forgets a job's record.
+    /// Removes a job's record.
     ///
     /// # Errors
-    /// [`StoreError`]; the record is then as it was.
+    /// [`StoreError`]; the record is then unchanged.
     pub fn remove_job(&self, number: u64) -> Result<(), StoreError> {
         self.change(|write| write.open_table(JOBS)?.remove(number).map(|_| ()).map_err(StoreError::from))
     }
@@ -156,7 +157,7 @@ impl Store {
         self.with(|database| database.begin_read()?.open_table(JOBS)?.iter()?.map(record).collect())
     }
 
-    /// Adds a line to the audit log; on return it is on disk. Gives its number.
+    /// Adds a line to the audit log, synced to disk on return. Returns the line's number.
     ///
     /// # Errors
     /// [`StoreError`]
@@ -176,7 +177,7 @@ impl Store {
         })
     }
 
-    /// The latest lines of the audit log, latest first.
+    /// The latest lines of the audit log, newest first.
     ///
     /// # Errors
     /// [`StoreError`]
@@ -192,10 +193,10 @@ impl Store {
         })
     }
 
-    /// Keeps the record of a request under its key; on return it is on disk.
+    /// Stores the record of a request under its key; synced to disk on return.
     ///
     /// # Errors
-    /// [`StoreError`]; the record is then as it was.
+    /// [`StoreError`]; the record is then unchanged.
     pub fn put_request<T: Serialize>(&self, key: &str, record: &T) -> Result<(), StoreError> {
         let bytes = serde_json::to_vec(record).map_err(StoreError::Request)?;
         self.change(|write| {
@@ -215,7 +216,7 @@ impl Store {
         })
     }
 
-    /// Forgets the record of a request.
+    /// Removes the record of a request.
     ///
     /// # Errors
     /// [`StoreError`]
@@ -223,7 +224,7 @@ impl Store {
         self.change(|write| write.open_table(REQUESTS)?.remove(key).map(|_| ()).map_err(StoreError::from))
     }
 
-    /// Forgets the records of requests that are outdated, or cannot be read.
+    /// Removes the records of requests that are outdated or cannot be read.
     ///
     /// # Errors
     /// [`StoreError`]
@@ -239,7 +240,7 @@ impl Store {
         })
     }
 
-    /// One transaction; on return it is on disk.
+    /// Runs one transaction; synced to disk on return.
     fn change(&self, work: impl Fn(&WriteTransaction) -> Result<(), StoreError>) -> Result<(), StoreError> {
         self.with(|database| {
             let write = database.begin_write()?;
@@ -271,7 +272,7 @@ mod tests {
         store.put_job(1, &"running").unwrap();
         assert_eq!((store.append_audit(&"a").unwrap(), store.append_audit(&"b").unwrap()), (1, 2));
         assert!(matches!(Store::open(&path), Err(StoreError::Open(..))), "one process at a time");
-        // A number is a job's for good, also when its record is gone.
+        // A number is never used again, even when its job's record is removed.
         assert_eq!((store.next_job().unwrap(), store.next_job().unwrap()), (3, 4));
         store.put_job(4, &"failed").unwrap();
         store.remove_job(4).unwrap();
@@ -283,7 +284,7 @@ mod tests {
         assert!(matches!(store.jobs::<u32>(), Err(StoreError::Record(1, _))));
     }
 
-    /// A disk that is full while `full` says so, and syncs nothing while someone else holds `held`.
+    /// A disk that is full while `full` is set, and that cannot sync while another thread holds `held`.
     #[derive(Debug)]
     struct Disk {
         file: redb::backends::FileBackend,
@@ -292,7 +293,7 @@ mod tests {
     }
 
     impl Store {
-        /// A store whose commits wait while someone else holds the lock.
+        /// A store whose commits wait while another thread holds the lock.
         pub(crate) fn held_up(path: &Path, held: Arc<Mutex<()>>) -> Self {
             Self::on_disk(path.to_owned(), Arc::default(), held)
         }

@@ -1,9 +1,9 @@
-//! Logs: text for people, JSON lines for machines, both on standard error.
+//! Logs on standard error: text for people, JSON lines for machines.
 //!
-//! Its own because a subscriber is set once for a whole process. A thread of its own writes: under load it puts many
-//! lines into one system call, and no request waits for whoever reads the log. Where that reader is too slow, or nobody
-//! reads at all, lines are dropped and counted; neither a request nor the end of the process waits for it.
-//! What it wakes for costs requests on the same cores: so where many come it rests after each call, while they gather.
+//! A separate thread writes. Under load it writes many lines with one system call, and no request waits for the log's
+//! reader. If the reader is too slow, or nobody reads, lines are dropped and counted; neither a request nor the end
+//! of the process waits. Each wake-up of the thread takes time from requests on the same cores, so when many lines
+//! come, it sleeps after each write and lets lines gather.
 
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::io::{self, BufWriter, IsTerminal, Write, stderr};
@@ -18,15 +18,15 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
-/// So long the end of the process waits for the last lines to be read.
+/// How long the end of the process waits for the last lines to be read.
 const LAST_WORDS: Duration = Duration::from_secs(2);
-/// So long lines gather after some were written, where many come: no reader of a log will notice.
+/// How long lines gather after a write when many come; too short for a reader to notice.
 const GATHERING: Duration = Duration::from_millis(1);
-/// More lines than these in that time are many.
+/// More lines than this within [`GATHERING`] count as many.
 const MANY: u32 = 16;
-/// Bytes of lines that are written at once.
+/// Buffer size: at most this many bytes are written at once.
 const WRITTEN_BYTES: usize = 64 << 10;
-/// What a level may be.
+/// The help for an invalid level.
 const LEVELS: &str = "use off, error, warn, info, debug or trace, for one module as in info,mcvn=debug";
 
 /// How log lines are written.
@@ -40,7 +40,7 @@ pub enum LogFormat {
     Json,
 }
 
-/// Rests after it has written, where many lines come.
+/// A writer that sleeps after each write when many lines come.
 struct Gathering<W> {
     inner: W,
     /// Lines since the last call.
@@ -70,15 +70,15 @@ impl<W: Write> Write for Gathering<W> {
     }
 }
 
-/// Counts the lines that were dropped, once logging has started.
+/// The counter of dropped lines, set when logging starts.
 static DROPPED: OnceLock<ErrorCounter> = OnceLock::new();
 
-/// Lines that were dropped because too many others waited to be written.
+/// Number of lines that were dropped because the queue was full.
 pub fn dropped_lines() -> u64 {
     DROPPED.get().map_or(0, |counter| counter.dropped_lines() as u64)
 }
 
-/// A log that is written until this is dropped: then what still waits is, as long as somebody reads it.
+/// A running log. On drop the waiting lines are written, if somebody reads them in time.
 #[must_use]
 pub struct Log(Option<WorkerGuard>);
 
@@ -90,10 +90,10 @@ impl Drop for Log {
     }
 }
 
-/// Starts logging; so many lines may wait to be written. From now on panics are told in the log, too.
+/// Starts logging, with a queue of `queue_lines` lines. From now on panics are logged, too.
 ///
 /// # Errors
-/// A filter that cannot be read, or logging that was started before.
+/// A filter that cannot be parsed, or logging that was started before.
 pub fn start(
     format: LogFormat,
     level: &str,
@@ -113,7 +113,7 @@ pub fn start(
     Ok(Log(Some(guard)))
 }
 
-/// The usual hook writes to standard error and would wait for its reader.
+/// Logs panics. The default hook would write to standard error and wait for its reader.
 fn tell_panics() {
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string);
@@ -124,32 +124,33 @@ fn tell_panics() {
     }));
 }
 
-/// What a level lets through: a level for all, and others for single modules.
+/// Parses a log level: one level for all modules, and other levels for single modules.
 ///
 /// # Errors
-/// What is no level, in words. A word alone would be taken as the name of a module, and silence all others.
+/// A text that is not a level, in words. A single unknown word would otherwise be taken as a module's name and
+/// silence all other modules.
 pub fn filter(text: &str) -> Result<Targets, String> {
     let words: Vec<&str> = text.split(',').map(str::trim).filter(|word| !word.is_empty()).collect();
     if words.is_empty() {
         return Err(format!("no level is given; {LEVELS}"));
     }
     let is_level = |word: &str| word.parse::<LevelFilter>().is_ok();
-    // A span or a field would be taken for a part of a module's name.
+    // Otherwise a span or a field would be parsed as part of a module's name.
     let is_of_a_module =
         |word: &str| word.split_once('=').is_some_and(|(module, _)| !module.is_empty() && !module.contains('['));
     match words.iter().find(|word| !is_level(word) && !is_of_a_module(word)) {
         Some(word) => Err(format!("\"{word}\" is no level; {LEVELS}")),
-        // Their own reader knows no blanks.
+        // The parser of `Targets` does not accept spaces.
         None => words.join(",").parse::<Targets>().map_err(|error| format!("\"{text}\": {error}; {LEVELS}")),
     }
 }
 
-/// Does what may wait for a reader of our output, and waits for it no longer than this.
+/// Runs work that may block on a slow reader of our output, but waits for it no longer than `time`.
 pub fn within(time: Duration, work: impl FnOnce() + Send + 'static) {
     let (done, waited) = mpsc::channel();
     let work = move || {
         work();
-        // Nobody waits any more where it took too long.
+        // The receiver is gone if the work took too long.
         let _ = done.send(());
     };
     if std::thread::Builder::new().name("last-words".to_owned()).spawn(work).is_ok() {

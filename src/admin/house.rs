@@ -1,17 +1,17 @@
-//! What is kept of jobs and candidates: so many, where that is configured, and all of them where it is not.
+//! Retention of jobs and candidates: keeps the configured number of each, or all if none is configured.
 //!
-//! Its own because it removes what nobody asked to remove just now: each removal is in the audit log as a person's is.
+//! Each removal is written to the audit log, as if a person had asked for it.
 
 use std::sync::Arc;
 
 use super::{Admin, AuditRecord, BEGUN};
 use crate::jobs::now;
 
-/// Who removes, in the audit log.
+/// The name in the audit log for these removals.
 const BY: &str = "(retention)";
 
 impl Admin {
-    /// Removes what is more than is to be kept, now and whenever a job has ended, until the jobs stop.
+    /// Removes what exceeds the configured numbers, now and whenever a job has ended, until the jobs stop.
     pub async fn keep_house(self: Arc<Self>) {
         let (mut changes, mut ended) = (self.jobs.changes(), None);
         while !self.jobs.is_stopping() {
@@ -41,7 +41,7 @@ impl Admin {
         }
     }
 
-    /// What cannot be noted is not done.
+    /// Runs an action and writes it to the audit log. If the log cannot be written, the action is not run.
     fn noted<T, E: std::fmt::Display>(&self, action: &str, target: &str, work: impl FnOnce() -> Result<T, E>) {
         let record = |outcome: &str, detail: String| AuditRecord {
             at: now(),

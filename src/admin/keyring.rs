@@ -1,14 +1,14 @@
-//! The file of admin keys, as a running server sees it.
+//! The file of admin keys, as a running server uses it.
 //!
-//! It is read at every use, so that a key which is revoked is revoked at once. It decides who may do what: what becomes of
-//! it while the server runs stands in the log.
+//! The file is read at every use, so that a revoked key is refused at once. Changes of the file while the server runs
+//! are logged, because they change who may do what.
 
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
 use crate::keys::{self, KeyError, KeyRecord};
 
-/// The keys, and what was last seen of them.
+/// The keys, and the state of the file when it was last read.
 #[derive(Debug)]
 pub(super) struct Keyring {
     path: PathBuf,
@@ -26,13 +26,13 @@ impl Keyring {
     /// The keys of a file.
     ///
     /// # Errors
-    /// A file that is missing, or not one of keys.
+    /// A file that is missing, or not a file of keys.
     pub(super) fn open(path: PathBuf) -> Result<Self, KeyError> {
         let keys = keys::list(&path)?;
         Ok(Self { path, seen: Mutex::new(Seen { keys, trouble: None }) })
     }
 
-    /// Whose key this is.
+    /// Finds the record of a key.
     ///
     /// # Errors
     /// A file that can no longer be read.
@@ -40,7 +40,7 @@ impl Keyring {
         Ok(keys::find(&self.read()?, key))
     }
 
-    /// Why no key is accepted, in words; `None` where the file can be read.
+    /// Why no key is accepted, in words; `None` if the file can be read.
     pub(super) fn trouble(&self) -> Option<String> {
         self.read().err().map(|error| format!("no key is accepted, their file cannot be read: {}", error.reason()))
     }

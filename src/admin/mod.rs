@@ -1,6 +1,4 @@
-//! What administration needs: who may, what was done, the jobs, and the right to write models.
-//!
-//! Its own because it exists only where keys are configured; a server without them has none of it.
+//! Administration: keys, audit log, jobs, and the right to write models. It exists only if keys are configured.
 
 mod house;
 mod keyring;
@@ -60,7 +58,7 @@ impl Default for AdminConfig {
     }
 }
 
-/// Why there is no administration although keys are configured.
+/// Why administration does not work although keys are configured.
 #[derive(Debug, thiserror::Error)]
 pub enum AdminError {
     /// The keys.
@@ -77,11 +75,11 @@ pub enum AdminError {
     Jobs(#[from] JobError),
 }
 
-/// The outcome of a line that says that an action begins; the line with its outcome follows.
+/// The outcome in the audit line that says that an action begins; a second line has the final outcome.
 pub const BEGUN: &str = "begun";
-/// The outcome of an action of which nothing more is known: the server ended meanwhile.
+/// The outcome of an action that was cut off by the server's end, so that its real outcome is unknown.
 const INTERRUPTED: &str = "interrupted";
-/// Lines that are looked through at the start for actions without an outcome.
+/// How many audit lines are searched at the start for actions without an outcome.
 const LOOKED_THROUGH: usize = 1000;
 
 /// One line of the audit log.
@@ -108,28 +106,28 @@ pub struct AuditRecord {
     pub request_id: String,
 }
 
-/// Administration, where it is on.
+/// Administration, if it is configured.
 #[derive(Debug)]
 pub struct Admin {
-    /// Where and how large.
+    /// The configuration.
     pub config: AdminConfig,
     /// The jobs.
     pub jobs: Jobs,
     /// The right to write models.
     pub writer: Arc<Writer>,
-    /// Requests that may be repeated.
+    /// Answers of earlier requests, for repetitions.
     pub once: Once,
     store: Arc<Store>,
     keys: Keyring,
-    /// Why the last line of the audit log could not be kept.
+    /// Why the last line of the audit log could not be written.
     audit_failure: Mutex<Option<String>>,
 }
 
 impl Admin {
-    /// Opens everything, where keys are configured.
+    /// Opens everything, if keys are configured.
     ///
     /// # Errors
-    /// [`AdminError`]: what is configured but does not work is not left out silently.
+    /// [`AdminError`]: a configured part that does not work is never left out silently.
     pub fn open(config: &AdminConfig, jobs: &JobsConfig, models: &[PathBuf]) -> Result<Option<Self>, AdminError> {
         let Some(keys_file) = config.keys_file.clone() else { return Ok(None) };
         let keys = Keyring::open(keys_file)?;
@@ -143,8 +141,8 @@ impl Admin {
         Ok(Some(admin))
     }
 
-    /// An action that had begun when the server ended gets its outcome: that nobody knows it. What stands on the disk is
-    /// what holds, and each change there is whole.
+    /// Gives every action that was cut off by the server's end the outcome `interrupted`. The files are consistent
+    /// even then, because each change on disk is whole.
     fn end_what_was_begun(&self) -> Result<(), StoreError> {
         let mut ended = HashSet::new();
         for (_, line) in self.store.audit::<AuditRecord>(LOOKED_THROUGH)? {
@@ -160,7 +158,7 @@ impl Admin {
         Ok(())
     }
 
-    /// Whose key this is.
+    /// Finds the record of a key.
     ///
     /// # Errors
     /// A file of keys that can no longer be read.
@@ -168,13 +166,13 @@ impl Admin {
         self.keys.find(key)
     }
 
-    /// Adds a line to the audit log. On return it is on disk.
+    /// Adds a line to the audit log, synced to disk on return.
     ///
     /// # Errors
     /// [`StoreError`]
     pub fn audit(&self, record: &AuditRecord) -> Result<(), StoreError> {
         let AuditRecord { by, action, target, outcome, detail, request_id, .. } = record;
-        // `target` is a key of every line already: each line has each key once.
+        // The field is named `object`, because every log line already has a key `target`.
         tracing::info!(target: "mcvn::audit", by, action, object = target, outcome, detail, request_id, "admin");
         let kept = self.store.append_audit(record).map(|_| ());
         let failure = kept.as_ref().err().map(ToString::to_string);
@@ -182,14 +180,14 @@ impl Admin {
         kept
     }
 
-    /// What keeps administration from working, in words; empty where nothing does. Reads the file of keys.
+    /// Why administration does not work, in words; empty if it works. Reads the file of keys.
     pub fn troubles(&self) -> Vec<String> {
         let audit = self.audit_failure.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let audit = audit.map(|cause| format!("nothing can be changed, the audit log cannot be written: {cause}"));
         audit.into_iter().chain(self.keys.trouble()).collect()
     }
 
-    /// The latest lines of the audit log with their numbers, latest first.
+    /// The latest lines of the audit log with their numbers, newest first.
     ///
     /// # Errors
     /// [`StoreError`]

@@ -1,7 +1,7 @@
-//! Requests that are repeated: what was done for a key once is answered again, not done again.
+//! Repeated requests: a request with a known key gets the stored answer, and the action is not run again.
 //!
-//! Its own because every action that changes something is kept apart from its repetitions alike, also over a restart: who
-//! asks chooses a key, and it stands in the store before anything is changed. It knows neither headers nor what is done.
+//! This holds for every action that changes something, also after a restart: the client chooses a key, and the key is
+//! stored before anything is changed. The module knows neither HTTP headers nor the actions.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,49 +12,49 @@ use tokio::sync::OwnedMutexGuard;
 
 use crate::store::{Store, StoreError};
 
-/// For so long a key is remembered.
+/// How long a key is remembered.
 const REMEMBERED: SignedDuration = SignedDuration::from_hours(7 * 24);
 
-/// An answer as it is kept for repetitions.
+/// A stored answer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Answer {
     /// The HTTP status.
     pub status: u16,
-    /// Where what was made can be found, relative to the address that was asked.
+    /// Where the created resource can be found, relative to the requested address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub location: Option<String>,
     /// The body.
     pub body: serde_json::Value,
 }
 
-/// What is known of a key.
+/// The record of a key.
 #[derive(Debug, Serialize, Deserialize)]
 struct Kept {
     at: Timestamp,
-    /// Fingerprint of what was asked.
+    /// Fingerprint of the request.
     asked: String,
-    /// `None` from the beginning of the action to its end.
+    /// `None` while the action runs.
     answer: Option<Answer>,
 }
 
 /// Why a request with a key is not answered.
 #[derive(Debug, thiserror::Error)]
 pub enum RepeatError {
-    /// The key stands for something else.
+    /// The key was used for another request.
     #[error("was used for another request: take another key for this one")]
     Other,
-    /// Nobody knows how far it came.
+    /// It is unknown whether the action was completed.
     #[error(
         "the server ended while it did this, so nobody knows whether it was done: look at what is there, and ask with \
          another Idempotency-Key"
     )]
     Interrupted,
-    /// The store.
+    /// A store error.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-/// The keys of requests, and those under way.
+/// The keys of requests, stored and under way.
 #[derive(Debug)]
 pub struct Once {
     store: Arc<Store>,
@@ -66,7 +66,7 @@ impl Once {
         Self { store, under_way: Mutex::new(HashMap::new()) }
     }
 
-    /// Waits until nobody else is at a request with this key. What follows is to be done while the turn is held.
+    /// Waits until no other request with this key runs. The caller must hold the guard until its request is done.
     pub async fn turn(&self, key: &str) -> OwnedMutexGuard<()> {
         let lock = {
             let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
@@ -76,10 +76,10 @@ impl Once {
         lock.lock_owned().await
     }
 
-    /// The answer that was given for this key; `None` where the request is new: then it is noted that it begins.
+    /// The stored answer for this key; `None` if the request is new, and then its beginning is recorded.
     ///
     /// # Errors
-    /// [`RepeatError`]; nothing is to be done then.
+    /// [`RepeatError`]; then the action must not be run.
     pub fn begin(&self, key: &str, asked: &str, now: Timestamp) -> Result<Option<Answer>, RepeatError> {
         let outdated = |kept: &Kept| now.duration_since(kept.at) > REMEMBERED;
         match self.store.request::<Kept>(key)?.filter(|kept| !outdated(kept)) {
@@ -94,7 +94,7 @@ impl Once {
         }
     }
 
-    /// Keeps the answer for repetitions; where there is none, nothing was changed, and the key is free again.
+    /// Stores the answer for repetitions. Without an answer nothing was changed, and the key is free again.
     ///
     /// # Errors
     /// [`StoreError`]
@@ -121,11 +121,11 @@ mod tests {
         once.end("k", "promote v1", at(0), Some(answer.clone())).unwrap();
         assert_eq!(once.begin("k", "promote v1", at(1)).unwrap(), Some(answer));
         assert!(matches!(once.begin("k", "promote v2", at(1)), Err(RepeatError::Other)));
-        // What failed may be tried again.
+        // A failed request may be tried again.
         assert_eq!(once.begin("failed", "x", at(1)).unwrap(), None);
         once.end("failed", "x", at(1), None).unwrap();
         assert_eq!(once.begin("failed", "x", at(1)).unwrap(), None);
-        // That one never ended: after a restart nobody knows.
+        // That one never ended, so after a restart its outcome is unknown.
         drop(once);
         let once = open();
         assert!(matches!(once.begin("failed", "x", at(2)), Err(RepeatError::Interrupted)));

@@ -1,7 +1,7 @@
-//! The device thread: takes what waits, short requests first.
+//! The device thread: runs waiting jobs, short requests first.
 //!
-//! Its own because a device belongs to an OS thread, and because here is decided who gets the next pass: all short
-//! requests that wait, then one part of bulk work, and again. So neither can starve the other.
+//! A device belongs to one OS thread. This thread also decides the order of passes: first all short requests that
+//! wait, then one part of bulk work, and so on. So neither kind can starve the other.
 
 use std::collections::VecDeque;
 
@@ -9,7 +9,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::passes::{Job, Lane, Observer, run};
 
-/// Serves until every handle is gone and the queue is empty.
+/// Runs jobs until every handle is dropped and the queue is empty.
 pub(super) fn serve(mut receiver: UnboundedReceiver<Job>, max_batch: usize, observer: &Observer) {
     let (mut short, mut bulk) = (VecDeque::new(), VecDeque::new());
     let sort = |job: Job, short: &mut VecDeque<Job>, bulk: &mut VecDeque<Job>| match job.lane {
@@ -29,7 +29,7 @@ pub(super) fn serve(mut receiver: UnboundedReceiver<Job>, max_batch: usize, obse
     }
 }
 
-/// Jobs from the front, as many as fit into one pass.
+/// Takes jobs from the front, as many as fit into one pass.
 fn first(jobs: &mut VecDeque<Job>, max_batch: usize) -> Vec<Job> {
     let mut samples = 0;
     let fits = |job: &&Job| {

@@ -1,8 +1,8 @@
-//! Short requests on a CPU: those that became ready in the same turn of the runtime share a pass.
+//! Batches of short requests on a CPU: requests that became ready in the same turn of the runtime share a pass.
 //!
-//! Its own because it is a batch without a thread of its own: the first request of a turn leaves a task behind everything
-//! that is ready to run, and when its turn comes it answers whatever has gathered. With one client that is at once; under
-//! load it is everyone whose bytes had arrived. A pass of a few samples costs less than waking another thread twice.
+//! The batch needs no thread. The first request of a turn spawns a task, which runs after everything that is ready
+//! now and answers all requests gathered until then. With one client that is at once; under load the batch holds
+//! every request whose bytes had arrived. A pass of a few samples costs less than waking another thread twice.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -19,7 +19,7 @@ impl Gather {
         Self { waiting: Mutex::default(), max_batch, observer }
     }
 
-    /// Adds a job. Its answer does not depend on whoever adds it: the pass is a task of its own.
+    /// Adds a job. The pass is a task of its own, so it runs even if the request that started it is dropped.
     pub(super) fn add(self: &Arc<Self>, job: Job) {
         let first = {
             let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
@@ -32,7 +32,7 @@ impl Gather {
     }
 
     async fn pass(self: Arc<Self>) {
-        // Whoever is ready to run goes first, and may add to the batch.
+        // Tasks that are ready run first and may add to the batch.
         tokio::task::yield_now().await;
         let jobs = std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
         run(jobs, self.max_batch, &self.observer);

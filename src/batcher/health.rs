@@ -1,16 +1,15 @@
-//! Whether the device can be relied on, told from its passes.
+//! The health of the device, derived from the outcomes of its passes.
 //!
-//! Its own because the device thread learns it and others act on it: readiness is denied while passes keep failing,
-//! and the server ends when no later pass can succeed.
+//! Readiness is denied while passes keep failing, and the server ends when no later pass can succeed.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::watch;
 use tracing::{error, info};
 
-/// Errors after which the CUDA driver refuses everything: its documentation says of most of them that "the process
-/// must be terminated and relaunched", of the others that memory or the context is gone. Running out of memory is
-/// not among them.
+/// Permanent CUDA errors, after which the driver refuses everything. Its documentation says of most of them that "the
+/// process must be terminated and relaunched", of the others that memory or the context is gone. Running out of
+/// memory is not among them.
 const FOR_GOOD: [&str; 15] = [
     "CUDA_ERROR_ASSERT",
     "CUDA_ERROR_CONTAINED",
@@ -29,41 +28,41 @@ const FOR_GOOD: [&str; 15] = [
     "CUDA_ERROR_NVLINK_UNCORRECTABLE",
 ];
 
-/// Whether an error is for good: the process must be replaced. Backends give their errors as text only.
+/// Whether an error is permanent, so that the process must be replaced. Backends give their errors as text only.
 fn is_for_good(cause: &str) -> bool {
-    // Whole names: others may begin like one of these.
+    // Whole names are compared, because other names may begin like one of these.
     let names = cause.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
     names.into_iter().any(|name| FOR_GOOD.contains(&name))
 }
 
-/// What is thought of the device.
+/// The condition of the device.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Condition {
     /// Its last passes succeeded, or not enough of them failed.
     Healthy,
-    /// So many passes failed in a row, and none has succeeded since; the next one may.
+    /// This many passes failed in a row, and none has succeeded since; the next one may.
     Failing,
-    /// No pass will succeed in this process; the cause.
+    /// No pass can succeed in this process any more, for this cause.
     Lost(String),
 }
 
-/// What the passes say of the device. The device thread tells it, others ask or wait.
+/// The health of the device. The device thread updates it; others read it or wait for a change.
 #[derive(Debug)]
 pub struct DeviceHealth {
-    /// Failures in a row that are too many.
+    /// How many failures in a row make the device failing.
     limit: usize,
     failures: AtomicUsize,
     condition: watch::Sender<Condition>,
 }
 
 impl DeviceHealth {
-    /// A device that is thought well of until `limit` passes have failed in a row.
+    /// A device that is healthy until `limit` passes have failed in a row.
     pub fn new(limit: usize) -> Self {
         let condition = watch::Sender::new(Condition::Healthy);
         Self { limit: limit.max(1), failures: AtomicUsize::new(0), condition }
     }
 
-    /// A pass has ended so. Each change is logged once.
+    /// Records the outcome of a pass. Each change of condition is logged once.
     pub(super) fn passed<T>(&self, outcome: &Result<T, String>) {
         let Err(cause) = outcome else {
             if self.failures.swap(0, Ordering::Relaxed) >= self.limit && self.change(Condition::Healthy) {
@@ -81,7 +80,7 @@ impl DeviceHealth {
         }
     }
 
-    /// Whether that is new. What is lost stays lost.
+    /// Sets the condition; returns whether it changed. A lost device stays lost.
     fn change(&self, to: Condition) -> bool {
         self.condition.send_if_modified(|condition| {
             let changed = *condition != to && !matches!(condition, Condition::Lost(_));
@@ -92,22 +91,22 @@ impl DeviceHealth {
         })
     }
 
-    /// What is thought of the device now.
+    /// The current condition.
     pub fn condition(&self) -> Condition {
         self.condition.borrow().clone()
     }
 
-    /// Whether new work is welcome.
+    /// Whether the device accepts new work.
     pub fn is_healthy(&self) -> bool {
         *self.condition.borrow() == Condition::Healthy
     }
 
-    /// Resolves when passes keep failing, at once if they do.
+    /// Resolves when passes keep failing, at once if they already do.
     pub async fn failing(&self) {
         self.when(|condition| *condition == Condition::Failing).await;
     }
 
-    /// Resolves when the device is lost; the cause.
+    /// Resolves with the cause when the device is lost.
     pub async fn lost(&self) -> String {
         match self.when(|condition| matches!(condition, Condition::Lost(_))).await {
             Condition::Lost(cause) => cause,
@@ -116,7 +115,7 @@ impl DeviceHealth {
     }
 
     async fn when(&self, is: impl FnMut(&Condition) -> bool) -> Condition {
-        // The sender is here: there is no end before.
+        // `self` owns the sender, so the channel cannot close here.
         self.condition.subscribe().wait_for(is).await.map_or_else(|_| self.condition(), |condition| condition.clone())
     }
 }
@@ -176,7 +175,7 @@ mod tests {
         assert!(!health.is_healthy());
     }
 
-    /// Says what it is told to.
+    /// Answers as it is told to.
     struct Device(std::sync::Mutex<Result<(), &'static str>>);
 
     impl Predict for Device {
@@ -201,7 +200,7 @@ mod tests {
             (Err("panic"), Condition::Healthy),
             (Err("not finite"), Condition::Failing),
             (Err("panic"), Condition::Failing),
-            // It is still tried.
+            // Passes are still tried.
             (Ok(()), Condition::Healthy),
             (Err(illegal), Condition::Lost(illegal.to_owned())),
         ] {

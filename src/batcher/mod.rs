@@ -1,15 +1,15 @@
-//! Concurrent requests become passes: a bounded queue in front of the device.
+//! Batching of concurrent requests into passes: a bounded queue in front of the device.
 //!
-//! Its own because async code must never wait for a device while holding a worker. A batch is whatever waits when the
-//! device is free; there is no timer, so an idle server adds no latency. It knows only the small contract [`Predict`]:
-//! no routes, no files, no tensors.
+//! Async code must never block a worker while it waits for a device. A batch is whatever waits when the device
+//! becomes free; there is no timer, so an idle server adds no latency. The module knows only the small trait
+//! [`Predict`]: no routes, no files, no tensors.
 //!
-//! A GPU belongs to one thread, which takes what waits, turn by turn (`device.rs`). On a CPU a small pass is cheaper than
+//! A GPU belongs to one thread, which runs the waiting jobs (`device.rs`). On a CPU a small pass is cheaper than
 //! waking a thread for it: requests that became ready in the same turn of the runtime share a pass on the worker that
 //! read them (`gather.rs`), and only long lists go to the thread.
 //!
-//! A job carries the model that it was featurized for, so one request is always answered by one whole version, whatever
-//! is promoted meanwhile; a pass takes the waiting jobs of one model.
+//! A job carries the model that its samples were featurized for. So one version answers the whole request, even if
+//! another version is promoted meanwhile. A pass holds jobs of one model only.
 
 mod device;
 mod gather;
@@ -34,15 +34,15 @@ use crate::model::Predicted;
 use gather::Gather;
 use passes::{Job, Lane, Observer, pass};
 
-/// Requests of more samples wait in the lane of bulk work, so that short ones overtake them.
+/// Requests with more samples than this wait in the bulk lane, so that short ones overtake them.
 const SHORT_SAMPLES: usize = 16;
 
-/// Something that answers samples in one pass.
+/// A model that answers samples in one pass.
 pub trait Predict: Send + Sync {
-    /// What operators know it by.
+    /// The model's name for operators.
     fn name(&self) -> &str;
 
-    /// What it says of each sample, in order.
+    /// Predictions for the samples, in order.
     ///
     /// # Errors
     /// The cause, for the log.
@@ -86,7 +86,7 @@ pub enum SubmitError {
     /// The queue is full.
     #[error("the queue is full")]
     Overloaded,
-    /// The pass failed; the cause is for the log.
+    /// The pass failed; the cause is for the log only.
     #[error("the pass failed: {0}")]
     Failed(String),
     /// The device thread has ended.
@@ -94,10 +94,10 @@ pub enum SubmitError {
     Closed,
 }
 
-/// What samples submitted together got, and where their time went.
+/// The answers to samples that were submitted together, and where their time went.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Answers {
-    /// What the model says of each sample, in order.
+    /// The model's predictions, in order.
     pub values: Vec<Predicted>,
     /// Time in which none of their passes ran.
     pub queue: Duration,
@@ -105,20 +105,21 @@ pub struct Answers {
     pub pass: Duration,
 }
 
-/// Who runs the passes.
+/// Which threads run the passes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Passes {
-    /// The device's own thread, all of them: for a GPU.
+    /// The device thread runs all passes: for a GPU.
     OnItsThread,
-    /// The workers of the runtime, those of short requests: for a CPU, which they share with the thread.
+    /// The workers of the runtime run the passes of short requests: for a CPU, which they share with the device
+    /// thread.
     OnWorkers,
 }
 
-/// Room in the queue that is taken before samples are made ready: those that find none cost no work.
+/// Room in the queue, taken before samples are prepared, so that refused samples cost no work.
 #[derive(Debug)]
 pub struct Reserved(OwnedSemaphorePermit);
 
-/// A handle for submitting; cheap to clone. The device thread ends when the last one is dropped.
+/// A handle for submitting samples; cheap to clone. The device thread ends when the last handle is dropped.
 #[derive(Clone)]
 pub struct Batcher {
     sender: mpsc::UnboundedSender<Job>,
@@ -132,13 +133,13 @@ impl Batcher {
     /// Starts the device thread.
     ///
     /// # Errors
-    /// The operating system's refusal of a thread.
+    /// The operating system refuses to start a thread.
     pub fn start(
         config: BatcherConfig,
         passes: Passes,
         metrics: Arc<Metrics>,
     ) -> std::io::Result<(Self, JoinHandle<()>)> {
-        // The channel itself is unbounded; the permits bound it, in samples.
+        // The channel itself is unbounded; the permits bound it, counted in samples.
         let (sender, receiver) = mpsc::unbounded_channel();
         let config = BatcherConfig {
             queue_samples: config.queue_samples.clamp(1, Semaphore::MAX_PERMITS),
@@ -158,22 +159,22 @@ impl Batcher {
         Ok((Self { sender, room, config, observer, gather }, thread))
     }
 
-    /// The bounds that hold.
+    /// The configured bounds.
     pub fn config(&self) -> BatcherConfig {
         self.config
     }
 
-    /// What the passes say of the device.
+    /// The health of the device.
     pub fn health(&self) -> &Arc<DeviceHealth> {
         &self.observer.health
     }
 
-    /// Samples that wait or are under way.
+    /// Samples that wait or are being answered.
     pub fn queued_samples(&self) -> usize {
         self.config.queue_samples - self.room.available_permits()
     }
 
-    /// Takes room for so many samples, or refuses at once.
+    /// Takes room for this many samples, or refuses at once.
     ///
     /// # Errors
     /// [`SubmitError::Overloaded`]
@@ -183,7 +184,7 @@ impl Batcher {
         room.map(Reserved).map_err(|_| SubmitError::Overloaded)
     }
 
-    /// Answers samples, or refuses at once where there is no room for them.
+    /// Answers samples, or refuses at once if there is no room for them.
     ///
     /// # Errors
     /// [`SubmitError`]
@@ -192,10 +193,10 @@ impl Batcher {
         self.submit_reserved(model, samples, reserved).await
     }
 
-    /// Answers samples for which there is room.
+    /// Answers samples for which room was reserved.
     ///
     /// # Errors
-    /// [`SubmitError`], `Overloaded` for more samples than room was taken for.
+    /// [`SubmitError`]; `Overloaded` if there are more samples than reserved room.
     pub async fn submit_reserved(
         &self,
         model: Arc<dyn Predict>,
@@ -205,10 +206,10 @@ impl Batcher {
         self.pass(model, samples, Instant::now(), room).await
     }
 
-    /// Answers samples, waiting for room: for what must not be refused.
+    /// Answers samples, waiting for room: for work that must not be refused.
     ///
     /// # Errors
-    /// [`SubmitError`], but not `Overloaded` for as many samples as the queue can ever hold.
+    /// [`SubmitError`]; never `Overloaded` if the samples fit into an empty queue.
     pub async fn submit_waiting(
         &self,
         model: Arc<dyn Predict>,
@@ -220,11 +221,11 @@ impl Batcher {
         self.pass(model, samples, submitted, room).await
     }
 
-    /// Answers a part of bulk work for a thread that may block: on a CPU with a pass right here, else in the lane of bulk
-    /// work. It takes no room in the queue: whoever calls this bounds the parts that are under way.
+    /// Answers a part of bulk work on a thread that may block: on a CPU with a pass on this thread, else in the bulk
+    /// lane. It takes no room in the queue: the caller bounds how many parts are being answered.
     ///
     /// # Errors
-    /// [`SubmitError`], but not `Overloaded`.
+    /// [`SubmitError`], but never `Overloaded`.
     pub fn answer_bulk(&self, model: &Arc<dyn Predict>, samples: &[Features]) -> Result<Vec<Predicted>, SubmitError> {
         if self.gather.is_some() {
             let samples: Vec<&Features> = samples.iter().collect();
@@ -264,7 +265,7 @@ impl Batcher {
             let part = received(reply.await)?;
             answers.values.extend(part.values);
             answers.pass += part.pass;
-            // All parts began to wait at the same time; the passes of the others are part of a part's wait.
+            // All parts began to wait at the same time, so a part's queue time includes the passes of the others.
             end = end.max(part.queue + part.pass);
         }
         answers.queue = end.saturating_sub(answers.pass);

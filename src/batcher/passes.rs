@@ -1,7 +1,7 @@
-//! Jobs, and how several of them become one pass.
+//! Jobs, and how several of them share one pass.
 //!
-//! Its own because everyone who runs passes does it alike: what nobody waits for is dropped, a pass takes the jobs of
-//! one model, and what fails costs only those whose fault it is.
+//! All threads that run passes use the same rules: a job whose client has gone is dropped, a pass holds jobs of one
+//! model, and a failure affects only the jobs that cause it.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -14,22 +14,22 @@ use crate::featurize::Features;
 use crate::metrics::Metrics;
 use crate::model::Predicted;
 
-/// Who goes first.
+/// The priority of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Lane {
-    /// A few samples: someone waits for them.
+    /// A few samples, for a waiting client.
     Short,
-    /// A part of many.
+    /// A part of a long list.
     Bulk,
 }
 
-/// Who is told of every pass.
+/// Receives the outcome of every pass.
 pub(super) struct Observer {
     pub(super) metrics: Arc<Metrics>,
     pub(super) health: Arc<DeviceHealth>,
 }
 
-/// What a job gets.
+/// How a job's answer arrives.
 pub(super) type Answer = oneshot::Receiver<Result<Answers, String>>;
 
 /// Samples that are answered together.
@@ -38,7 +38,7 @@ pub(super) struct Job {
     samples: Vec<Features>,
     submitted: Instant,
     reply: oneshot::Sender<Result<Answers, String>>,
-    /// Room in the queue, given back when the job is done or dropped.
+    /// Room in the queue, released when the job is done or dropped.
     room: Option<OwnedSemaphorePermit>,
     pub(super) lane: Lane,
 }
@@ -59,17 +59,17 @@ impl Job {
         self.samples.len()
     }
 
-    /// Gives the room back first: whoever has an answer may ask again at once.
+    /// Releases the room first, so that a client with an answer can send its next request at once.
     fn finish(self, answer: Result<Answers, String>) {
         drop(self.room);
-        // A closed reply means that the client has gone meanwhile.
+        // An error means that the client has gone.
         let _ = self.reply.send(answer);
     }
 }
 
 /// Answers jobs, in as few passes as their models and `max_batch` allow.
 pub(super) fn run(mut jobs: Vec<Job>, max_batch: usize, observer: &Observer) {
-    // Nobody waits for these any more.
+    // The clients of these have gone.
     jobs.retain(|job| !job.reply.is_closed());
     while let Some(first) = jobs.first() {
         let model = Arc::clone(&first.model);
@@ -89,8 +89,8 @@ fn same(left: &Arc<dyn Predict>, right: &Arc<dyn Predict>) -> bool {
     std::ptr::addr_eq(Arc::as_ptr(left), Arc::as_ptr(right))
 }
 
-/// One pass for several jobs. If it fails, each job gets a pass of its own: one request's trouble must not
-/// become another's.
+/// Runs one pass for several jobs. If it fails, each job gets a pass of its own, so that one bad request does not
+/// fail the others.
 fn answer(model: &dyn Predict, jobs: Vec<Job>, observer: &Observer) {
     let samples: Vec<&Features> = jobs.iter().flat_map(|job| &job.samples).collect();
     let start = Instant::now();
@@ -109,7 +109,7 @@ fn answer(model: &dyn Predict, jobs: Vec<Job>, observer: &Observer) {
     }
 }
 
-/// One pass, and how long it took. A panic in it is a failure like others.
+/// Runs one pass and measures its time. A panic counts as a failed pass.
 pub(super) fn pass(
     model: &dyn Predict,
     samples: &[&Features],

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-/// Gives back the first feature; holds each pass while it is told to; panics on a NaN.
+/// Returns the first feature; holds each pass as long as it is told to; panics on a NaN.
 #[derive(Default)]
 struct Echo {
     hold: AtomicBool,
@@ -163,7 +163,7 @@ async fn on_workers_trouble_and_absence_cost_nobody_else() {
         let (batcher, echo) = (batcher.clone(), Arc::clone(&echo));
         tokio::spawn(async move { batcher.submit(echo, vec![sample(value)]).await })
     };
-    // The first of a batch leaves its pass behind even where it goes away itself.
+    // The pass of a batch runs even if the request that started it goes away.
     let (leader, bad, good) = (submit(1.0), submit(f64::NAN), submit(5.0));
     let others: Vec<_> = (0..6).map(|value| submit(f64::from(value))).collect();
     tokio::task::yield_now().await;

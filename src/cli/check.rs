@@ -1,4 +1,4 @@
-//! `mcvn check`: what is understood of a table, before anything is trained on it.
+//! `mcvn check`: how a table is understood, checked before anything is trained on it.
 
 use std::io::Write;
 

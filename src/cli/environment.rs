@@ -1,7 +1,7 @@
-//! `MCVN_*` variables: which ones are given, and which ones mean nothing.
+//! `MCVN_*` variables: which ones are set, and which ones are unknown.
 //!
-//! Its own because an environment is written by others (compose files, Kubernetes, shells): a variable that is set to
-//! nothing is one that was left out, and a misspelt one would do nothing without a word.
+//! The environment is written by others (compose files, Kubernetes, shells). So an empty variable counts as not set,
+//! and a misspelt one gets a warning, because it would be ignored silently.
 
 use std::ffi::OsStr;
 
@@ -9,10 +9,10 @@ use clap::Command;
 use clap::builder::Resettable;
 
 const PREFIX: &str = "MCVN_";
-/// From this likeness on a name may be meant, of 1 for the same.
+/// Least similarity (1 for equal names) at which a known name is suggested.
 const LIKE: f64 = 0.6;
 
-/// A command, and its subcommands, to which empty variables are not given.
+/// A command whose arguments, and those of its subcommands, ignore empty variables.
 pub(super) fn without_empty(command: Command) -> Command {
     let command = command.mut_args(|argument| {
         let empty = |name: &OsStr| std::env::var_os(name).is_some_and(|value| value.is_empty());
@@ -25,7 +25,7 @@ pub(super) fn without_empty(command: Command) -> Command {
     command.mut_subcommands(without_empty)
 }
 
-/// What is to be said of the variables that are no knob of a command.
+/// Warnings about variables that are not settings of a command.
 pub(super) fn strangers(command: &Command) -> Vec<String> {
     let known = command.get_arguments().filter_map(|argument| argument.get_env()?.to_str());
     let known: Vec<&str> = known.collect();
@@ -43,8 +43,8 @@ fn complaint(name: &str, known: &[&str]) -> Option<String> {
     Some(format!("the variable {name} means nothing to mcvn{}", meant.unwrap_or_else(|| ": see --help".to_owned())))
 }
 
-/// What Kubernetes says of Services whose names begin with `mcvn`: `MCVN_PORT`, `MCVN_SERVICE_HOST`,
-/// `MCVN_ADMIN_PORT_9090_TCP_ADDR` …
+/// Whether Kubernetes sets this variable, for Services whose names begin with `mcvn`: `MCVN_PORT`,
+/// `MCVN_SERVICE_HOST`, `MCVN_ADMIN_PORT_9090_TCP_ADDR` …
 fn is_of_kubernetes(name: &str) -> bool {
     name.contains("_SERVICE_") || name.contains("_PORT_") || name.ends_with("_PORT")
 }

@@ -1,4 +1,4 @@
-//! `mcvn evaluate`: the scores of a recipe over splits, of a file or drawn here, and of its ablations.
+//! `mcvn evaluate`: the scores of a recipe, and of its ablations, over splits from a file or drawn here.
 
 use std::io::Write;
 use std::ops::ControlFlow;
@@ -27,10 +27,11 @@ pub(super) struct Arguments {
     /// How the splits are drawn, or were for the file: random or grouped.
     #[arg(long)]
     protocol: String,
-    /// So many splits: the first of the file (all by default), or so many drawn (10 by default).
+    /// Number of splits: the first of the file (all by default), or as many drawn (10 by default).
     #[arg(long)]
     splits: Option<usize>,
-    /// Instead of the recipe itself: its network alone, with parts taken out or exchanged, and the paper's.
+    /// Instead of the recipe itself, evaluate its network alone, variants with parts removed or replaced, and the
+    /// paper's network.
     #[arg(long, conflicts_with = "plots")]
     ablation: bool,
     /// Where to write scores and predictions.
@@ -66,7 +67,8 @@ struct Ablation {
 struct AblationEntry {
     name: String,
     evaluation: Evaluation,
-    /// For attention over the batch: the mean change of an answer when its row is asked alone, by output in its unit.
+    /// For attention over the batch: how much an answer changes on average when its row is asked alone, by output in
+    /// its unit.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     batch_effect: Vec<f64>,
     /// Scores of each split.
@@ -170,7 +172,7 @@ fn print(name: &str, evaluation: &Evaluation) -> Result<()> {
     Ok(())
 }
 
-/// By output, over all splits that measured it.
+/// Mean change by output, over all splits that measured it.
 fn mean_batch_effect(reports: &[SplitReport]) -> Vec<f64> {
     let width = reports.first().map_or(0, |report| report.batch_effect.len());
     let mean = |output: usize| {

@@ -122,7 +122,7 @@ fn many(input: &Path, output: &Path, table: &TableFlags) -> Result<()> {
     Ok(())
 }
 
-/// A composition and nothing else, of any elements.
+/// A schema that accepts a composition of any elements and no other input.
 fn any_composition() -> Schema {
     let composition = CompositionSchema {
         basis: Basis::AtomicPercent,
@@ -134,7 +134,7 @@ fn any_composition() -> Schema {
     Schema { composition, processing: Vec::new(), outputs: Outputs::Classification { classes: Vec::new() } }
 }
 
-/// Amounts as written: the basis only names them.
+/// The amounts without conversion; the basis is only a label.
 fn as_written(raw: &RawSample) -> Result<Composition, String> {
     match &raw.composition {
         None => Err("no composition is given".to_owned()),

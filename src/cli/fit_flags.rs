@@ -1,4 +1,4 @@
-//! What a person says of the data, and of how to train on it: shared by all commands that train or measure.
+//! Flags for the data and the training, shared by all commands that train or evaluate.
 
 use std::path::PathBuf;
 
@@ -25,7 +25,7 @@ pub(super) struct DataFlags {
     table: TableFlags,
 }
 
-/// What training and measuring have in common.
+/// Flags shared by training and evaluating.
 #[derive(Args)]
 pub(super) struct FitFlags {
     #[command(flatten)]
@@ -52,7 +52,7 @@ impl DataFlags {
         Ok((recipe, data.with_context(|| self.data.display().to_string())?))
     }
 
-    /// The same, with what is wrong with the data.
+    /// The recipe, and the data or what is wrong with it.
     pub(super) fn try_read(&self) -> Result<(Recipe, Result<Dataset, DataError>)> {
         let place = || self.recipe.display().to_string();
         let text = String::from_utf8(read(&self.recipe)?).with_context(place)?;

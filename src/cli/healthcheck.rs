@@ -1,7 +1,6 @@
-//! `mcvn healthcheck`: is the server of this container ready?
+//! `mcvn healthcheck`: whether the server of this container is ready.
 //!
-//! Its own because an image without a shell or curl still has to answer its scheduler: exit status 0 for ready,
-//! 1 for everything else.
+//! An image without a shell or curl needs it for its scheduler: exit status 0 for ready, 1 for everything else.
 
 use std::time::Duration;
 
@@ -24,11 +23,11 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: &Arguments) -> Result<()> {
     let url = match &arguments.url {
         Some(url) => url.clone(),
-        // Assembled as the server does it, so that both mean the same address.
+        // Assembled as in the server, so that both use the same address.
         None => readiness_url(&Config::assemble(serve::flags_from_environment())?.listen),
     };
     let timeout = Duration::try_from_secs_f64(arguments.timeout_seconds).context("--timeout-seconds")?;
-    // No redirect, no proxy from the environment: the question is for this very process.
+    // No redirect and no proxy from the environment: only this very server is asked.
     let agent: ureq::Agent =
         ureq::Agent::config_builder().timeout_global(Some(timeout)).max_redirects(0).proxy(None).build().into();
     let status = agent.get(&url).call().with_context(|| url.clone())?.status();
@@ -38,7 +37,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
-/// A server that listens on every address is asked on loopback.
+/// The URL of `/readyz`. A server that listens on every address is asked on loopback.
 fn readiness_url(listen: &str) -> String {
     let address = match listen.rsplit_once(':') {
         Some(("0.0.0.0" | "", port)) => format!("127.0.0.1:{port}"),

@@ -1,6 +1,4 @@
-//! The command line: one file a subcommand.
-//!
-//! Its own because arguments, exit codes and terminal output belong to people at a prompt, not to the
+//! The command line: one file a subcommand. Arguments, exit codes and terminal output are handled here, not in the
 //! library.
 
 mod admin_key;
@@ -54,7 +52,7 @@ enum Command {
     Serve(Box<serve::Arguments>),
     /// Train a bundle from a recipe and a table.
     Train(train::Arguments),
-    /// Say what is understood of a table with a recipe, before anything is trained on it.
+    /// Say how a table is understood with a recipe, before anything is trained on it.
     Check(check::Arguments),
     /// Write a first recipe for a table.
     Recipe(recipe::Arguments),
@@ -66,7 +64,7 @@ enum Command {
     Featurize(featurize::Arguments),
     /// Check every bundle on a device against the CPU.
     Selftest(selftest::Arguments),
-    /// Show as Markdown how the steel models' answers move with one input, beside what metallurgy says.
+    /// Show as Markdown how the answers of the steel models change with one input, compared with metallurgy.
     Sanity(sanity::Arguments),
     /// Versions in models folders: list, show, promote, roll back, verify, export, import.
     Models(models::Arguments),
@@ -78,10 +76,10 @@ enum Command {
     Openapi(openapi::Arguments),
 }
 
-/// So long an error waits for whoever reads it.
+/// How long an error message waits for its reader.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
-/// Arguments, and variables that are not empty. Ends the process where they cannot be understood.
+/// Parses arguments and variables that are not empty. Ends the process if they are invalid.
 fn parsed<A: CommandFactory + FromArgMatches>(arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> A {
     let command = environment::without_empty(A::command());
     let parsed = command.try_get_matches_from(arguments).and_then(|matches| A::from_arg_matches(&matches));
@@ -108,18 +106,18 @@ pub fn run() -> ExitCode {
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
-        // Whoever read our output has seen enough.
+        // The reader closed our output, so it needs no more.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             let (status, said) = (exit_status(&error), format!("mcvn: {}", in_full(&error)));
-            // Where standard error is a pipe that nobody reads this would never end.
+            // If nobody reads standard error, a plain write would never return.
             telemetry::within(LAST_WORDS, move || drop(writeln!(std::io::stderr(), "{said}")));
             ExitCode::from(status)
         }
     }
 }
 
-/// What went wrong and why. Some errors tell their cause themselves: it is not told twice.
+/// The error with its causes. Some errors include their cause in their text; it is not repeated.
 fn in_full(error: &anyhow::Error) -> String {
     let causes = error.chain().map(ToString::to_string);
     causes
@@ -127,11 +125,10 @@ fn in_full(error: &anyhow::Error) -> String {
         .unwrap_or_default()
 }
 
-/// A server whose device is lost would be lost for ever; started again it may not be. It says so in the words of
-/// sysexits.h: `EX_TEMPFAIL`.
+/// Exit status of a server whose device is lost; a new process may work. It is `EX_TEMPFAIL` of sysexits.h.
 const TRY_AGAIN: u8 = 75;
 
-/// A file that cannot be read as what it should be, in words. Nothing was done.
+/// A file that cannot be parsed, with the reason in words. Nothing was done.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 struct UnreadableInput(String);
@@ -140,7 +137,7 @@ fn in_words(violations: &[Violation]) -> String {
     violations.iter().map(Violation::in_words).collect::<Vec<_>>().join("; ")
 }
 
-/// The input is at fault, as with arguments that clap refuses.
+/// Exit status for invalid input, the same as clap's for invalid arguments.
 const BAD_INPUT: u8 = 2;
 
 fn exit_status(error: &anyhow::Error) -> u8 {
@@ -166,7 +163,7 @@ fn device(text: &str) -> Result<DeviceChoice, String> {
     text.parse().map_err(|error: crate::model::DeviceError| error.to_string())
 }
 
-/// A file's name without its folder: folders of one machine mean nothing on another.
+/// A file's name without its folder, because folders of one machine mean nothing on another.
 fn file_name(path: &Path) -> String {
     path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned())
 }

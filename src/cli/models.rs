@@ -13,10 +13,11 @@ use crate::model::{Bundle, DeviceChoice};
 use crate::registry::{self, Version, VersionState, Writer, try_bundle};
 use crate::serving::objections;
 
-/// No bundle has more files and folders, nor deeper ones: model/version/plots/file.
+/// Largest number of entries in a tar file; a bundle has fewer.
 const MOST_ENTRIES: usize = 1_000;
+/// Depth of a bundle's deepest entry: model/version/plots/file.
 const DEEPEST: usize = 4;
-/// No bundle is larger, unpacked.
+/// Largest size of an unpacked bundle, in bytes.
 const MOST_BUNDLE_BYTES: u64 = 1_000_000_000;
 
 #[derive(Args)]
@@ -38,24 +39,24 @@ pub(super) struct Arguments {
 enum Command {
     /// All versions of all models.
     List,
-    /// What a version says of itself: its manifest, without scalers and fingerprints of rows.
+    /// Show a version's manifest, without scalers and fingerprints of rows.
     Show(Named),
-    /// Make a version the one in use.
+    /// Make a version the active one.
     Promote {
         #[command(flatten)]
         named: Named,
-        /// Overrule what speaks against it.
+        /// Promote even if a check refuses it.
         #[arg(long)]
         force: bool,
     },
-    /// Make the version before the one in use the one in use.
+    /// Reactivate the previous version.
     Rollback {
         /// The model.
         model: String,
     },
-    /// Remove a version that is not in use; nothing brings it back.
+    /// Remove a version that is not active; this cannot be undone.
     Remove(Named),
-    /// Check hashes, sizes and real passes of every version, or of one model's.
+    /// Check hashes, sizes and real passes of every version, or of one model's versions.
     Verify {
         /// The model.
         model: Option<String>,
@@ -101,7 +102,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
             let writer = Writer::open(folders)?;
             let folder = named.find(folders)?;
             tried(&folder)?;
-            // One that does not answer is nothing to be compared with, and one that stands in for it already answers.
+            // A version that does not answer cannot be compared with. A version that answers in its place can.
             let in_use = registry::answering(folders, &named.model, &cpu()?, true).found;
             let in_use = in_use.filter(|found| found.version != named.version);
             let (manifest, report) = (registry::read_manifest(&folder)?, registry::report(&folder)?);
@@ -124,7 +125,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
         }
         Command::Remove(Named { model, version }) => {
             let writer = Writer::open(folders)?;
-            // It may stand in for the one in use.
+            // It may answer in place of the active version.
             let answers = registry::answering(folders, model, &cpu()?, true).found;
             if answers.is_some_and(|found| found.version == *version) {
                 bail!("{model} {version} answers: promote another version first");
@@ -204,7 +205,7 @@ fn verify(folders: &[PathBuf], model: Option<&str>, out: &mut dyn Write) -> Resu
     }
 }
 
-/// A bundle that is whole (its hash says so) and answers.
+/// Loads a bundle that is undamaged (its hash matches) and answers.
 fn tried(folder: &Path) -> Result<Bundle> {
     Ok(try_bundle(folder, &cpu()?)?)
 }
@@ -233,7 +234,7 @@ fn import(folders: &[PathBuf], file: &Path) -> Result<(String, String)> {
             bail!("{}: holds folders {depth} deep; those of a bundle are {DEEPEST}: model/version/plots/file", place());
         }
         let kind = entry.header().entry_type();
-        // A link could point anywhere; a bundle has none.
+        // Links are refused, because they could point anywhere; a bundle has none.
         if !(kind.is_file() || kind.is_dir()) || entry.size() > MOST_BUNDLE_BYTES {
             bail!("{}: holds something that is no part of a bundle", place());
         }

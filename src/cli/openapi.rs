@@ -1,4 +1,4 @@
-//! `mcvn openapi`: the document that is checked in as `openapi.yaml`.
+//! `mcvn openapi`: prints the document that is checked in as `openapi.yaml`.
 
 use std::io::Write;
 use std::path::PathBuf;

@@ -1,7 +1,6 @@
-//! `mcvn predict`: the rows of a file through a model, as a server would answer them.
+//! `mcvn predict`: predicts the rows of a file, with the same answers as a server.
 //!
-//! Its own because here the rows come from a file and go into one: read and answered piece by piece, so a file may be
-//! larger than the memory.
+//! The file is read and answered piece by piece, so it may be larger than memory.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -68,7 +67,7 @@ pub(super) struct Arguments {
     threads: usize,
 }
 
-/// What a file holds, by the end of its name.
+/// The format of a file, by its extension.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Format {
     Table,
@@ -78,7 +77,7 @@ enum Format {
 
 pub(super) fn run(arguments: &Arguments) -> Result<()> {
     let format = Format::of(&arguments.input)?;
-    // What is no file of that kind (standard output, say) gets what the input is.
+    // An output without a known extension (standard output, for example) gets the format of the input.
     let output = Format::of(&arguments.output).unwrap_or(if format == Format::Ndjson { format } else { Format::Table });
     if (output == Format::Ndjson) != (format == Format::Ndjson) {
         bail!("--output: lines of JSON are answered by lines of JSON, a table by a table");
@@ -101,7 +100,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
             let mapping = arguments.table.mapping(&arguments.set);
             let table = Table::new(Arc::clone(head), Arc::clone(&bundle), confidence, Columns::All, &mapping);
             let table = table.map(|table| {
-                // In a workbook a text is a text.
+                // In a workbook no text can become a formula.
                 table.echoing(arguments.echo).guarding(arguments.safe_cells && output != Format::Workbook)
             });
             let checked = table.and_then(|table| {
@@ -109,7 +108,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
                 Ok(table)
             });
             let table = checked.map_err(|violations| {
-                // How the bytes were read may be what is wrong.
+                // The notes may explain the error: the way the bytes were read may be wrong.
                 notes.iter().chain(&head.notes).for_each(|note| eprintln!("mcvn: {note}"));
                 UnreadableInput(in_words(&violations))
             });
@@ -179,17 +178,17 @@ fn finish(answered: Option<oneshot::Receiver<Answered>>, total: &mut Answered, o
     Ok(())
 }
 
-/// Bytes of a table that are looked at before its header is read.
+/// How many bytes of a table are examined before its header is read.
 const SAMPLE_BYTES: usize = 64 << 10;
 
-/// A file as chunks of rows, with a bar of how much of it is read.
+/// A file as chunks of rows, with a progress bar of how much was read.
 struct Input {
     source: Box<dyn Read>,
     feed: Feed,
     bar: ProgressBar,
     bytes: Vec<u8>,
     ended: bool,
-    /// What was understood of a workbook.
+    /// Notes on how a workbook was read.
     notes: Vec<String>,
 }
 
@@ -260,10 +259,10 @@ impl Format {
     }
 }
 
-/// Where the bundle lies.
+/// Folder of the bundle.
 fn folder(arguments: &Arguments) -> Result<PathBuf> {
     let Some(name) = &arguments.model else { return arguments.bundle.clone().context("name a --model or a --bundle") };
-    // Of this model alone: trouble with another one is not this one's.
+    // Only this model is looked up, so that trouble with another one does not matter.
     if let Some(folder) = registry::active_bundle(&arguments.models_dirs, name)? {
         return Ok(folder);
     }

@@ -1,6 +1,4 @@
-//! How far a training is: a bar on a terminal, plain lines elsewhere, JSON lines for programs.
-//!
-//! Its own because three audiences watch the same events.
+//! Progress of a training: a bar on a terminal, plain lines elsewhere, JSON lines for programs.
 
 use std::io::{IsTerminal, Write};
 use std::ops::Range;
@@ -25,7 +23,7 @@ pub(super) enum ProgressFormat {
     None,
 }
 
-/// Shows the progress of a known number of steps, counted over all phases of the work.
+/// Shows progress over a known number of steps, counted over all phases of the work.
 pub(super) struct Reporter {
     format: ProgressFormat,
     bar: Option<ProgressBar>,
@@ -37,7 +35,7 @@ pub(super) struct Reporter {
 
 struct Phase {
     name: &'static str,
-    /// Steps done before it, and when it is over.
+    /// The phase's steps: from the steps done before it to those done at its end.
     steps: Range<usize>,
     /// When the last line was shown.
     last: Option<Instant>,
@@ -56,13 +54,13 @@ impl Reporter {
         Ok(Self { format, bar, total, done: AtomicUsize::new(0), start: Instant::now(), phase })
     }
 
-    /// What comes now, and how many of the steps it takes. No step may be under way.
+    /// Begins a phase with this many steps. No step may be under way.
     pub(super) fn phase(&self, name: &'static str, steps: usize) {
         let done = self.done.load(Ordering::Relaxed);
         *self.lock() = Phase { name, steps: done..done + steps, last: None };
     }
 
-    /// Something to mind, whatever the format.
+    /// Shows a warning in any format.
     pub(super) fn warn(&self, text: &str) {
         match self.format {
             ProgressFormat::Json => print_event(&TrainingEvent::Warning { text: text.to_owned() }),
@@ -70,7 +68,7 @@ impl Reporter {
         }
     }
 
-    /// What the reading of the data has to say, before the first step.
+    /// Shows the summary of the data, before the first step.
     pub(super) fn summary(&self, summary: &DataSummary) {
         for note in &summary.notes {
             match self.format {
@@ -81,7 +79,7 @@ impl Reporter {
         summary.warnings.iter().for_each(|warning| self.warn(warning));
     }
 
-    /// One more step is done; `loss` is its loss.
+    /// Counts one more step and shows its loss.
     pub(super) fn step(&self, loss: f64) {
         let done = self.done.fetch_add(1, Ordering::Relaxed) + 1;
         if let Some(bar) = &self.bar {
@@ -110,7 +108,7 @@ impl Reporter {
         }
     }
 
-    /// The phase, where a line is due: for its first and its last step, and about once a second.
+    /// The phase's name if a line is due: at its first and its last step, and about once a second.
     fn due(&self, done: usize) -> Option<&'static str> {
         let mut phase = self.lock();
         let due = done == phase.steps.end || phase.last.is_none_or(|last| last.elapsed() >= LINE_INTERVAL);
@@ -131,14 +129,15 @@ impl Reporter {
     }
 }
 
-/// One JSON object a line on standard output. Whoever reads it may have gone; the training has not.
+/// Prints one JSON object as a line on standard output. A write error is ignored: the training goes on without a
+/// reader.
 pub(super) fn print_event(event: &TrainingEvent) {
     if let Ok(line) = serde_json::to_string(event) {
         let _ = writeln!(std::io::stdout(), "{line}");
     }
 }
 
-/// A flag that Ctrl-C (or a polite kill) raises, so that work can end without leaving half of anything.
+/// A flag that is set by Ctrl-C or SIGTERM, so that the work can end cleanly.
 pub(super) fn cancel_flag() -> Result<Arc<AtomicBool>> {
     let flag = Arc::new(AtomicBool::new(false));
     let raised = Arc::clone(&flag);

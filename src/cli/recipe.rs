@@ -1,4 +1,4 @@
-//! `mcvn recipe new`: a first recipe for a lab's table.
+//! `mcvn recipe new`: a first recipe for a table.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -47,7 +47,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
     let place = || arguments.data.display().to_string();
     let drafted = draft_recipe(&read(&arguments.data)?, &arguments.table.options(), &name);
     let text = drafted.map_err(|error| UnreadableInput(error.to_string())).with_context(place)?;
-    // What is handed out must be a recipe.
+    // The draft must be a valid recipe.
     Recipe::parse(&text).with_context(|| format!("the draft is no recipe (--name {name}?)"))?;
     match &arguments.out {
         Some(out) => write_whole(out, |file| Ok(file.write_all(text.as_bytes())?)),
@@ -55,7 +55,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
     }
 }
 
-/// The name of a file as the name of a model.
+/// A model name made from a file's name.
 fn name_of(path: &Path) -> String {
     let stem = path.file_stem().map(|stem| stem.to_string_lossy().to_lowercase()).unwrap_or_default();
     let plain: String = stem.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();

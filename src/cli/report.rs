@@ -1,7 +1,7 @@
-//! `mcvn train --report`: measuring a recipe before its last training, beside simple methods and the version
-//! in use.
+//! `mcvn train --report`: measures a recipe before the last training and compares it with simple methods and the
+//! active version.
 //!
-//! Its own because training and judging are two things: without `--report` none of this runs.
+//! Without `--report` none of this runs.
 
 use std::path::PathBuf;
 
@@ -36,11 +36,11 @@ pub(super) struct Measured {
     seed: u64,
 }
 
-/// Files that stand beside a bundle's own, by name within its folder.
+/// Additional files of a bundle, by name within its folder.
 pub(super) type ExtraFiles = Vec<(String, Vec<u8>)>;
 
 impl ReportFlags {
-    /// The protocols that will be measured: none without `--report`, one where the groups are too few.
+    /// The protocols to measure: none without `--report`, only one if there are too few groups.
     pub(super) fn protocols(&self, data: &Dataset, seed: u64) -> Vec<Protocol> {
         let possible = |protocol: &Protocol| draw_folds(&data.groups, *protocol, self.folds(), seed).is_some();
         let both = [Protocol::Random, Protocol::Grouped];
@@ -83,8 +83,8 @@ impl ReportFlags {
         let Some(folder) = &self.compare else { return Ok(InUse::Nothing) };
         let bundle = match load_bundle(folder, &options.device) {
             Ok(bundle) => bundle,
-            // A folder that is not there is a slip of the caller's; a bundle that this program no longer reads
-            // must not keep anyone from training its successor.
+            // A missing folder is a mistake of the caller. But a bundle that this program can no longer read must not
+            // prevent the training of its successor.
             Err(LoadError::Bundle { source, .. }) => return Ok(InUse::Unfit(None, source.to_string())),
             Err(error) => bail!("--compare: {error}"),
         };
@@ -97,7 +97,7 @@ impl ReportFlags {
 }
 
 impl Measured {
-    /// Writes the scores into a manifest and gives out the files of the report.
+    /// Writes the scores into a manifest and returns the files of the report.
     pub(super) fn report(
         &self,
         recipe: &Recipe,
@@ -107,7 +107,7 @@ impl Measured {
         reporter: &Reporter,
     ) -> Result<ExtraFiles> {
         let report = Report::new(&trained.manifest, recipe, data, &self.validations, &self.in_use, self.seed);
-        // Those of the data come first, and were said before the first step.
+        // The warnings about the data come first and were shown before the first step.
         report.warnings.iter().skip(data.summary.warnings.len()).for_each(|warning| reporter.warn(warning));
         trained.manifest.evaluation = report.evaluations();
         let mut json = serde_json::to_vec(&report)?;

@@ -1,7 +1,7 @@
-//! `mcvn sanity`: how answers move when one input moves, beside what metallurgy says, as Markdown.
+//! `mcvn sanity`: how answers change when one input changes, compared with metallurgical knowledge, as Markdown.
 //!
-//! Its own because scores on test rows don't show whether a model has learnt the trends that a metallurgist knows.
-//! What is asked stands in [`super::sweeps`].
+//! Scores on test rows do not show whether a model has learnt the trends that a metallurgist knows. The inputs and
+//! expectations are in [`super::sweeps`].
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -18,7 +18,7 @@ use crate::featurize::{Features, featurize};
 use crate::model::{Bundle, Confidence, DeviceChoice, Predicted, Trust};
 use crate::registry::{active_bundles, load_bundle};
 
-/// A property that falls by less than this share of itself holds.
+/// A relative change below this counts as no change.
 const HOLDS: f64 = 0.05;
 
 #[derive(Args)]
@@ -124,7 +124,7 @@ fn raw<'a>(sweep: &'a Sweep, steel: &'a Steel, step: f64) -> RawSample<'a> {
     }
 }
 
-/// What metallurgy says, in words, and whether the answers agree.
+/// The expectation in words, and whether the answers agree with it.
 fn judge(expected: &Expectation, sweep: &Sweep, answers: &[(Predicted, Trust)], target: usize) -> (String, bool) {
     let at = |wanted: f64| {
         let answer = sweep.steps.iter().zip(answers).find(|(step, _)| **step == wanted).map(|(_, answer)| answer);
@@ -139,7 +139,7 @@ fn judge(expected: &Expectation, sweep: &Sweep, answers: &[(Predicted, Trust)], 
     (format!("{word} from {} to {}", expected.from, expected.to), agrees)
 }
 
-/// `512 [489, 536]`, with a star for a sample out of domain.
+/// One answer as `512 [489, 536]`, with a star if the sample is out of domain.
 fn cell((predicted, trust): &(Predicted, Trust), target: usize) -> String {
     let value = predicted.values.get(target).copied().unwrap_or(f64::NAN);
     let interval = trust.intervals.get(target).map(|[low, high]| format!(" [{low:.0}, {high:.0}]"));

@@ -1,4 +1,4 @@
-//! `mcvn selftest`: does a device compute what the CPU computes, and how fast?
+//! `mcvn selftest`: whether a device computes the same as the CPU, and how fast.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -12,10 +12,10 @@ use crate::featurize::Features;
 use crate::model::{Bundle, DeviceChoice, Predicted, probe_features};
 use crate::registry::{active_bundles, load_bundle};
 
-/// Largest difference between a device and the CPU, relative to the largest answer of a column: single
-/// precision, with sums taken in another order.
+/// Largest allowed difference between a device and the CPU, relative to the largest answer of a column. Both compute
+/// in single precision but sum in different orders.
 const DEVICE_TOLERANCE: f64 = 1e-4;
-/// Samples that are compared.
+/// How many samples are compared.
 const SAMPLES: usize = 300;
 
 #[derive(Args)]
@@ -77,7 +77,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
-/// By column, relative to the column's largest value.
+/// The largest difference of any column, relative to the column's largest value.
 fn largest_difference(left: &[Predicted], right: &[Predicted]) -> f64 {
     let width = left.first().map_or(0, |predicted| predicted.values.len());
     let column = |column: usize| {
@@ -89,7 +89,7 @@ fn largest_difference(left: &[Predicted], right: &[Predicted]) -> f64 {
     (0..width).map(column).fold(0.0, f64::max)
 }
 
-/// Best and median time of a pass, results back in memory (which waits for the device).
+/// Best and median time of a pass, including the copy of results to memory (which waits for the device).
 fn latency(bundle: &Bundle, samples: &[&Features]) -> Result<(Duration, Duration)> {
     let mut times = Vec::new();
     let start = Instant::now();

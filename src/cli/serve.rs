@@ -21,7 +21,7 @@ pub(super) struct Arguments {
     print_config: bool,
 }
 
-/// The same knobs without a subcommand: from variables alone.
+/// The same settings without a subcommand, from variables only.
 #[derive(Parser)]
 #[command(name = "mcvn")]
 struct Bare {
@@ -29,7 +29,7 @@ struct Bare {
     flags: ServeFlags,
 }
 
-/// The knobs that the environment alone sets.
+/// The settings from the environment alone.
 pub(super) fn flags_from_environment() -> ServeFlags {
     parsed::<Bare>(["mcvn"]).flags
 }
@@ -48,7 +48,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
     serve(&config)
 }
 
-/// Variables that look like knobs and are none.
+/// Warnings about variables that look like settings but are unknown.
 fn strangers() -> Vec<String> {
     environment::strangers(&Bare::command())
 }

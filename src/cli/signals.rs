@@ -1,6 +1,5 @@
-//! Ctrl-C, and the SIGTERM of a scheduler: the first one stops in good order, the third one at once.
-//!
-//! Its own because whoever asks three times does not want to wait for others' answers.
+//! Stop signals: Ctrl-C and the SIGTERM of a scheduler. The first one stops the server cleanly, the third one at
+//! once.
 
 use std::future::{Future, pending};
 
@@ -8,11 +7,11 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 use tracing::{info, warn};
 
-/// After so many signals nothing is waited for.
+/// The process ends at once at this many signals.
 const AT_ONCE: u32 = 3;
 
-/// Resolves at the first signal. From the third on the process ends, whatever it does: with 128 and the signal's number,
-/// as a shell says it.
+/// Resolves at the first signal. At the third one the process exits with 128 plus the signal's number, as a shell
+/// reports it.
 pub(super) fn stop_signal() -> impl Future<Output = ()> + Send + 'static {
     let (first, stopped) = oneshot::channel();
     let [mut terminate, mut interrupt] = [SignalKind::terminate(), SignalKind::interrupt()].map(listen);
@@ -24,7 +23,7 @@ pub(super) fn stop_signal() -> impl Future<Output = ()> + Send + 'static {
                 () = received(&mut interrupt) => SignalKind::interrupt(),
             };
             match first.take() {
-                // An error means that the server has ended by itself.
+                // An error means that the server has already ended.
                 Some(first) => drop(first.send(())),
                 None => info!("asked to stop {count} times; the process ends at once at {AT_ONCE}"),
             }

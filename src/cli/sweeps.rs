@@ -1,6 +1,4 @@
-//! What `mcvn sanity` moves, over which steels, and what metallurgy says of it: `sweeps.toml`, as it is compiled in.
-//!
-//! Its own because these are tables, and how they are asked and written down is not their business.
+//! The sweeps, steels and expectations of `mcvn sanity`: `sweeps.toml`, compiled in.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +6,7 @@ use serde::Deserialize;
 
 const TABLES: &str = include_str!("sweeps.toml");
 
-/// Names and numbers.
+/// Amounts or values, by name.
 pub(super) type Amounts = BTreeMap<String, f64>;
 
 /// A well-known steel.
@@ -19,7 +17,7 @@ pub(super) struct Steel {
     pub(super) composition: Amounts,
 }
 
-/// What is moved.
+/// The input that is varied.
 #[derive(Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Input {
@@ -27,7 +25,7 @@ pub(super) enum Input {
     Processing(String),
 }
 
-/// Which way a property should go.
+/// How a property should change.
 #[derive(Clone, Copy, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Direction {
@@ -36,7 +34,7 @@ pub(super) enum Direction {
     Holds,
 }
 
-/// What metallurgy says of one property between two steps.
+/// The expected change of one property between two steps.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Expectation {
@@ -46,7 +44,7 @@ pub(super) struct Expectation {
     pub(super) to: f64,
 }
 
-/// One input moved over its range while all else stays.
+/// One input varied over its range while all others stay the same.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Sweep {
@@ -58,12 +56,12 @@ pub(super) struct Sweep {
     pub(super) steps: Vec<f64>,
     #[serde(default)]
     pub(super) processing: Amounts,
-    /// Name of the steels.
+    /// Name of the group of steels.
     steels: String,
     pub(super) expected: Vec<Expectation>,
 }
 
-/// The tables.
+/// The content of the file.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Sweeps {
@@ -72,7 +70,7 @@ pub(super) struct Sweeps {
     pub(super) sweeps: Vec<Sweep>,
 }
 
-/// Why the tables are none.
+/// Why the file is invalid.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum SweepsError {
     #[error("sweeps.toml: {0}")]
@@ -84,7 +82,7 @@ pub(super) enum SweepsError {
 }
 
 impl Sweeps {
-    /// Those that are compiled in.
+    /// The tables that are compiled in.
     pub(super) fn known() -> Result<Self, SweepsError> {
         Self::read(TABLES)
     }

@@ -1,6 +1,4 @@
-//! What a person can say about a table on the command line, where it cannot be seen in the file.
-//!
-//! Its own because predictions, training and descriptors read the same files and take the same flags.
+//! Flags for what cannot be seen in a table's file, shared by the commands for predictions, training and descriptors.
 
 use clap::Args;
 

@@ -51,7 +51,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
     if let Some(out) = arguments.out.as_ref().filter(|out| out.exists()) {
         bail!("{} exists already", out.display());
     }
-    // Before the work: a folder that a running server writes to would refuse what comes of it.
+    // Before the work, because the result could not be installed into a folder that a running server writes to.
     let writer = arguments.install.as_ref().map(|models| Writer::open(std::slice::from_ref(models))).transpose()?;
     if let Some(version) = arguments.version.as_ref().filter(|version| !registry::is_name(version)) {
         bail!("--version {version}: use letters, digits, dots, - and _");
@@ -111,7 +111,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
-/// Scores may only be recorded with the model and the data that they were measured with.
+/// Reads an evaluation. It must come from the same recipe and data as the model.
 fn read_evaluation(path: &Path, recipe: &Recipe, data: &Dataset) -> Result<Evaluation> {
     let place = || path.display().to_string();
     let report: super::evaluate::Report = serde_json::from_slice(&read(path)?).with_context(place)?;

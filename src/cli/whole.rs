@@ -1,7 +1,7 @@
-//! A file of results: written whole, or not at all.
+//! A file of results that is written whole, or not at all.
 //!
-//! Its own because a command may be killed while it writes: what it leaves has a name that follows from the file's, and
-//! the next command that writes the file takes it over.
+//! A command may be killed while it writes. The name of its unfinished file follows from the file's name, so the next
+//! command that writes the same file reuses it.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{BufWriter, Write};
@@ -13,8 +13,9 @@ use rustix::fs::OFlags;
 
 use crate::files;
 
-/// Writes a file through an unfinished one beside it, which has its name with `.` before and `.unfinished` behind it. What
-/// is no plain file (a terminal, a pipe, `/dev/stdout`) is written to as it is: a rename would replace it.
+/// Writes a file through an unfinished file next to it, named with `.` before and `.unfinished` after the name. A
+/// path that is not a plain file (a terminal, a pipe, `/dev/stdout`) is written directly, because a rename would
+/// replace it.
 pub(super) fn write_whole(path: &Path, write: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<()> {
     let place = || path.display().to_string();
     if std::fs::metadata(path).is_ok_and(|known| !known.is_file()) {
@@ -30,7 +31,7 @@ pub(super) fn write_whole(path: &Path, write: impl FnOnce(&mut dyn Write) -> Res
     unfinished.finish(path).with_context(place)
 }
 
-/// A file that is being written; removed where it is not finished.
+/// A file that is being written; removed unless it is finished.
 struct Unfinished {
     file: File,
     path: PathBuf,
@@ -38,7 +39,8 @@ struct Unfinished {
 }
 
 impl Unfinished {
-    /// Takes over what a killed command has left; refuses where one that lives is at it.
+    /// Opens the unfinished file, or reuses one that a killed command has left; refuses if a running command has it
+    /// locked.
     fn beside(path: &Path) -> Result<Self> {
         let name = path.file_name().with_context(|| format!("{}: is no name of a file", path.display()))?;
         let mut hidden = std::ffi::OsString::from(".");
@@ -48,15 +50,17 @@ impl Unfinished {
         let words = || place.display().to_string();
         loop {
             let mut options = OpenOptions::new();
-            // A name that can be foreseen may have been made a link by someone else, to a file that is not to be written.
+            // The name is predictable, so someone else could have put a link there to a file that must not be
+            // overwritten.
             options.create(true).append(true).custom_flags(OFlags::NOFOLLOW.bits().cast_signed());
             let file = options.open(&place).with_context(words)?;
             match file.try_lock() {
                 Err(TryLockError::WouldBlock) => bail!("{}: another command is writing it", path.display()),
-                // A file system without locks is no reason to write nothing.
+                // On a file system without locks the file is written without one.
                 Ok(()) | Err(TryLockError::Error(_)) => {}
             }
-            // Whoever had it may have finished between the two: then this is not the file of that name any more.
+            // The command that had the lock may have renamed the file meanwhile. Then this is no longer the file of
+            // that name.
             let own = file.metadata().with_context(words)?;
             let same = |there: std::fs::Metadata| (there.dev(), there.ino()) == (own.dev(), own.ino());
             if std::fs::metadata(&place).is_ok_and(same) {
@@ -78,7 +82,7 @@ impl Unfinished {
 impl Drop for Unfinished {
     fn drop(&mut self) {
         if !self.finished {
-            // What cannot be removed is taken over by the next one.
+            // What cannot be removed is reused by the next command.
             let _ = std::fs::remove_file(&self.path);
         }
     }
@@ -105,7 +109,7 @@ mod tests {
             (std::fs::read(&path).unwrap(), names(folder.path())),
             (b"a,b\n".to_vec(), vec!["answers.csv".to_owned()])
         );
-        // Who fails leaves what was there, and nothing else.
+        // A failed write leaves the old file and nothing else.
         assert!(write_whole(&path, |_| bail!("no")).is_err());
         assert_eq!(
             (std::fs::read(&path).unwrap(), names(folder.path())),

@@ -1,7 +1,7 @@
-//! Checking the rows of a job before it is one: `mcvn check` in a process of its own.
+//! Checking the rows of a job before it is queued: `mcvn check` in a process of its own.
 //!
-//! Its own because a table may cost many times its size while it is read: what it takes is a child's memory, which has a
-//! bound, and not the server's.
+//! Reading a table may take many times the table's size in memory. In a child process that memory has a bound, and
+//! the server's memory is not affected.
 
 use std::path::Path;
 use std::time::Duration;
@@ -14,23 +14,23 @@ use super::record::JobOptions;
 use super::{JobError, Jobs, program};
 use crate::domain::Violation;
 
-/// More a check has not to say.
+/// Largest output of a check that is read, in bytes.
 const MOST_BYTES: u64 = 1 << 20;
-/// No table that can be trained on takes longer.
+/// Time limit of a check; tables that can be trained on take less.
 const PATIENCE: Duration = Duration::from_secs(600);
 
 /// Rows that can be trained on.
 #[derive(Clone, Copy, Debug, Deserialize)]
 pub(super) struct Rows {
     pub(super) rows: usize,
-    /// Groups among them.
+    /// Number of groups among the rows.
     pub(super) groups: usize,
 }
 
-/// The one line of a check.
+/// The only line of a check's output.
 #[derive(Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
-enum Verdict {
+enum CheckOutcome {
     Checked(Rows),
     Refused { errors: Vec<Fault> },
 }
@@ -41,7 +41,7 @@ struct Fault {
     detail: String,
 }
 
-/// Checks the data in a folder against the recipe beside it, to the last cell.
+/// Checks every cell of the data in a folder against the recipe next to it.
 pub(super) async fn check(jobs: &Jobs, folder: &Path, options: &JobOptions) -> Result<Rows, JobError> {
     let mut stopping = jobs.0.stopping.subscribe();
     tokio::select! {
@@ -56,13 +56,13 @@ async fn judge(jobs: &Jobs, folder: &Path, options: &JobOptions) -> Result<Rows,
     let memory = jobs.0.config.memory_bytes;
     let mut command = program::command(&jobs.0.config, "check", folder, options, memory).map_err(JobError::Io)?;
     let mut child = command.arg("--json").spawn().map_err(JobError::Io)?;
-    // Held open: the child ends when it closes.
+    // Held open, because the child ends when its standard input closes.
     let _stdin = child.stdin.take();
     let (said, complaint, status) = tokio::join!(text(child.stdout.take()), text(child.stderr.take()), child.wait());
     let status = status.map_err(JobError::Io)?;
     match serde_json::from_str(said.trim()) {
-        Ok(Verdict::Checked(rows)) => Ok(rows),
-        Ok(Verdict::Refused { errors }) => {
+        Ok(CheckOutcome::Checked(rows)) => Ok(rows),
+        Ok(CheckOutcome::Refused { errors }) => {
             let violation = |Fault { pointer, detail }| Violation::new(pointer, detail);
             Err(JobError::Invalid(errors.into_iter().map(violation).collect()))
         }
@@ -82,7 +82,7 @@ async fn judge(jobs: &Jobs, folder: &Path, options: &JobOptions) -> Result<Rows,
 async fn text(pipe: Option<impl AsyncRead + Unpin>) -> String {
     let mut bytes = Vec::new();
     if let Some(pipe) = pipe {
-        // What broke off is no verdict, and is seen there.
+        // A read error leaves an incomplete line, which counts as no outcome.
         let _ = pipe.take(MOST_BYTES).read_to_end(&mut bytes).await;
     }
     String::from_utf8_lossy(&bytes).into_owned()

@@ -1,7 +1,7 @@
-//! One training as a child process: `mcvn train`, its progress as JSON lines.
+//! One training as a child process: `mcvn train`, with its progress as JSON lines.
 //!
-//! Its own because a training must not be able to hurt the server: its memory, its CUDA context and its
-//! niceness are those of another process, and ending it is ending a process.
+//! As a process of its own a training cannot harm the server: it has its own memory, CUDA context and niceness, and
+//! it can be killed.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -13,30 +13,30 @@ use super::record::Job;
 use super::{JobsConfig, program};
 use crate::data::TrainingEvent;
 
-/// How a training is started.
+/// How to start a training.
 pub(super) struct Training<'a> {
     pub(super) config: &'a JobsConfig,
     pub(super) folder: &'a Path,
     pub(super) job: &'a Job,
     pub(super) device: &'a str,
     pub(super) threads: usize,
-    /// The version in use, to compare with.
+    /// Folder of the active version, for the comparison.
     pub(super) active: Option<PathBuf>,
 }
 
-/// A training under way; dropped, it is killed.
+/// A running training; killed when dropped.
 pub(super) struct Running {
     pub(super) child: Child,
     lines: Lines<BufReader<ChildStdout>>,
-    /// Held open: the child ends when it closes.
+    /// Held open, because the child ends when its standard input closes.
     _stdin: Option<ChildStdin>,
 }
 
 impl Training<'_> {
-    /// The child writes its bundle to `bundle` in the job's folder, and its words to the log.
+    /// Starts the child. It writes its bundle to `bundle` in the job's folder, and its messages to the log.
     pub(super) fn start(&self, log: File) -> std::io::Result<Running> {
         let options = &self.job.options;
-        // The driver of a GPU reserves address space by the hundred gigabytes.
+        // The driver of a GPU reserves hundreds of gigabytes of address space.
         let memory = if self.device == "cpu" { self.config.memory_bytes } else { 0 };
         let mut command = program::command(self.config, "train", self.folder, options, memory)?;
         command.args(["--progress", "json", "--report"]);
@@ -56,7 +56,7 @@ impl Training<'_> {
 }
 
 impl Running {
-    /// The next line that can be understood; `None` when the child has closed its output.
+    /// The next line that can be parsed; `None` when the child has closed its output.
     pub(super) async fn event(&mut self) -> std::io::Result<Option<TrainingEvent>> {
         while let Some(line) = self.lines.next_line().await? {
             if let Ok(event) = serde_json::from_str(&line) {

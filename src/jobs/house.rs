@@ -1,7 +1,7 @@
-//! What is taken away: what a killed process left in the folders of jobs, and jobs that nobody needs any more.
+//! Removal of what killed processes left in the folders of jobs, and of jobs that are no longer needed.
 //!
-//! Its own because nothing else here removes what a person may have wanted: only jobs that have ended, and folders of which it
-//! is known that they are of no job.
+//! Only jobs that have ended are removed, and folders that are known to belong to no job: other files may still be
+//! wanted by someone.
 
 use std::fs;
 use std::io;
@@ -9,18 +9,18 @@ use std::path::Path;
 
 use super::{DATA_FILE, JOBS_FOLDER, Job, JobError, Jobs, LOG_FILE, RECIPE_FILE};
 
-/// Name of the file that marks a folder of which there is no record yet, or no more.
+/// Name of the file that marks a folder whose job has no record yet, or no longer.
 const MARK: &str = "unlisted";
-/// What a job keeps.
+/// The files that a job keeps.
 const KEPT: [&str; 3] = [DATA_FILE, RECIPE_FILE, LOG_FILE];
 
-/// Removes all but what a job keeps from its folder: bundles, finished or not.
+/// Removes everything but the kept files from a job's folder: bundles, finished or not.
 pub(super) fn tidy(folder: &Path) {
     for entry in fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok) {
         if entry.file_name().to_str().is_some_and(|name| KEPT.contains(&name)) {
             continue;
         }
-        // What cannot be removed takes room, and harms nobody.
+        // What cannot be removed only takes space.
         let _ = match entry.file_type().is_ok_and(|kind| kind.is_dir()) {
             true => fs::remove_dir_all(entry.path()),
             false => fs::remove_file(entry.path()),
@@ -28,27 +28,27 @@ pub(super) fn tidy(folder: &Path) {
     }
 }
 
-/// Says of a folder that it is a job's only if there is a record of it: a server may be killed between the two. A folder
-/// without this and without a record is of a store that was lost, and stays.
+/// Marks a folder as one that belongs to a job only if there is a record of it, because a server may be killed before
+/// it writes the record. A folder without a mark and without a record comes from a store that was lost; it is kept.
 pub(super) fn mark(folder: &Path) -> io::Result<()> {
     fs::write(folder.join(MARK), "")
 }
 
-/// There is a record.
+/// Removes the mark, once there is a record.
 pub(super) fn unmark(folder: &Path) {
-    // Else it is removed with what is left in the folder at the next start.
+    // If this fails, the mark is removed with the other leftovers at the next start.
     let _ = fs::remove_file(folder.join(MARK));
 }
 
 impl Jobs {
-    /// Tidies all folders while no job runs, and removes those that are of none.
+    /// Tidies all folders and removes those that belong to no job. Called while no job runs.
     pub(super) fn sweep(&self) -> Result<(), JobError> {
         let folder = self.0.config.state_dir.join(JOBS_FOLDER);
         for entry in fs::read_dir(folder).map_err(JobError::Io)?.filter_map(Result::ok) {
             let Some(id) = entry.file_name().to_str().and_then(|name| name.parse::<u64>().ok()) else { continue };
             let place = entry.path();
             if self.get(id).is_err() && place.join(MARK).exists() {
-                // What cannot be removed takes room, and harms nobody.
+                // What cannot be removed only takes space.
                 let _ = fs::remove_dir_all(place);
             } else {
                 tidy(&place);
@@ -57,7 +57,7 @@ impl Jobs {
         Ok(())
     }
 
-    /// Removes a job that has ended, with its rows, recipe and log; gives it as it was.
+    /// Removes a job that has ended, with its rows, recipe and log; returns its last record.
     ///
     /// # Errors
     /// [`JobError::NotFound`], or [`JobError::Unended`].
@@ -77,7 +77,7 @@ impl Jobs {
             if !job.state.is_final() {
                 return Err(JobError::Unended(id, job.state.name()));
             }
-            // Then what is left of the folder is swept up at the next start, if this is the last that was done.
+            // If the server ends after this, the rest of the folder is removed at the next start.
             match mark(&self.folder(id)) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(JobError::Io(error)),
                 _ => {}
@@ -93,14 +93,14 @@ impl Jobs {
         }
     }
 
-    /// The last job that has ended, and how many have.
+    /// When the latest job ended, and how many jobs have ended.
     pub fn ended(&self) -> (Option<jiff::Timestamp>, usize) {
         let jobs = self.lock();
         let ended = || jobs.values().filter(|job| job.state.is_final());
         (ended().filter_map(|job| job.finished).max(), ended().count())
     }
 
-    /// Jobs that have ended, but for the latest of them.
+    /// Jobs that have ended, except the latest `keep` of them.
     pub fn old(&self, keep: usize) -> Vec<u64> {
         self.list().into_iter().filter(|job| job.state.is_final()).skip(keep).map(|job| job.id).collect()
     }

@@ -1,8 +1,8 @@
-//! Retraining: jobs that wait, run one at a time in child processes, and leave candidates.
+//! Retraining jobs: they wait in a queue, run one at a time in child processes, and leave candidates.
 //!
-//! Its own because a job outlives requests, and must survive the server: everything it needs lies in its
-//! folder, its record in the store. It knows the registry and the `train` command; neither routes nor the
-//! models in use. A job never changes what answers: that is a promotion.
+//! A job outlives its request and must survive a restart of the server: its files lie in its folder, its record in
+//! the store. The module knows the registry and the `train` command, but neither routes nor the models being served.
+//! A job never changes which version answers; only a promotion does.
 
 mod check;
 mod child;
@@ -39,9 +39,9 @@ const DATA_FILE: &str = "data.csv";
 const RECIPE_FILE: &str = "recipe.toml";
 const LOG_FILE: &str = "log.txt";
 const BUNDLE_FOLDER: &str = "bundle";
-/// Of a log, this much of its end is shown.
+/// How many bytes of the end of a log are shown.
 const LOG_TAIL_BYTES: usize = 4_000;
-/// A cancelled job is gone within this, or something is badly wrong.
+/// Time limit for a cancelled job to end; normally it takes less than a second.
 const CANCEL_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Where jobs live, and how they run.
@@ -77,16 +77,16 @@ impl Default for JobsConfig {
     }
 }
 
-/// Why a job was not accepted, or cannot be had.
+/// Why a job was not accepted or not found.
 #[derive(Debug, thiserror::Error)]
 pub enum JobError {
-    /// The request asks for something impossible; fields by JSON pointer.
+    /// The request is invalid; JSON pointers name the fields.
     #[error("invalid: {0:?}")]
     Invalid(Vec<Violation>),
-    /// Larger than an upload may be, in bytes.
+    /// The upload is larger than allowed, in bytes.
     #[error("over {0} bytes")]
     TooLarge(u64),
-    /// As many jobs wait as may.
+    /// The queue is full.
     #[error("{0} jobs are waiting already")]
     Full(usize),
     /// No such job.
@@ -104,16 +104,16 @@ pub enum JobError {
     /// The server is stopping.
     #[error("the server is stopping")]
     Stopping,
-    /// The file system said no.
+    /// A file system error.
     #[error("jobs: {0}")]
     Io(io::Error),
-    /// The store said no.
+    /// A store error.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The models folder said no.
+    /// A models folder error.
     #[error(transparent)]
     Registry(#[from] RegistryError),
-    /// A task died.
+    /// A task panicked.
     #[error("jobs: {0}")]
     Join(#[from] tokio::task::JoinError),
 }
@@ -133,28 +133,29 @@ struct Shared {
     config: JobsConfig,
     store: Arc<Store>,
     writer: Arc<Writer>,
-    /// Never held while anything is done on the disk: whoever looks, looks at once.
+    /// Never held during disk access, so that reading never waits for the disk.
     jobs: Mutex<BTreeMap<u64, Job>>,
     /// Held while data is checked.
     checking: tokio::sync::Mutex<()>,
-    /// Held while a job is made, changes its state, or is removed: on the disk, then in memory, one at a time.
+    /// Held while a job is created, changes its state, or is removed: on disk first, then in memory, one job at a
+    /// time.
     changing: Mutex<()>,
-    /// Counts changes; everything that waits for a job waits for this.
+    /// Counts changes; everything that waits for a job watches this.
     changed: watch::Sender<u64>,
-    /// The job that is to end now.
+    /// The job that must end now.
     cancelled: watch::Sender<Option<u64>>,
     stopping: watch::Sender<bool>,
 }
 
 impl Jobs {
-    /// Reads the job table. Jobs that a server's end had cut off become `interrupted`; those that waited
-    /// wait on.
+    /// Reads the job table. Jobs that were running when the server ended become `interrupted`; waiting jobs keep
+    /// waiting.
     ///
     /// # Errors
-    /// [`JobError`] where folder or store cannot be used.
+    /// [`JobError`] if the folder or the store cannot be used.
     pub fn open(config: JobsConfig, store: Arc<Store>, writer: Arc<Writer>) -> Result<Self, JobError> {
         std::fs::create_dir_all(config.state_dir.join(JOBS_FOLDER)).map_err(JobError::Io)?;
-        // What a server that was killed had received of an upload is of no use.
+        // Incomplete uploads of a killed server are useless.
         let uploads = config.state_dir.join(UPLOADS_FOLDER);
         if uploads.exists() {
             std::fs::remove_dir_all(&uploads).map_err(JobError::Io)?;
@@ -181,10 +182,10 @@ impl Jobs {
         Ok(jobs)
     }
 
-    /// Begins to receive a file.
+    /// Starts to receive a file.
     ///
     /// # Errors
-    /// What the file system said.
+    /// A file system error.
     pub fn receive(&self, name: &str, most_bytes: u64) -> Result<Upload, JobError> {
         Upload::begin(&self.0.config.state_dir.join(UPLOADS_FOLDER), name, most_bytes).map_err(JobError::Io)
     }
@@ -209,7 +210,7 @@ impl Jobs {
         JobState::ALL.into_iter().map(|state| (state.name(), count(state))).collect()
     }
 
-    /// The end of what a job has written to its log.
+    /// The end of a job's log.
     pub fn log_tail(&self, id: u64) -> String {
         let bytes = std::fs::read(self.folder(id).join(LOG_FILE)).unwrap_or_default();
         let tail = &bytes[bytes.len().saturating_sub(LOG_TAIL_BYTES)..];
@@ -219,7 +220,7 @@ impl Jobs {
     /// Ends a job: a waiting one at once, a running one within a second.
     ///
     /// # Errors
-    /// [`JobError::NotFound`], or [`JobError::Ended`] where it has ended otherwise.
+    /// [`JobError::NotFound`], or [`JobError::Ended`] if it has ended already.
     pub async fn cancel(&self, id: u64) -> Result<Job, JobError> {
         let jobs = self.clone();
         if let Some(job) = tokio::task::spawn_blocking(move || jobs.cancel_waiting(id)).await?? {
@@ -243,7 +244,7 @@ impl Jobs {
         }
     }
 
-    /// Ends a job that waits; tells one that runs to end.
+    /// Ends a waiting job; signals a running one to end.
     fn cancel_waiting(&self, id: u64) -> Result<Option<Job>, JobError> {
         let _alone = self.alone();
         let mut job = self.get(id)?;
@@ -262,12 +263,12 @@ impl Jobs {
         }
     }
 
-    /// Resolves whenever any job has changed.
+    /// Receives a change whenever any job has changed.
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.0.changed.subscribe()
     }
 
-    /// Whether the server is stopping: then nothing changes any more.
+    /// Whether the server is stopping; then jobs do not change any more.
     pub fn is_stopping(&self) -> bool {
         *self.0.stopping.borrow()
     }
@@ -277,7 +278,7 @@ impl Jobs {
         runner::run(&self, &device).await;
     }
 
-    /// Ends the running job as `interrupted`, and whoever waits for changes.
+    /// Ends the running job as `interrupted`, and ends all waits for changes.
     pub fn stop(&self) {
         self.0.stopping.send_replace(true);
         self.tell();
@@ -299,13 +300,13 @@ impl Jobs {
         self.0.changed.send_modify(|count| *count += 1);
     }
 
-    /// Keeps a job in memory.
+    /// Stores a job in memory.
     fn put(&self, job: Job) {
         self.lock().insert(job.id, job);
         self.tell();
     }
 
-    /// Notes something of the running job, in memory alone.
+    /// Updates the running job, in memory only.
     fn note(&self, id: u64, change: impl FnOnce(&mut Job)) {
         if let Some(job) = self.lock().get_mut(&id) {
             change(job);
@@ -313,8 +314,8 @@ impl Jobs {
         self.tell();
     }
 
-    /// Changes the state of a job where `may` says so, on the disk and in memory; whether it did. Only the runner does
-    /// this, so that nothing is noted of the job meanwhile.
+    /// Changes the state of a job if `may` accepts its current state, on disk and in memory; returns whether it did.
+    /// Only the runner calls this, so that no update of the running job gets lost.
     async fn settle(&self, id: u64, may: fn(JobState) -> bool, change: impl FnOnce(&mut Job) + Send + 'static) -> bool {
         let jobs = self.clone();
         let settled = move || {
@@ -322,7 +323,7 @@ impl Jobs {
             let Some(mut job) = jobs.get(id).ok().filter(|job| may(job.state)) else { return false };
             change(&mut job);
             if let Err(error) = jobs.0.store.put_job(id, &job) {
-                // The job goes on; after a restart it will be listed as it was before.
+                // The job goes on; after a restart it is listed in its previous state.
                 tracing::error!(job = id, %error, "the job's record could not be kept");
             }
             jobs.put(job);
@@ -332,7 +333,7 @@ impl Jobs {
     }
 }
 
-/// The file that jobs and the audit log of a folder are kept in.
+/// Path of the file with the job table and the audit log of a folder.
 pub fn store_file(state_dir: &Path) -> PathBuf {
     state_dir.join("mcvn.redb")
 }

@@ -1,6 +1,4 @@
-//! What is known of a job: what was asked, how far it is, what came of it.
-//!
-//! Its own because it is what is kept on disk and shown to people; how a job runs is not its business.
+//! The record of a job: its request, its progress and its outcome. It is stored on disk and shown to clients.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -32,7 +30,7 @@ impl JobState {
     pub const ALL: [Self; 6] =
         [Self::Queued, Self::Running, Self::Succeeded, Self::Failed, Self::Cancelled, Self::Interrupted];
 
-    /// Its name, as in answers.
+    /// The state's name, as in answers.
     pub fn name(self) -> &'static str {
         match self {
             Self::Queued => "queued",
@@ -44,7 +42,7 @@ impl JobState {
         }
     }
 
-    /// Whether nothing more will happen.
+    /// Whether the state is final.
     pub fn is_final(self) -> bool {
         !matches!(self, Self::Queued | Self::Running)
     }
@@ -136,16 +134,16 @@ pub struct Job {
     pub error: Option<String>,
 }
 
-/// This moment, to the millisecond: more digits would only be harder to read.
+/// The current time, to the millisecond; more digits would only be harder to read.
 pub fn now() -> Timestamp {
     Timestamp::from_millisecond(Timestamp::now().as_millisecond()).unwrap_or_default()
 }
 
-/// Points of the loss curve that are kept; past them every other one is dropped.
+/// Largest number of points of the loss curve; beyond it, every other point is dropped.
 const MOST_LOSSES: usize = 200;
 
 impl Job {
-    /// Notes how far the job is.
+    /// Records the progress.
     pub(super) fn advance(&mut self, progress: JobProgress) {
         if let Some(loss) = progress.loss {
             self.losses.push(LossPoint { step: progress.step, loss });
@@ -160,7 +158,7 @@ impl Job {
         self.progress = Some(progress);
     }
 
-    /// Notes the end.
+    /// Records the end.
     pub(super) fn finish(&mut self, state: JobState, error: Option<String>) {
         self.state = state;
         self.error = error;

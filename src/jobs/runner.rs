@@ -1,7 +1,7 @@
-//! The one who runs jobs: the oldest that waits, one at a time, until the server stops.
+//! The runner of jobs: it runs the oldest waiting job, one at a time, until the server stops.
 //!
-//! Its own because here time passes: lines come, people cancel, the server stops, and whichever is first
-//! decides what becomes of the job.
+//! While a job runs, its next line, a cancellation and the server's stop are awaited together; whichever comes first
+//! decides how the job goes on.
 
 use std::fs::File;
 use std::sync::Arc;
@@ -18,14 +18,14 @@ use crate::registry;
 
 /// How a job ended.
 enum End {
-    /// With a bundle of this version in its folder.
+    /// A bundle of this version lies in its folder.
     Bundle(String),
     Failed(String),
     Cancelled,
     Interrupted,
 }
 
-/// What happens next to a running job.
+/// The next event of a running job.
 enum Next {
     Line(Option<TrainingEvent>),
     End(End),
@@ -68,7 +68,7 @@ async fn run_one(jobs: &Jobs, job: Job, device: &str) {
             Err(error) => end = End::Failed(error.to_string()),
         }
     }
-    // What is worth keeping of a bundle stands among the versions now.
+    // By now the bundle is copied to its place among the versions.
     let place = jobs.folder(id);
     let _ = tokio::task::spawn_blocking(move || house::tidy(&place)).await;
     let settled = jobs.settle(
@@ -98,7 +98,7 @@ async fn train(jobs: &Jobs, job: &Job, device: &str) -> std::io::Result<End> {
     let config = &jobs.0.config;
     let (writer, model) = (Arc::clone(&jobs.0.writer), job.model.clone());
     let cpu = DeviceChoice::Cpu.open().map_err(std::io::Error::other)?.device;
-    // Where the version lies that answers, to compare the new one with: not one that cannot be loaded.
+    // The new version is compared with the one that answers, so never with one that cannot be loaded.
     let answering = move || registry::answering(writer.folders(), &model, &cpu, true);
     let active = tokio::task::spawn_blocking(answering).await?.found.map(|found| found.folder);
     let half = || std::thread::available_parallelism().map_or(1, |cores| cores.get() / 2);
@@ -124,7 +124,7 @@ async fn train(jobs: &Jobs, job: &Job, device: &str) -> std::io::Result<End> {
             Next::Line(Some(TrainingEvent::Other)) => {}
             Next::Line(None) => break,
             Next::End(end) => {
-                // Nothing of it is lost but time: it writes nowhere but into its own folder.
+                // A killed training loses only its time: it writes only to the job's own folder.
                 running.child.kill().await?;
                 return Ok(end);
             }

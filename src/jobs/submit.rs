@@ -1,7 +1,6 @@
-//! How a job comes to be: its files kept, checked to the last cell, then given a number, then its record.
+//! Creating a job: its files are stored and every cell is checked, then it gets a number, then its record.
 //!
-//! Its own because the order matters: a job that is listed has all it needs, and a request that is refused
-//! leaves nothing.
+//! This order guarantees that a listed job has all it needs and that a refused request leaves nothing behind.
 
 use std::fs;
 use std::io;
@@ -25,21 +24,21 @@ pub struct JobRequest {
     pub model: String,
     /// The rows.
     pub data: DataSource,
-    /// Bytes that they may have, wherever they are.
+    /// Largest size of the rows in bytes, wherever they come from.
     pub most_bytes: u64,
     /// The options.
     pub options: JobOptions,
-    /// Whose key asks.
+    /// Name of the key that asks.
     pub by: String,
 }
 
-/// The files of a job that has no number yet; removed where it gets none.
+/// The files of a job that has no number yet; removed unless it gets one.
 struct Staged {
     room: TempDir,
     data: JobData,
 }
 
-/// Folder of a staged job in its room.
+/// Name of the folder of a staged job within its temporary folder.
 const STAGED_FOLDER: &str = "job";
 
 impl Staged {
@@ -55,7 +54,7 @@ impl Jobs {
     /// [`JobError`]; nothing is queued then.
     pub async fn submit(&self, request: JobRequest) -> Result<Job, JobError> {
         let JobRequest { model, data, most_bytes, options, by } = request;
-        // Each may take as much memory as a training: so there is one at a time.
+        // Each check may take as much memory as a training, so only one runs at a time.
         let _turn = self.0.checking.lock().await;
         if self.is_stopping() {
             return Err(JobError::Stopping);
@@ -74,7 +73,7 @@ impl Jobs {
         if waiting >= self.0.config.queue { Err(JobError::Full(waiting)) } else { Ok(()) }
     }
 
-    /// Puts recipe and data into a folder, as the job will have them.
+    /// Puts recipe and data into a folder with the layout of a job's folder.
     fn stage(&self, model: &str, data: DataSource, options: &JobOptions, most_bytes: u64) -> Result<Staged, JobError> {
         let recipe = registry::recipe(self.0.writer.folders(), model)?;
         let recipe = recipe.ok_or_else(|| JobError::NoModel(model.to_owned()))?;
@@ -93,11 +92,11 @@ impl Jobs {
         Ok(Staged { room, data: JobData { file, sha256, rows: 0, groups: 0 } })
     }
 
-    /// The job's folder holds all it needs before its record says that it is there.
+    /// Creates the job. Its folder is complete before its record is written.
     fn make(&self, staged: &Staged, model: String, options: JobOptions, by: String) -> Result<Job, JobError> {
         let _alone = self.alone();
         self.check_room()?;
-        // A folder without a record may be of a store that was lost: its rows stay.
+        // A folder without a record may come from a store that was lost; its rows are kept.
         let id = loop {
             let id = self.0.store.next_job()?;
             if !self.folder(id).exists() {
@@ -128,7 +127,7 @@ impl Jobs {
         Ok(job)
     }
 
-    /// Marked, until there is a record of it.
+    /// Moves the files to the job's folder, marked until there is a record.
     fn keep(&self, staged: &Staged, id: u64) -> io::Result<()> {
         let folder = self.folder(id);
         house::mark(&staged.folder())?;
@@ -136,7 +135,7 @@ impl Jobs {
     }
 }
 
-/// What can be said of options without the data.
+/// Checks the options as far as possible without the data.
 fn check_options(options: &JobOptions) -> Result<(), JobError> {
     if !(2..=10).contains(&options.folds) {
         return Err(JobError::invalid("/folds", "must be from 2 to 10"));

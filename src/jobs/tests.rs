@@ -1,4 +1,4 @@
-//! That whoever looks at jobs, as every scrape of metrics does, never waits for the disk.
+//! Tests that reading jobs, as every scrape of metrics does, never waits for the disk.
 
 use std::sync::mpsc::channel;
 
@@ -30,7 +30,7 @@ fn who_counts_jobs_does_not_wait_for_a_commit() {
     while jobs.0.changing.try_lock().is_ok() {
         std::thread::sleep(Duration::from_millis(1));
     }
-    // On the only worker, which the commit must have left.
+    // This runs on the only worker, so the commit must not block it.
     let ((sender, counted), own) = (channel(), jobs.clone());
     runtime.spawn(async move { sender.send(own.count()) });
     let counts = counted.recv_timeout(Duration::from_secs(10)).unwrap();

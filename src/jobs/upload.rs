@@ -1,7 +1,6 @@
-//! Training data on its way in: to disk as it comes, bounded, gone if it is not wanted.
+//! Training data as it is received: written to disk piece by piece, with a size limit.
 //!
-//! Its own because a client may send more than memory holds, or break off: the file removes itself unless a
-//! job takes it.
+//! A client may send more than fits into memory, or stop halfway. The file is removed on drop unless a job takes it.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -25,7 +24,7 @@ pub struct Upload {
 
 impl Upload {
     pub(super) fn begin(folder: &Path, name: &str, most: u64) -> io::Result<Self> {
-        // Only the last part of what a client calls it, for the record; never a path here.
+        // Only the last part of the client's file name is kept, for the record; it is never used as a path.
         let name =
             Path::new(name).file_name().map_or_else(|| "data.csv".to_owned(), |n| n.to_string_lossy().into_owned());
         Ok(Self {
@@ -37,10 +36,10 @@ impl Upload {
         })
     }
 
-    /// Takes the next bytes.
+    /// Appends bytes.
     ///
     /// # Errors
-    /// [`JobError::TooLarge`] past the limit, or what the file system said.
+    /// [`JobError::TooLarge`] beyond the limit, or a file system error.
     pub fn write(&mut self, chunk: &[u8]) -> Result<(), JobError> {
         self.bytes += chunk.len() as u64;
         if self.bytes > self.most {
@@ -53,8 +52,8 @@ impl Upload {
     }
 }
 
-/// Does something on the disk. On a worker of a runtime with several, another thread answers whoever else it would have
-/// answered meanwhile: a disk may take seconds for one write.
+/// Runs disk work. On a runtime with several workers, another thread takes over this worker's other tasks meanwhile,
+/// because one write may take seconds.
 fn aside<T>(work: impl FnOnce() -> T) -> T {
     match Handle::try_current().map(|runtime| runtime.runtime_flavor()) {
         Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(work),
@@ -62,18 +61,18 @@ fn aside<T>(work: impl FnOnce() -> T) -> T {
     }
 }
 
-/// The rows of a job, wherever they are.
+/// Where the rows of a job come from.
 #[derive(Debug)]
 pub enum DataSource {
-    /// Came with the request.
+    /// Received with the request.
     Upload(Upload),
-    /// Lies in the configured folder of data files.
+    /// A file in the configured folder of data files.
     File(String),
-    /// Those of an earlier job.
+    /// The rows of an earlier job.
     Job(u64),
 }
 
-/// A file that is there.
+/// An existing file.
 pub(super) struct Found {
     /// Its name, for the record.
     name: String,
@@ -86,7 +85,7 @@ enum Place {
 }
 
 impl Found {
-    /// Puts the file at a path where there is none; gives its name and its SHA-256.
+    /// Moves or copies the file to a new path; returns its name and its SHA-256.
     pub(super) fn put(self, to: &Path, most: u64) -> Result<(String, String), JobError> {
         let hash = match self.place {
             Place::Received(upload) => {
@@ -99,7 +98,7 @@ impl Found {
     }
 }
 
-/// Copies a file piece by piece; it may grow meanwhile, but not over the limit.
+/// Copies a file piece by piece. It may grow meanwhile, but not beyond the limit.
 fn copy(from: &Path, to: &Path, most: u64) -> Result<Sha256, JobError> {
     let copied = || {
         let mut from = File::open(from)?.take(most.saturating_add(1));
@@ -121,7 +120,8 @@ fn copy(from: &Path, to: &Path, most: u64) -> Result<Sha256, JobError> {
 }
 
 impl DataSource {
-    /// What tells it from other data, as far as the request goes: the content of an upload, the name of what is here.
+    /// What identifies the data of a request: the hash of an upload, else the name of the file or the number of the
+    /// job.
     pub fn named(&self) -> String {
         match self {
             Self::Upload(upload) => format!("upload {}", hex(&upload.hash)),
@@ -130,7 +130,8 @@ impl DataSource {
         }
     }
 
-    /// Finds the file. A named one must lie inside the folder, links followed, and be no larger than an upload may be.
+    /// Finds the file. A named file must lie inside the folder, with links resolved, and must not be larger than an
+    /// upload may be.
     pub(super) fn find(
         self,
         data_dir: Option<&Path>,
@@ -160,7 +161,7 @@ impl DataSource {
     }
 }
 
-/// A file in the folder of data files.
+/// Path of a file in the folder of data files.
 fn inside(data_dir: Option<&Path>, name: &str) -> Result<PathBuf, JobError> {
     let missing = || JobError::invalid("/data", format!("there is no \"{name}\" in the folder of data files"));
     let folder = data_dir.ok_or_else(|| {

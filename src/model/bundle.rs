@@ -16,7 +16,7 @@ use crate::model::members::gp::SparseGp;
 use crate::model::members::member::{Inputs, Member};
 use crate::model::members::network::Network;
 use crate::model::members::trees::Forest;
-use crate::model::nn::residual::Voice;
+use crate::model::nn::residual::ReferenceAttention;
 use crate::model::spec::calibration::apply_temperature;
 use crate::model::spec::manifest::Manifest;
 use crate::model::spec::members::MemberKind;
@@ -37,7 +37,7 @@ pub struct Predicted {
     pub disagreement: Option<f64>,
     /// The references with the largest weights in the answer, in decreasing order, as indices in
     /// [`Manifest::references`].
-    pub voices: Vec<Voice>,
+    pub references: Vec<ReferenceAttention>,
 }
 
 /// A model: takes features, returns properties in their units or class probabilities.
@@ -96,10 +96,10 @@ impl Bundle {
             return Ok(Vec::new());
         }
         let predicted = |output: EnsembleOutput| {
-            let EnsembleOutput { mixed, novelty, disagreement, voices, .. } = output;
+            let EnsembleOutput { mixed, novelty, disagreement, references, .. } = output;
             let values = self.in_units(mixed);
             let finite = values.iter().all(|value| value.is_finite());
-            finite.then_some(Predicted { values, novelty, disagreement, voices }).ok_or(BundleError::NotFinite)
+            finite.then_some(Predicted { values, novelty, disagreement, references }).ok_or(BundleError::NotFinite)
         };
         let at_once = match self.device.is_cpu() && !self.manifest.batch_dependent() {
             true => CACHED_SAMPLES,

@@ -27,7 +27,7 @@ impl Manifest {
     pub fn digest(&self) -> Result<String, BundleError> {
         let Self { format, route, default, featurizer, schema, features, scaling, families, .. } = self;
         let Self { members, references, gate, calibration, weights_sha256, .. } = self;
-        let decisive = Decisive {
+        let inputs = PredictionInputs {
             format: *format,
             route,
             default: *default,
@@ -44,14 +44,14 @@ impl Manifest {
         };
         // Fields are written in the order of the struct and numbers in their shortest form, so a manifest has exactly
         // one text.
-        let text = serde_json::to_vec(&decisive).map_err(|error| BundleError::Manifest(error.to_string()))?;
+        let text = serde_json::to_vec(&inputs).map_err(|error| BundleError::Manifest(error.to_string()))?;
         Ok(sha256_hex(&text))
     }
 }
 
 /// The parts of a manifest that affect predictions.
 #[derive(Serialize)]
-struct Decisive<'a> {
+struct PredictionInputs<'a> {
     format: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
     route: &'a Option<String>,

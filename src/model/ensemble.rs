@@ -6,7 +6,7 @@
 
 use crate::model::error::BundleError;
 use crate::model::members::member::{Inputs, Member};
-use crate::model::nn::residual::Voice;
+use crate::model::nn::residual::ReferenceAttention;
 use crate::model::spec::manifest::{Gate, Share};
 
 /// A member and its place in the ensemble.
@@ -40,11 +40,11 @@ pub struct EnsembleOutput {
     /// outputs. `None` for a single member.
     pub disagreement: Option<f64>,
     /// The references with the largest weights, in decreasing order, at most three.
-    pub voices: Vec<Voice>,
+    pub references: Vec<ReferenceAttention>,
 }
 
 /// Number of references named in an answer.
-const MOST_VOICES: usize = 3;
+const MOST_REFERENCES: usize = 3;
 /// References with a smaller weight are not named.
 const LEAST_WEIGHT: f32 = 0.01;
 
@@ -56,12 +56,12 @@ impl Ensemble {
         let mut squares = vec![0.0; if families == 1 { sums.len() } else { 0 }];
         let mut votes = vec![0u32; families * self.width];
         let mut novelty: Option<Vec<f64>> = None;
-        let mut voices = Vec::new();
+        let mut references = Vec::new();
         let mut judges = 0.0;
         for own in &self.members {
-            let said = own.member.answer(inputs)?;
+            let answer = own.member.answer(inputs)?;
             own.outputs.iter().for_each(|output| votes[own.family * self.width + output] += 1);
-            for (sample, values) in said.values.chunks(own.outputs.len()).enumerate() {
+            for (sample, values) in answer.values.chunks(own.outputs.len()).enumerate() {
                 let start = (sample * families + own.family) * self.width;
                 for (output, value) in own.outputs.iter().zip(values) {
                     let value = f64::from(*value);
@@ -71,13 +71,13 @@ impl Ensemble {
                     }
                 }
             }
-            if let Some(said) = said.novelty.filter(|_| own.judges) {
+            if let Some(values) = answer.novelty.filter(|_| own.judges) {
                 judges += 1.0;
                 let all = novelty.get_or_insert_with(|| vec![0.0; inputs.count]);
-                all.iter_mut().zip(said).for_each(|(sum, own)| *sum += f64::from(own));
+                all.iter_mut().zip(values).for_each(|(sum, own)| *sum += f64::from(own));
             }
-            if !said.voices.is_empty() {
-                voices.push(said.voices);
+            if !answer.references.is_empty() {
+                references.push(answer.references);
             }
         }
         let output = |(sample, sums): (usize, &[f64])| {
@@ -95,7 +95,7 @@ impl Ensemble {
             EnsembleOutput {
                 mixed: if broken { vec![f64::NAN; self.width] } else { mix_families(&self.families, &families, far) },
                 disagreement,
-                voices: loudest(&voices, sample, inputs.count),
+                references: largest(&references, sample, inputs.count),
                 families,
                 novelty,
             }
@@ -116,30 +116,30 @@ fn among_members(means: &[f64], squares: &[f64], votes: &[u32]) -> Option<f64> {
 fn among_families(families: &[Vec<f64>]) -> Option<f64> {
     let width = families.first().map_or(0, Vec::len);
     let spread = |output: usize| {
-        let said = families.iter().map(|family| family[output]).filter(|value| !value.is_nan());
-        let count = said.clone().count().max(1) as f64;
-        let mean = said.clone().sum::<f64>() / count;
-        (said.map(|value| (value - mean).powi(2)).sum::<f64>() / count).sqrt()
+        let values = families.iter().map(|family| family[output]).filter(|value| !value.is_nan());
+        let count = values.clone().count().max(1) as f64;
+        let mean = values.clone().sum::<f64>() / count;
+        (values.map(|value| (value - mean).powi(2)).sum::<f64>() / count).sqrt()
     };
     Some((0..width).map(spread).sum::<f64>() / width.max(1) as f64)
 }
 
 /// The references of a sample with the largest weights, averaged over all members that have references.
-fn loudest(members: &[Vec<Voice>], sample: usize, samples: usize) -> Vec<Voice> {
-    let mut all: Vec<Voice> = Vec::new();
-    for voices in members {
-        let each = voices.len() / samples;
-        for voice in &voices[sample * each..(sample + 1) * each] {
-            let weight = voice.weight / members.len() as f32;
-            match all.iter_mut().find(|own| own.place == voice.place) {
-                Some(own) => own.weight += weight,
-                None => all.push(Voice { weight, ..*voice }),
+fn largest(members: &[Vec<ReferenceAttention>], sample: usize, samples: usize) -> Vec<ReferenceAttention> {
+    let mut all: Vec<ReferenceAttention> = Vec::new();
+    for references in members {
+        let each = references.len() / samples;
+        for own in &references[sample * each..(sample + 1) * each] {
+            let weight = own.weight / members.len() as f32;
+            match all.iter_mut().find(|known| known.place == own.place) {
+                Some(known) => known.weight += weight,
+                None => all.push(ReferenceAttention { weight, ..*own }),
             }
         }
     }
-    all.retain(|voice| voice.weight >= LEAST_WEIGHT);
+    all.retain(|own| own.weight >= LEAST_WEIGHT);
     all.sort_by(|a, b| b.weight.total_cmp(&a.weight).then(a.place.cmp(&b.place)));
-    all.truncate(MOST_VOICES);
+    all.truncate(MOST_REFERENCES);
     all
 }
 
@@ -189,13 +189,13 @@ mod tests {
     }
 
     #[test]
-    fn the_loudest_are_named_by_the_mean_of_their_weights() {
-        let voice = |place, weight| Voice { place, weight };
+    fn the_largest_are_named_by_the_mean_of_their_weights() {
+        let reference = |place, weight| ReferenceAttention { place, weight };
         let members = [
-            vec![voice(9, 0.9), voice(8, 0.1), voice(1, 0.5), voice(2, 0.25)],
-            vec![voice(9, 0.9), voice(8, 0.1), voice(2, 0.5), voice(3, 0.015)],
+            vec![reference(9, 0.9), reference(8, 0.1), reference(1, 0.5), reference(2, 0.25)],
+            vec![reference(9, 0.9), reference(8, 0.1), reference(2, 0.5), reference(3, 0.015)],
         ];
-        assert_eq!(loudest(&members, 1, 2), [voice(2, 0.375), voice(1, 0.25)]);
-        assert_eq!(loudest(&[], 0, 1), []);
+        assert_eq!(largest(&members, 1, 2), [reference(2, 0.375), reference(1, 0.25)]);
+        assert_eq!(largest(&[], 0, 1), []);
     }
 }

@@ -32,7 +32,7 @@ pub use nn::image::component_buffer;
 pub use nn::init::{Dropout, SeededParameters};
 pub use nn::layers::encoding_buffers;
 pub use nn::mcvn::{Mcvn, Pass};
-pub use nn::residual::{HIDDEN, Measured, References, Voice};
+pub use nn::residual::{HIDDEN, Measured, ReferenceAttention, References};
 pub use probabilities::to_probabilities;
 pub use probe::{probe_features, probe_samples};
 pub use rng::{rng, shuffled};

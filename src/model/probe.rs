@@ -22,7 +22,7 @@ impl Bundle {
     ///
     /// # Errors
     /// A pass fails, a result is not finite, or no sample satisfies the schema.
-    pub fn try_out(&self) -> Result<(), BundleError> {
+    pub fn self_test(&self) -> Result<(), BundleError> {
         let features = probe_features(self.manifest(), TRIED);
         let all: Vec<&Features> = features.iter().collect();
         if all.is_empty() {

@@ -1,7 +1,7 @@
-//! The models in use, loaded on a device, and those that should be in use but cannot.
+//! The models in use, loaded on a device, and the models that should be in use but cannot be served.
 //!
-//! Its own because one model's trouble must not become another's: a catalogue holds what answers, and says in words
-//! what does not.
+//! One broken model must not affect another: the catalogue keeps the bundles that answer and, for the others, the
+//! reason why they do not.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -13,7 +13,7 @@ use super::load::{Answering, LoadError, Trouble, answering, check_servable};
 use super::{RegistryError, models};
 use crate::model::{Bundle, Manifest};
 
-/// Why the models cannot be served.
+/// Why no models can be served.
 #[derive(Debug, thiserror::Error)]
 pub enum CatalogueError {
     /// Files that cannot be read.
@@ -22,13 +22,13 @@ pub enum CatalogueError {
     /// A bundle that cannot be served.
     #[error(transparent)]
     Load(#[from] LoadError),
-    /// A model that claims to be the default of a route that has one.
+    /// A second model that claims to be the default of a route.
     #[error("{0} claims to be the default of {1}, which {2} is")]
     Defaults(String, String, String),
     /// No model at all.
     #[error("no active model in {0}")]
     Empty(String),
-    /// Models, none of which answers.
+    /// There are models, but none of them answers.
     #[error("no model can be served:\n{}", .0.iter().map(Trouble::to_string).collect::<Vec<_>>().join("\n"))]
     NoneAnswers(Vec<Trouble>),
 }
@@ -37,17 +37,17 @@ pub enum CatalogueError {
 #[derive(Clone, Debug, Default)]
 pub struct Catalogue {
     bundles: BTreeMap<String, Arc<Bundle>>,
-    /// By model: why its version in use does not answer.
+    /// By model: why its active version does not answer.
     faults: BTreeMap<String, Trouble>,
 }
 
 impl Catalogue {
-    /// Loads and tries the active version of every model; where that cannot be served, the latest one before it that
-    /// can.
+    /// Loads and self-tests the active version of every model. Where that version cannot be served, loads the latest
+    /// earlier version that can.
     ///
     /// # Errors
-    /// A models folder that cannot be read, or not one model that answers. Any other trouble costs the model that has
-    /// it, and is among the [`troubles`](Self::troubles).
+    /// A models folder that cannot be read, or no model that answers. Any other trouble affects only its own model
+    /// and is listed in [`troubles`](Self::troubles).
     pub fn load(folders: &[PathBuf], device: &Device, allow_batch_dependent: bool) -> Result<Self, CatalogueError> {
         let mut catalogue = Self::default();
         for name in models(folders)? {
@@ -62,10 +62,10 @@ impl Catalogue {
         catalogue.some_answer()
     }
 
-    /// The same models, one of them (or a new one) with this bundle.
+    /// The same models, with this bundle in place of one model's bundle, or added as a new model.
     ///
     /// # Errors
-    /// A bundle that cannot be served, or not beside the others.
+    /// A bundle that cannot be served, or that conflicts with the others.
     pub fn with(&self, name: &str, bundle: Arc<Bundle>, allow_batch_dependent: bool) -> Result<Self, CatalogueError> {
         check_servable(name, &bundle, allow_batch_dependent)?;
         let manifest = bundle.manifest();
@@ -81,10 +81,10 @@ impl Catalogue {
         Ok(catalogue)
     }
 
-    /// The same models without one, which loads but does not answer.
+    /// The same models without this one, which loads but does not answer.
     ///
     /// # Errors
-    /// Where no other is left.
+    /// No other model is left.
     pub fn without(mut self, name: &str, reason: String) -> Result<Self, CatalogueError> {
         if let Some(bundle) = self.bundles.remove(name) {
             let manifest = bundle.manifest();
@@ -102,8 +102,8 @@ impl Catalogue {
         Ok(self)
     }
 
-    /// What is not as it should be, by model: versions in use that cannot be served, and second claims to be the
-    /// default of a route.
+    /// All troubles, by model: active versions that cannot be served, and models that claim to be the default of a
+    /// route that has one.
     pub fn troubles(&self) -> Vec<Trouble> {
         let second_claim = |bundle: &Arc<Bundle>| {
             let manifest = bundle.manifest();
@@ -124,12 +124,12 @@ impl Catalogue {
         self.faults.values().cloned().chain(self.iter().filter_map(second_claim)).collect()
     }
 
-    /// Why a model's version in use does not answer; `None` where it does, or where there is none.
+    /// Why a model's active version does not answer; `None` if it does, or if there is none.
     pub fn fault(&self, name: &str) -> Option<&Trouble> {
         self.faults.get(name)
     }
 
-    /// The models of a route that don't answer at all.
+    /// The models of a route that do not answer at all.
     pub fn unavailable_on<'a>(&'a self, route: &'a str) -> impl Iterator<Item = &'a Trouble> {
         let of_route = move |fault: &&Trouble| fault.answers.is_none() && fault.route.as_deref() == Some(route);
         self.faults.values().filter(of_route)
@@ -154,13 +154,13 @@ impl Catalogue {
         })
     }
 
-    /// The bundles that answer on one route.
+    /// The bundles of one route.
     pub fn of_route<'a>(&'a self, route: &'a str) -> impl Iterator<Item = &'a Arc<Bundle>> {
         self.iter().filter(move |bundle| bundle.manifest().is_on(route))
     }
 
-    /// The bundle that answers on a route where none is named: its default, or its only one. That one model of several
-    /// cannot be loaded does not make another the only one.
+    /// The bundle that answers on a route when the request names no model: the default, or the only one. If one of
+    /// several models cannot be loaded, the remaining one does not count as the only one.
     pub fn default_of<'a>(&'a self, route: &'a str) -> Option<&'a Arc<Bundle>> {
         let mut all = self.of_route(route);
         let only = all.next().filter(|_| all.next().is_none() && self.unavailable_on(route).next().is_none());
@@ -184,7 +184,7 @@ mod tests {
         Catalogue::load(&models.folders(), &Device::Cpu, false)
     }
 
-    /// Each trouble as `model version: beginning of the reason`, and what answers.
+    /// Each trouble as `model version: beginning of the reason`, with the version that answers instead.
     fn told(catalogue: &Catalogue) -> Vec<(String, Option<String>)> {
         catalogue.troubles().into_iter().map(|trouble| (trouble.to_string(), trouble.answers)).collect()
     }
@@ -229,7 +229,7 @@ mod tests {
         let [(text, answers)] = told.as_slice() else { panic!("{told:?}") };
         assert!(text.starts_with("m v3: ") && text.contains("; v2 before it: "), "{text}");
         assert_eq!(answers.as_deref(), Some("v1"));
-        // A good one that is promoted is all that is needed.
+        // It is enough to promote a version that works.
         let good = Arc::clone(catalogue.get("m").unwrap());
         assert!(catalogue.with("m", good, false).unwrap().troubles().is_empty());
     }
@@ -248,7 +248,7 @@ mod tests {
         assert_eq!(answers.as_deref(), Some("v1"));
         let second = Arc::clone(catalogue.get("b").unwrap());
         assert!(matches!(catalogue.with("b", second, false), Err(CatalogueError::Defaults(..))));
-        // What is not in conflict can be promoted as before.
+        // A model without a conflict can be promoted as before.
         let first = Arc::clone(catalogue.get("a").unwrap());
         assert!(catalogue.with("a", first, false).is_ok());
     }

@@ -1,6 +1,5 @@
-//! Models folders with bundles of one leaf, for unit tests of files and versions.
-//!
-//! Its own because every file here tests with it: a bundle that has a place among the versions must be one that loads.
+//! Models folders with one-leaf bundles, for unit tests of files and versions. The bundles load and answer, because
+//! only such bundles get a place among the versions.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -13,7 +12,7 @@ use crate::model::{
     forest_tensors, sha256_hex,
 };
 
-/// A bundle that says 105 HV to everything; `change` has the last word on its manifest.
+/// A bundle that answers 105 HV to every sample; `change` edits its manifest last.
 pub(super) fn bundle(name: &str, version: &str, change: impl FnOnce(&mut Manifest)) -> StoredBundle {
     let tensors = forest_tensors(&[vec![Node::Leaf(0.5)]]).unwrap();
     let weights =
@@ -66,7 +65,7 @@ pub(super) fn bundle(name: &str, version: &str, change: impl FnOnce(&mut Manifes
     StoredBundle { manifest: serde_json::to_vec(&manifest).unwrap(), weights }
 }
 
-/// A models folder, gone with the test.
+/// A models folder that is removed after the test.
 pub(super) struct Models(tempfile::TempDir);
 
 impl Models {
@@ -78,7 +77,7 @@ impl Models {
         vec![self.path("")]
     }
 
-    /// A place within.
+    /// A path inside the folder.
     pub(super) fn path(&self, place: &str) -> PathBuf {
         self.0.path().join(place)
     }
@@ -89,7 +88,7 @@ impl Models {
         self
     }
 
-    /// Writes the file that says which version is in use.
+    /// Writes the file that names the active version.
     pub(super) fn activate(&self, model: &str, text: &str) -> &Self {
         std::fs::write(self.path(model).join(ACTIVE_FILE), text).unwrap();
         self

@@ -1,4 +1,4 @@
-//! All models on storage, for those who only read and need not know where files lie.
+//! All models on storage, for callers that only read and need not know where the files lie.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use super::versions::{self, Version};
 use super::{LoadError, RegistryError, load_bundle};
 use crate::model::{Bundle, Manifest};
 
-/// The models folders; a later one shadows an earlier one. Cheap to clone.
+/// The models folders; a model in a later folder shadows one in an earlier folder. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Library(Arc<[PathBuf]>);
 
@@ -19,7 +19,7 @@ impl Library {
         Self(folders.into())
     }
 
-    /// Whether there is such a model, if only its recipe.
+    /// Whether there is such a model; a recipe alone is enough.
     ///
     /// # Errors
     /// A folder that cannot be read.
@@ -45,15 +45,15 @@ impl Library {
 }
 
 impl Version {
-    /// What it is, without its weights.
+    /// The version's manifest, without its weights.
     ///
     /// # Errors
-    /// A file that is missing or no manifest.
+    /// A file that is missing or is not a manifest.
     pub fn manifest(&self) -> Result<Manifest, RegistryError> {
         versions::read_manifest(&self.folder)
     }
 
-    /// The report that a retraining left with it, as JSON.
+    /// The report that a retraining stored with the version, as JSON.
     ///
     /// # Errors
     /// A file that is there but cannot be read.
@@ -61,12 +61,12 @@ impl Version {
         versions::report(&self.folder)
     }
 
-    /// Names of its plots.
+    /// Names of the version's plots.
     pub fn plots(&self) -> Vec<String> {
         versions::plots(&self.folder)
     }
 
-    /// One of its plots, as SVG; `None` where there is none of that name.
+    /// One of the version's plots, as SVG; `None` if there is none of that name.
     ///
     /// # Errors
     /// A file that is there but cannot be read.
@@ -74,7 +74,7 @@ impl Version {
         versions::plot(&self.folder, name)
     }
 
-    /// Its bundle, on a device.
+    /// The version's bundle, on a device.
     ///
     /// # Errors
     /// Files that are missing, or a bundle that is damaged.

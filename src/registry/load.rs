@@ -1,7 +1,7 @@
-//! From a folder to a bundle that answers: the one door for servers, trainings, promotions and imports.
+//! Loading a bundle from its folder. Servers, trainings, promotions and imports all load here, so that a server can
+//! load what a training wrote.
 //!
-//! Its own because everyone must find the same: what a training wrote, a server loads. Loading joins two worlds, files
-//! here, tensors in `model`.
+//! This module joins the files of the registry with the tensors of `model`.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -28,13 +28,13 @@ pub enum LoadError {
     /// A bundle whose manifest names another model than its folder.
     #[error("the folder of {0} holds the model {1}")]
     Name(String, String),
-    /// A model whose answers depend on the batch, without leave to serve it.
+    /// A model whose answers depend on the batch, where serving such models is not allowed.
     #[error("{0} attends to whatever shares the batch: pass --allow-batch-dependent to serve it all the same")]
     BatchDependent(String),
 }
 
 impl LoadError {
-    /// The same for clients, who need not know where files lie.
+    /// The error for clients, without paths.
     pub fn reason(&self) -> String {
         match self {
             Self::Bundle { source, .. } => source.to_string(),
@@ -47,15 +47,15 @@ impl LoadError {
 /// A model that does not answer as it should.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trouble {
-    /// Its name.
+    /// The model's name.
     pub model: String,
-    /// Its version in use; empty where that is not known.
+    /// Its active version; empty if not known.
     pub version: String,
-    /// Its route, where that is known.
+    /// Its route, if known.
     pub route: Option<String>,
-    /// What is wrong, in words; no paths.
+    /// What is wrong, in words, without paths.
     pub reason: String,
-    /// The version that answers all the same; `None` where none does.
+    /// The version that answers instead; `None` if none does.
     pub answers: Option<String>,
 }
 
@@ -69,25 +69,25 @@ impl fmt::Display for Trouble {
 /// A version that can be served.
 #[derive(Debug)]
 pub struct Found {
-    /// Its name.
+    /// The version's name.
     pub version: String,
-    /// Where it is.
+    /// The version's folder.
     pub folder: PathBuf,
-    /// The bundle, tried.
+    /// The bundle, self-tested.
     pub bundle: Bundle,
 }
 
-/// What answers for a model.
+/// The version that answers for a model.
 #[derive(Debug, Default)]
 pub struct Answering {
-    /// The version in use, or where it cannot be served the latest one before it that can; `None` where none can, or
-    /// none was ever promoted.
+    /// The active version or, if that cannot be served, the latest earlier version that can. `None` if none can be
+    /// served, or none was ever promoted.
     pub found: Option<Found>,
-    /// Why it is not the version in use.
+    /// Why this is not the active version.
     pub trouble: Option<Trouble>,
 }
 
-/// Loads and tries what answers for a model.
+/// Loads and self-tests the version that answers for a model.
 pub fn answering(folders: &[PathBuf], model: &str, device: &Device, allow_batch_dependent: bool) -> Answering {
     let trouble = |version: &str, route, reason| Trouble {
         model: model.to_owned(),
@@ -167,13 +167,13 @@ pub fn load_bundle(folder: &Path, device: &Device) -> Result<Bundle, LoadError> 
         .map_err(|source| LoadError::Bundle { folder: folder.to_owned(), source })
 }
 
-/// Loads the bundle of one folder, and has it answer.
+/// Loads the bundle of one folder and self-tests it.
 ///
 /// # Errors
-/// Files that are missing, a bundle that is damaged, or one that gives no finite answers.
+/// Files that are missing, a bundle that is damaged, or answers that are not finite.
 pub fn try_bundle(folder: &Path, device: &Device) -> Result<Bundle, LoadError> {
     let bundle = load_bundle(folder, device)?;
-    bundle.try_out().map_err(|source| LoadError::Bundle { folder: folder.to_owned(), source })?;
+    bundle.self_test().map_err(|source| LoadError::Bundle { folder: folder.to_owned(), source })?;
     Ok(bundle)
 }
 
@@ -187,7 +187,7 @@ mod tests {
 
     fn loaded(change: impl FnOnce(&mut Manifest)) -> Result<(), BundleError> {
         let StoredBundle { manifest, weights } = bundle("lab", "v1", change);
-        Bundle::load(&manifest, &weights, &Device::Cpu)?.try_out()
+        Bundle::load(&manifest, &weights, &Device::Cpu)?.self_test()
     }
 
     #[test]

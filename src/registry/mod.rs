@@ -1,10 +1,10 @@
 //! Bundles on storage: `<models>/<name>/<version>/{manifest.json, weights.safetensors, MODEL_CARD.md}`,
-//! `<models>/<name>/active`, a file that holds the version in use (and those before it), and
+//! `<models>/<name>/active`, a file that names the active version (and the earlier ones), and
 //! `<models>/<name>/recipe.toml`, how the model is made.
 //!
-//! Its own because only this module knows where files live. Writing is whole or not at all: everything goes
-//! to a temporary folder beside its place, is synced, loaded and tried there, and is renamed. So a bundle that has a
-//! place among the versions is one that a server can load.
+//! Only this module knows where files lie. Each write is whole or not done at all: everything goes to a temporary
+//! folder next to its final place, is synced, loaded and tested there, and is then renamed. So a server can load
+//! every bundle that has a place among the versions.
 
 mod catalogue;
 #[cfg(test)]
@@ -40,7 +40,7 @@ pub const MANIFEST_FILE: &str = "manifest.json";
 pub const WEIGHTS_FILE: &str = "weights.safetensors";
 /// Name of the model card in a bundle's folder.
 pub const CARD_FILE: &str = "MODEL_CARD.md";
-/// Name of the file that holds a model's version in use.
+/// Name of the file that names a model's active version.
 pub const ACTIVE_FILE: &str = "active";
 /// Longest name of a version or a model.
 const LONGEST_NAME: usize = 128;
@@ -48,41 +48,41 @@ const LONGEST_NAME: usize = 128;
 /// Why a bundle cannot be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum RegistryError {
-    /// The file system said no.
+    /// A file system error.
     #[error("{path}: {source}")]
     Io {
-        /// Where.
+        /// The path.
         path: PathBuf,
-        /// What it said.
+        /// The error.
         source: io::Error,
     },
-    /// `active` holds something that is no version's name.
+    /// The text in `active` is not the name of a version.
     #[error("{path}: \"{version}\" is not the name of a version")]
     Active {
         /// The file.
         path: PathBuf,
-        /// What it holds.
+        /// The text in it.
         version: String,
     },
-    /// A bundle stands there already.
+    /// A bundle with this name exists already.
     #[error("{0} exists already")]
     Exists(PathBuf),
     /// A bundle that cannot be loaded or does not answer; nothing was written.
     #[error("{0}: not written, for the bundle cannot be used: {1}")]
     Unfit(PathBuf, String),
-    /// Another process writes there.
+    /// Another process has the folder locked for writing.
     #[error("{0} is written to by another process (a running server, perhaps: use its admin routes)")]
     Locked(PathBuf),
-    /// A version that is in use.
+    /// The version is active.
     #[error("{0} is in use: promote another version first")]
     InUse(String),
-    /// A version in a folder that is not written to.
+    /// The version lies in a models folder that is only read.
     #[error("{0} stands in a models folder that is only read")]
     ReadOnly(String),
     /// There is no such version.
     #[error("{0} is not there")]
     Missing(String),
-    /// A text that may not name a model or a version.
+    /// A text that is not a valid name of a model or a version.
     #[error("\"{0}\" is not a name: use letters, digits, dots, - and _")]
     Name(String),
 }
@@ -92,7 +92,7 @@ impl RegistryError {
         move |source| Self::Io { path: path.to_owned(), source }
     }
 
-    /// The same for clients, who need not know where files lie.
+    /// The error for clients, without paths.
     pub fn reason(&self) -> String {
         let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         match self {
@@ -115,8 +115,8 @@ pub struct StoredBundle {
     pub weights: Vec<u8>,
 }
 
-/// Folders of the versions in use, by model name. A later models folder shadows an earlier one; what it
-/// names may stand in any of them.
+/// Folders of the active versions, by model name. A later models folder shadows an earlier one; the folder of the
+/// version itself may lie in any of them.
 ///
 /// # Errors
 /// A models folder that cannot be read, or an `active` file that names no version.
@@ -130,7 +130,7 @@ pub fn active_bundles(folders: &[PathBuf]) -> Result<BTreeMap<String, PathBuf>, 
     Ok(found)
 }
 
-/// Folder of the version in use of one model; `None` where none was ever promoted, or there is no such model.
+/// Folder of a model's active version; `None` if no version was ever promoted or the model does not exist.
 ///
 /// # Errors
 /// An `active` file that names no version.
@@ -152,11 +152,11 @@ pub fn read_bundle(folder: &Path) -> Result<StoredBundle, RegistryError> {
     Ok(StoredBundle { manifest: read(MANIFEST_FILE)?, weights: read(WEIGHTS_FILE)? })
 }
 
-/// Writes a bundle to a folder that must not exist yet: whole and tried, or not at all. `extras` are files beside the
-/// bundle's own, by name within the folder, such as `plots/loss.svg`.
+/// Writes a bundle to a new folder: whole and self-tested, or not at all. `extras` are additional files, by name
+/// within the folder, such as `plots/loss.svg`.
 ///
 /// # Errors
-/// [`RegistryError::Exists`], [`RegistryError::Unfit`], or what the file system said.
+/// [`RegistryError::Exists`], [`RegistryError::Unfit`], or a file system error.
 pub fn write_bundle(
     folder: &Path,
     bundle: &StoredBundle,
@@ -186,7 +186,7 @@ pub fn write_bundle(
     staging.finish(folder).map_err(RegistryError::io(folder))
 }
 
-/// Whether a bundle that is about to get its place would be served, on any machine.
+/// Checks that a staged bundle can be served on any machine.
 fn fit(staged: &Path, place: &Path) -> Result<(), RegistryError> {
     let unfit = |error: LoadError| RegistryError::Unfit(place.to_owned(), error.reason());
     try_bundle(staged, &Device::Cpu).map(|_| ()).map_err(unfit)
@@ -198,14 +198,16 @@ pub fn holds_the_same(folder: &Path, manifest: &Manifest) -> bool {
     there.is_some() && there == manifest.digest().ok()
 }
 
-/// Whether a text may name a version or a model: it must stay inside its folder, and be none of the files there.
+/// Whether a text is a valid name of a version or a model: it must stay inside its folder, and must not be one of the
+/// file names used there.
 pub fn is_name(text: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     let file = [ACTIVE_FILE, versions::RECIPE_FILE].iter().any(|file| file.eq_ignore_ascii_case(text));
     !text.is_empty() && text.len() <= LONGEST_NAME && !text.starts_with('.') && text.chars().all(plain) && !file
 }
 
-/// Temporary folders are for their owner alone; bundles are for whoever serves them.
+/// Makes a folder readable for all. Temporary folders are readable for their owner only, but bundles are for every
+/// server.
 fn readable(folder: &Path) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
     fs::set_permissions(folder, fs::Permissions::from_mode(0o755))

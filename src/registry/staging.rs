@@ -1,8 +1,8 @@
-//! Unfinished files and folders: what they are called, and when they may be taken away.
+//! Unfinished files and folders: their names, and when they may be removed.
 //!
-//! Its own because whoever sweeps up must not take from one who still writes. A training may write to a models folder without
-//! the right to it, beside the server that has it: so a folder that is being filled is locked by whoever fills it, and the
-//! lock ends with the process, however that ends.
+//! The sweep must not remove a folder that another process is still filling. A training may write to a models folder
+//! that a server has locked, without that lock. So each unfinished folder has a lock of its own, which ends with the
+//! process that fills it, however that process ends.
 
 use std::fs::{self, File, TryLockError};
 use std::io;
@@ -14,16 +14,16 @@ use crate::files;
 
 /// Beginning of the names of unfinished files and folders, and of those that are about to be removed.
 const PREFIX: &str = ".staging-";
-/// What earlier versions of the program called unfinished files.
+/// Prefix of unfinished files in earlier versions of the program.
 const FORMER_PREFIX: &str = ".tmp";
 /// Name of the locked file in an unfinished folder.
 const LOCK_FILE: &str = ".lock";
-/// Name of the folder in it that gets its place.
+/// Name of the folder inside it that is moved to the final place.
 const CONTENT_FOLDER: &str = "content";
-/// One who sweeps may take a folder before it is locked; nobody sweeps so often.
+/// Attempts to lock a new folder. A sweep may remove it before it is locked, but not this often.
 const MOST_TRIES: usize = 10;
 
-/// A folder that is being filled; removed unless it gets a place.
+/// A folder that is being filled; removed unless it is moved to its place.
 #[derive(Debug)]
 pub(super) struct Staging {
     content: PathBuf,
@@ -32,7 +32,7 @@ pub(super) struct Staging {
 }
 
 impl Staging {
-    /// Begins a folder beside its place.
+    /// Makes an unfinished folder next to its final place.
     pub(super) fn begin(parent: &Path) -> io::Result<Self> {
         let mut tries = 0;
         loop {
@@ -46,7 +46,7 @@ impl Staging {
     fn try_begin(parent: &Path) -> io::Result<Self> {
         let room = Builder::new().prefix(PREFIX).tempdir_in(parent)?;
         let lock = File::options().create_new(true).append(true).open(room.path().join(LOCK_FILE))?;
-        // A file system without locks is no reason to lose a training: there nothing tells a sweeper that it lives.
+        // On a file system without locks the training goes on; a sweep cannot see there that the folder is in use.
         if let Err(TryLockError::WouldBlock) = lock.try_lock() {
             return Err(io::ErrorKind::WouldBlock.into());
         }
@@ -59,12 +59,12 @@ impl Staging {
         &self.content
     }
 
-    /// Gives it its place: one atomic rename, on the disk on return.
+    /// Moves the content to its place with one atomic rename, synced to disk on return.
     pub(super) fn finish(self, place: &Path) -> io::Result<()> {
         files::give_place(&self.content, place)
     }
 
-    /// The reverse: takes a folder from its place by one atomic rename, on the disk on return, and removes it.
+    /// The reverse: moves a folder out of its place with one atomic rename, synced to disk on return, and removes it.
     pub(super) fn bury(self, place: &Path) -> io::Result<()> {
         fs::rename(place, &self.content)?;
         files::sync(files::folder_of(place))
@@ -75,26 +75,27 @@ fn is_swept(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::WouldBlock)
 }
 
-/// Replaces a file whole, for whoever has the right to the models folder.
+/// Replaces a file as a whole. The caller holds the models folder's lock.
 pub(super) fn replace(path: &Path, text: &str) -> io::Result<()> {
     files::replace(path, PREFIX, text.as_bytes())
 }
 
-/// Removes from a folder what was left unfinished, but for what a living process is at. What cannot be removed harms nobody.
+/// Removes unfinished files and folders, except those that a living process has locked. Removal errors are ignored:
+/// what remains does no harm.
 pub(super) fn sweep(folder: &Path) {
     let unfinished = |name: &str| [PREFIX, FORMER_PREFIX].iter().any(|prefix| name.starts_with(prefix));
-    // A folder that cannot be read is its model's trouble, when it is loaded.
+    // If the folder cannot be read, loading its model reports that.
     for entry in fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok) {
         if !entry.file_name().to_str().is_some_and(unfinished) {
             continue;
         }
         let path = entry.path();
         if !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            // Files are written with the right to the folder only, and that is here now.
+            // Files are written only under the models folder's lock, and the caller holds it.
             let _ = fs::remove_file(path);
             continue;
         }
-        // Held until the folder is gone.
+        // The lock is held until the folder is removed.
         let lock = File::options().append(true).open(path.join(LOCK_FILE));
         let lives = lock.as_ref().is_ok_and(|lock| matches!(lock.try_lock(), Err(TryLockError::WouldBlock)));
         if !lives {
@@ -116,7 +117,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let filled = Staging::begin(folder.path()).unwrap();
         fs::write(filled.path().join("file"), "half").unwrap();
-        // As one that was killed leaves it, and as one of an earlier version.
+        // What a killed process leaves, and what an earlier version of the program left.
         let left = Staging::begin(folder.path()).unwrap();
         fs::write(left.path().join("file"), "half").unwrap();
         let Staging { _room: room, _lock: lock, .. } = left;

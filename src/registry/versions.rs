@@ -1,8 +1,8 @@
-//! The versions of a model: which one is in use, which were before, and which wait.
+//! The versions of a model: the active one, the earlier ones, and the candidates.
 //!
-//! Its own because a version may stand in any of the models folders while what is in use is said by the last
-//! one that says so. `active` holds the version in use in its first line and the earlier ones, latest first,
-//! below it: so promoting and rolling back are each one atomic rename of one file.
+//! A version may lie in any of the models folders; the last folder with an `active` file decides which version is
+//! active. `active` holds the active version in its first line and the earlier ones below it, latest first. So a
+//! promotion and a rollback are each one atomic rename of one file.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,10 +16,10 @@ use crate::model::Manifest;
 pub(super) const RECIPE_FILE: &str = "recipe.toml";
 /// Name of the report that a retraining leaves in its bundle.
 const REPORT_FILE: &str = "report.json";
-/// Name of the folder of a bundle that holds its plots.
+/// Name of the folder within a bundle that holds its plots.
 const PLOTS_FOLDER: &str = "plots";
 
-/// What a version is to its model.
+/// The state of a version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum VersionState {
@@ -34,11 +34,11 @@ pub enum VersionState {
 /// One version of a model on storage.
 #[derive(Clone, Debug)]
 pub struct Version {
-    /// Its name.
+    /// The version's name.
     pub name: String,
-    /// Where it is.
+    /// The version's folder.
     pub folder: PathBuf,
-    /// What it is to its model.
+    /// The version's state.
     pub state: VersionState,
 }
 
@@ -52,7 +52,7 @@ pub fn models(folders: &[PathBuf]) -> Result<Vec<String>, RegistryError> {
         for name in subfolders(folder)? {
             let place = folder.join(&name);
             let named = [RECIPE_FILE, ACTIVE_FILE].iter().any(|file| place.join(file).is_file());
-            // A folder that cannot be read is its model's trouble, when it is loaded.
+            // If the folder cannot be read, loading its model reports that.
             if named || subfolders(&place).map_or(true, |versions| !versions.is_empty()) {
                 found.push(name);
             }
@@ -63,7 +63,7 @@ pub fn models(folders: &[PathBuf]) -> Result<Vec<String>, RegistryError> {
     Ok(found)
 }
 
-/// All versions of a model; empty where there is no such model.
+/// All versions of a model; empty if there is no such model.
 ///
 /// # Errors
 /// A folder that cannot be read.
@@ -88,7 +88,7 @@ pub fn versions(folders: &[PathBuf], model: &str) -> Result<Vec<Version>, Regist
     Ok(names.into_iter().filter_map(version).collect())
 }
 
-/// The version in use, and the ones before it, latest first; empty where none was ever promoted.
+/// The active version and the earlier ones, latest first; empty if none was ever promoted.
 ///
 /// # Errors
 /// An `active` file that cannot be read or names no version.
@@ -100,7 +100,8 @@ pub fn history(folders: &[PathBuf], model: &str) -> Result<Vec<String>, Registry
     files.into_iter().find(|file| file.is_file()).map_or_else(|| Ok(Vec::new()), |file| read_history(&file))
 }
 
-/// As [`history`], but an `active` file that names no version counts as none: so it can be mended by a promotion.
+/// As [`history`], but an `active` file without a valid version name counts as empty, so that a promotion can repair
+/// it.
 ///
 /// # Errors
 /// An `active` file that cannot be read.
@@ -114,7 +115,7 @@ pub fn known_history(folders: &[PathBuf], model: &str) -> Result<Vec<String>, Re
 fn read_history(file: &Path) -> Result<Vec<String>, RegistryError> {
     let bytes = fs::read(file).map_err(RegistryError::io(file))?;
     let text = String::from_utf8_lossy(&bytes);
-    // Some editors put a mark before a text.
+    // Some editors write a byte order mark first.
     let text = text.trim_start_matches('\u{feff}');
     let history: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
     match history.iter().find(|version| !is_name(version)) {
@@ -123,14 +124,14 @@ fn read_history(file: &Path) -> Result<Vec<String>, RegistryError> {
     }
 }
 
-/// The folder of a version; a later models folder wins.
+/// The folder of a version; a later models folder takes precedence.
 pub fn find(folders: &[PathBuf], model: &str, version: &str) -> Option<PathBuf> {
     let named = is_name(model) && is_name(version);
     let mut places = folders.iter().rev().map(|folder| folder.join(model).join(version));
     places.find(|place| named && place.join(MANIFEST_FILE).is_file())
 }
 
-/// The recipe of a model, as text; a later models folder wins.
+/// The recipe of a model, as text; a later models folder takes precedence.
 ///
 /// # Errors
 /// A file that cannot be read.
@@ -139,17 +140,17 @@ pub fn recipe(folders: &[PathBuf], model: &str) -> Result<Option<String>, Regist
     files.find(|file| is_name(model) && file.is_file()).map_or(Ok(None), |file| text_if_there(&file))
 }
 
-/// What a bundle says of itself, without loading its weights.
+/// The manifest of a bundle, read without its weights.
 ///
 /// # Errors
-/// A file that is missing or no manifest.
+/// A file that is missing or is not a manifest.
 pub fn read_manifest(folder: &Path) -> Result<Manifest, RegistryError> {
     let path = folder.join(MANIFEST_FILE);
     let bytes = fs::read(&path).map_err(RegistryError::io(&path))?;
     serde_json::from_slice(&bytes).map_err(|error| RegistryError::Io { path, source: error.into() })
 }
 
-/// The report of a bundle that came of a retraining, as JSON.
+/// The report of a bundle from a retraining, as JSON.
 ///
 /// # Errors
 /// A file that is there but cannot be read.
@@ -157,7 +158,7 @@ pub fn report(folder: &Path) -> Result<Option<String>, RegistryError> {
     text_if_there(&folder.join(REPORT_FILE))
 }
 
-/// One of the plots of a bundle, as SVG; `None` where there is none of that name.
+/// One of the plots of a bundle, as SVG; `None` if there is none of that name.
 ///
 /// # Errors
 /// A file that is there but cannot be read.
@@ -183,7 +184,7 @@ fn text_if_there(file: &Path) -> Result<Option<String>, RegistryError> {
     fs::read_to_string(file).map(Some).map_err(RegistryError::io(file))
 }
 
-/// Folders in a folder whose names may name models or versions.
+/// Subfolders whose names are valid names of models or versions.
 pub(super) fn subfolders(folder: &Path) -> Result<Vec<String>, RegistryError> {
     let mut names = Vec::new();
     for entry in fs::read_dir(folder).map_err(RegistryError::io(folder))? {

@@ -1,7 +1,7 @@
-//! The one who may write a models folder.
+//! The only writer of a models folder.
 //!
-//! Its own because writing wants a lock: two processes that promote at the same time would each undo the
-//! other. The folder written to is the last of the models folders; the others are only read.
+//! Writing needs a lock: of two processes that promote at the same time, each would undo the other's change. The last
+//! of the models folders is written to; the others are only read.
 
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -15,27 +15,26 @@ use super::versions::{
 use super::{ACTIVE_FILE, MANIFEST_FILE, RegistryError, fit, holds_the_same, is_name, readable};
 use crate::files;
 
-/// Name of the file whose lock says that a process writes here.
+/// Name of the file that a writing process locks.
 const LOCK_FILE: &str = ".lock";
-/// Earlier versions that are remembered for a rollback.
+/// How many earlier versions are kept for a rollback.
 const LONGEST_HISTORY: usize = 20;
 
-/// The right to write to a models folder, as long as it lives.
+/// The right to write to a models folder, held as long as this value lives.
 #[derive(Debug)]
 pub struct Writer {
     folders: Vec<PathBuf>,
     own: PathBuf,
-    /// Held while what is in use is changed, or what is not is removed.
+    /// Held while the active version changes or a version is removed.
     changing: Mutex<()>,
     _lock: File,
 }
 
 impl Writer {
-    /// Locks the last of the models folders (made where it is missing), and removes what a process that was
-    /// killed left unfinished.
+    /// Locks the last of the models folders (made if missing), and removes what killed processes left unfinished.
     ///
     /// # Errors
-    /// [`RegistryError::Locked`] where another process has it, or what the file system said.
+    /// [`RegistryError::Locked`] if another process holds the lock, or a file system error.
     pub fn open(folders: &[PathBuf]) -> Result<Self, RegistryError> {
         let own = folders.last().cloned().unwrap_or_default();
         fs::create_dir_all(&own).map_err(RegistryError::io(&own))?;
@@ -51,22 +50,22 @@ impl Writer {
         Ok(writer)
     }
 
-    /// All models, for those who only read.
+    /// All models, for reading only.
     pub fn library(&self) -> Library {
         Library::new(&self.folders)
     }
 
-    /// All models folders, the one written to last.
+    /// All models folders; the last one is written to.
     pub fn folders(&self) -> &[PathBuf] {
         &self.folders
     }
 
-    /// Copies a bundle's folder to its place among the versions: whole and tried, or not at all. `false` where a
-    /// version of this name that answers alike is there already; it stays as it is.
+    /// Copies a bundle's folder to its place among the versions: whole and self-tested, or not at all. `false` if a
+    /// version of this name with the same answers exists already; it is not changed.
     ///
     /// # Errors
-    /// [`RegistryError::Unfit`], [`RegistryError::Exists`] where another bundle has the name, what the file system
-    /// said, or a name that may not be one.
+    /// [`RegistryError::Unfit`], [`RegistryError::Exists`] if another bundle has the name, [`RegistryError::Name`],
+    /// or a file system error.
     pub fn install(&self, from: &Path, model: &str, version: &str) -> Result<bool, RegistryError> {
         let place = self.model(model)?.join(named(version)?);
         if place.exists() {
@@ -83,11 +82,11 @@ impl Writer {
         Ok(true)
     }
 
-    /// Makes a version the one in use: one atomic rename. Whether it can be loaded is for the caller to have tried, on
-    /// the device that will answer.
+    /// Makes a version the active one, with one atomic rename. The caller must have loaded it first, on the device
+    /// that will answer.
     ///
     /// # Errors
-    /// [`RegistryError::Missing`] where there is no such version, or what the file system said.
+    /// [`RegistryError::Missing`] if there is no such version, or a file system error.
     pub fn promote(&self, model: &str, version: &str) -> Result<(), RegistryError> {
         let _alone = self.alone();
         if find(&self.folders, model, version).is_none() {
@@ -98,10 +97,10 @@ impl Writer {
         self.write_history(model, &now)
     }
 
-    /// Makes the version before the one in use the one in use; gives its name.
+    /// Reactivates the previous version; returns its name.
     ///
     /// # Errors
-    /// [`RegistryError::Missing`] where there is none before, or what the file system said.
+    /// [`RegistryError::Missing`] if there is no previous version, or a file system error.
     pub fn rollback(&self, model: &str) -> Result<String, RegistryError> {
         let _alone = self.alone();
         let now: Vec<String> = history(&self.folders, model)?.into_iter().skip(1).collect();
@@ -114,11 +113,11 @@ impl Writer {
         }
     }
 
-    /// Removes a version that is not in use: at once, as far as anyone can see. A rollback passes over it then.
+    /// Removes a version that is not active. It disappears at once, and rollbacks skip it.
     ///
     /// # Errors
-    /// [`RegistryError::InUse`], [`RegistryError::Missing`], [`RegistryError::ReadOnly`] where it stands in a folder that is
-    /// not written to, what the file system said, or a name that may not be one.
+    /// [`RegistryError::InUse`], [`RegistryError::Missing`], [`RegistryError::ReadOnly`] if the version lies in a
+    /// folder that is only read, [`RegistryError::Name`], or a file system error.
     pub fn remove(&self, model: &str, version: &str) -> Result<(), RegistryError> {
         let _alone = self.alone();
         let (folder, named) = (self.model(model)?, named(version)?);
@@ -136,7 +135,7 @@ impl Writer {
                 RegistryError::Missing(words())
             });
         }
-        // First the list: what no rollback names may go at any moment.
+        // The history is changed first: a version that no rollback names can be removed at any moment.
         if elsewhere.is_none() && history.iter().any(|known| known == version) {
             let left: Vec<String> = history.into_iter().filter(|known| known != version).collect();
             self.write_history(model, &left)?;
@@ -145,7 +144,7 @@ impl Writer {
         grave.bury(&place).map_err(RegistryError::io(&place))
     }
 
-    /// Candidates that may be removed, model by model, but for the newest of each.
+    /// Candidates that may be removed: of each model all but the newest `keep`.
     ///
     /// # Errors
     /// A folder that cannot be read.
@@ -163,10 +162,10 @@ impl Writer {
         Ok(old)
     }
 
-    /// Keeps the recipe of a model.
+    /// Writes the recipe of a model.
     ///
     /// # Errors
-    /// What the file system said, or a name that may not be one.
+    /// [`RegistryError::Name`], or a file system error.
     pub fn write_recipe(&self, model: &str, text: &str) -> Result<(), RegistryError> {
         self.replace(model, RECIPE_FILE, text)
     }
@@ -205,7 +204,7 @@ fn named(name: &str) -> Result<&str, RegistryError> {
     if is_name(name) { Ok(name) } else { Err(RegistryError::Name(name.to_owned())) }
 }
 
-/// Copies files and folders, each synced; links are not followed.
+/// Copies files and folders and syncs each; links are not followed.
 fn copy(from: &Path, to: &Path) -> Result<(), RegistryError> {
     for entry in fs::read_dir(from).map_err(RegistryError::io(from))? {
         let entry = entry.map_err(RegistryError::io(from))?;
@@ -243,7 +242,7 @@ mod tests {
         writer.promote("m", "v3").unwrap();
         assert_eq!(history(&folders, "m").unwrap(), ["v3", "v2", "v1"]);
         assert_eq!(writer.rollback("m").unwrap(), "v2");
-        // The one before is a shipped one, in a folder that is only read.
+        // The previous version is a shipped one, in a folder that is only read.
         assert_eq!(writer.rollback("m").unwrap(), "v1");
         assert!(matches!(writer.rollback("m"), Err(RegistryError::Missing(_))));
         assert!(matches!(writer.promote("m", "v9"), Err(RegistryError::Missing(_))));
@@ -286,7 +285,7 @@ mod tests {
         assert_eq!(writer.old_candidates(1).unwrap(), [("m".to_owned(), "v3".to_owned())]);
         writer.remove("m", "v3").unwrap();
         assert_eq!(writer.old_candidates(0).unwrap(), [("m".to_owned(), "v4".to_owned())]);
-        // Of one that was in use a rollback knows no more.
+        // A removed version is also removed from the history.
         writer.remove("m", "v1").unwrap();
         assert_eq!(history(&folders, "m").unwrap(), ["v2", "v0"]);
         assert_eq!(writer.rollback("m").unwrap(), "v0");
@@ -310,12 +309,12 @@ mod tests {
         let folders = own.folders();
         let model = own.path("m");
         fs::create_dir_all(model.join(".staging-folder/plots")).unwrap();
-        // Of promotions that were killed, this version's and those before.
+        // Left by killed promotions, of this and of earlier versions of the program.
         for name in [".staging-active", ".tmpXyZ123"] {
             fs::write(model.join(name), "v1\n").unwrap();
         }
         fs::write(model.join(RECIPE_FILE), "kept").unwrap();
-        // A training that writes here without the right to.
+        // A training that writes here without the lock.
         let training = Staging::begin(&model).unwrap();
         let writer = Writer::open(&folders).unwrap();
         assert!(training.path().is_dir());

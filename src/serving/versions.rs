@@ -67,7 +67,7 @@ impl KeptVersions {
         let unfit = |error: LoadError| VersionError::Unfit(version.to_owned(), error.reason());
         let bundle = stored.load(&self.device).map_err(unfit)?;
         check_servable(model, &bundle, self.allow_batch_dependent).map_err(unfit)?;
-        bundle.try_out().map_err(|error| VersionError::Unfit(version.to_owned(), error.to_string()))?;
+        bundle.self_test().map_err(|error| VersionError::Unfit(version.to_owned(), error.to_string()))?;
         Ok(bundle)
     }
 

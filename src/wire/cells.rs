@@ -1,16 +1,14 @@
-//! Cells of a table, written without a string for each.
-//!
-//! Its own because a million rows have thirty cells each: here they become bytes.
+//! Cells of a table, written directly as bytes: a million rows of thirty cells must not need a string for each cell.
 
 use std::fmt::{Display, Write};
 
 use crate::tables::would_run;
 
-/// Writes cells of a row one after the other, quoted where they must be.
+/// Writes the cells of a row one after the other, with quotes where needed.
 pub(super) struct Cells<'a> {
     bytes: &'a mut Vec<u8>,
     first: bool,
-    /// Texts that a spreadsheet would run get an apostrophe.
+    /// Whether texts that a spreadsheet would run as a formula get an apostrophe.
     safe: bool,
 }
 
@@ -47,7 +45,7 @@ impl<'a> Cells<'a> {
         texts.into_iter().for_each(|text| self.text(text.as_ref()));
     }
 
-    /// Several parts in one cell.
+    /// Writes several parts into one cell.
     pub(super) fn joined(&mut self, parts: impl IntoIterator<Item = impl Display>) {
         let mut parts = parts.into_iter();
         let Some(first) = parts.next() else { return self.text("") };
@@ -66,7 +64,7 @@ impl<'a> Cells<'a> {
         }
     }
 
-    /// A number with so many decimals at most.
+    /// Writes a number with at most this many decimals.
     pub(super) fn number(&mut self, value: f64, decimals: u32) {
         self.separate();
         let factor = 10f64.powi(decimals as i32);
@@ -95,7 +93,7 @@ impl<'a> Cells<'a> {
     }
 }
 
-/// Decimal digits, with leading zeros up to `width`.
+/// Writes decimal digits, with leading zeros up to `width`.
 fn digits(bytes: &mut Vec<u8>, mut value: u64, width: usize) {
     let mut text = [b'0'; 20];
     let mut start = text.len();

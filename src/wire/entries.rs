@@ -1,7 +1,4 @@
-//! JSON objects as they were written.
-//!
-//! Its own because a map would hide what must be complained about: a key that stands twice. Whose keys they are is not
-//! its business.
+//! JSON objects with their entries as written: a map would hide a repeated key, which must be reported.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -9,17 +6,17 @@ use std::fmt;
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 
-/// The entries of a JSON object in the order of the text, repeated keys kept: a map would hide them.
+/// The entries of a JSON object in the order of the text, with repeated keys.
 #[derive(Debug)]
 pub(super) struct Entries<'a, T>(pub(super) Vec<(Cow<'a, str>, T)>);
 
-/// The name of an entry, borrowed from the text where no escape forbids it.
+/// The name of an entry, borrowed from the text unless it contains an escape.
 #[derive(Deserialize)]
 struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
 
 impl<'de, T: Deserialize<'de>> Entries<'de, T> {
     pub(super) fn read<A: MapAccess<'de>>(mut map: A) -> Result<Self, A::Error> {
-        // As many as most samples have.
+        // Enough for most samples.
         let mut entries = Vec::with_capacity(12);
         while let Some(Name(name)) = map.next_key()? {
             entries.push((name, map.next_value()?));

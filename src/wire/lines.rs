@@ -1,6 +1,6 @@
-//! Bulk work as NDJSON: a sample a line, with an `id` if one likes; an answer a line.
+//! Bulk work as NDJSON: one sample a line, with an optional `id`, and one answer a line.
 //!
-//! Its own because a line is a request by itself: what is wrong with it stands in its own answer.
+//! Each line is a request of its own: its errors are in its own answer.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use serde_json::value::RawValue as RawJson;
 
 use super::reply::{LineAnswer, LineProblem, model_ref, prediction};
 use super::request::{Line, Misshapen, parse_line};
-use super::{Answered, Answerer, Bulk, Said, answer_rows};
+use super::{Answered, Answerer, Bulk, RowOutcome, answer_rows};
 use crate::domain::{Sample, Violation};
 use crate::model::{Bundle, Confidence};
 use crate::tables::Chunk;
@@ -21,7 +21,7 @@ pub struct Lines {
     echo: bool,
 }
 
-/// A line as it came: its `id`, and the sample or what is wrong with it.
+/// One line: its `id`, and the sample or what is wrong with it.
 struct Row<'a> {
     id: Option<&'a RawJson>,
     sample: Result<Sample, Vec<Violation>>,
@@ -51,11 +51,11 @@ impl Lines {
         }
     }
 
-    fn write(&self, bytes: &mut Vec<u8>, row: &Row, said: Said) {
+    fn write(&self, bytes: &mut Vec<u8>, row: &Row, outcome: RowOutcome) {
         let batch_dependent = self.bundle.manifest().batch_dependent();
         let (id, model) = (row.id, model_ref(&self.bundle));
-        // Writing into memory cannot fail, and every part can be written.
-        let _ = match &said {
+        // Writing into memory cannot fail, and every part can be serialized.
+        let _ = match &outcome {
             Ok((sample, predicted, trust)) => {
                 let prediction = prediction(&self.bundle, sample, predicted, trust.clone(), self.confidence, self.echo);
                 serde_json::to_writer(&mut *bytes, &LineAnswer { id, model, prediction, batch_dependent })
@@ -74,7 +74,7 @@ impl Bulk for Lines {
     fn answer(&self, chunk: &Chunk, answerer: Answerer) -> Answered {
         let lines = chunk.bytes.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty());
         let rows = lines.map(|line| self.read(line));
-        let write = |bytes: &mut Vec<u8>, row: &Row, said: Said| self.write(bytes, row, said);
+        let write = |bytes: &mut Vec<u8>, row: &Row, outcome: RowOutcome| self.write(bytes, row, outcome);
         answer_rows(&self.bundle, self.confidence, rows, |row| &row.sample, answerer, write)
     }
 }

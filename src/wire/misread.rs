@@ -1,17 +1,17 @@
-//! What a text is that cannot be read as JSON, and what probably happened to it on its way.
+//! Explanations for texts that are not JSON: what they are, and what probably changed them on the way.
 //!
-//! Its own because the place where a parser gave up seldom says it: shells take quotes away, editors put marks before a text,
-//! programs pack it or write it in other encodings.
+//! The parser's position seldom shows the cause: shells remove quotes, editors put a byte order mark first, programs
+//! compress texts or use other encodings.
 
-/// Characters of a text that are repeated.
+/// How many characters of a text are quoted.
 const QUOTED: usize = 24;
 
-/// JSON without the mark that some programs put before it.
+/// JSON without the byte order mark that some programs put before it.
 pub(crate) fn without_mark(text: &[u8]) -> &[u8] {
     text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text)
 }
 
-/// What bytes are that are no text in UTF-8, and what to send, by their beginning.
+/// For bytes that are not UTF-8 text: what they are, by their first bytes, and what to send instead.
 pub(crate) fn foreign(bytes: &[u8]) -> Option<String> {
     let letter = |byte: &u8| byte.is_ascii_graphic() || byte.is_ascii_whitespace();
     let utf_16 = |order: &str| {
@@ -32,7 +32,7 @@ pub(crate) fn foreign(bytes: &[u8]) -> Option<String> {
     }
 }
 
-/// Why a text is no JSON: what a parser says, what it begins with, and what may have happened.
+/// Why a text is not JSON: the parser's message, the beginning of the text, and the probable cause.
 pub(crate) fn explain(text: &[u8], error: &serde_json::Error) -> String {
     if let Some(what) = foreign(text) {
         return what;
@@ -47,7 +47,7 @@ pub(crate) fn explain(text: &[u8], error: &serde_json::Error) -> String {
     format!("{error}; the text begins with {start}{more}{}", hint.map(|hint| format!(" ({hint})")).unwrap_or_default())
 }
 
-/// What probably happened to a text, by its beginning and by the rest where the parser gave up.
+/// The probable cause, from the beginning of the text and from the rest where the parser stopped.
 fn hint(text: &str, rest: &[u8]) -> Option<&'static str> {
     let inner = text.trim_start_matches(['{', '[', ' ', '\n', '\t', '\r']);
     let opened = text.starts_with(['{', '[']);
@@ -79,7 +79,7 @@ fn hint(text: &str, rest: &[u8]) -> Option<&'static str> {
     }
 }
 
-/// The line from where a parser gave up. Of a number with a sign it gives up after that.
+/// The rest of the line where the parser stopped. At a number with a sign the parser stops after the sign.
 fn at<'a>(text: &'a [u8], error: &serde_json::Error) -> &'a [u8] {
     let line = text.split(|byte| *byte == b'\n').nth(error.line().saturating_sub(1)).unwrap_or_default();
     line.get(error.column().saturating_sub(1)..).unwrap_or_default()

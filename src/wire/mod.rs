@@ -1,7 +1,7 @@
-//! What clients write and read: requests and answers as JSON, tables of rows and lines of JSON.
+//! The formats that clients write and read: requests and answers as JSON, tables of rows and lines of JSON.
 //!
-//! Its own because several doors speak it (the routes, the command line) and must say the same of the same sample. It
-//! turns bytes into samples and numbers into bytes; who asks, over what, and who computes, is not its business.
+//! The routes and the command line share it, so that both answer the same sample alike. The module converts bytes to
+//! samples and numbers to bytes; transport and computation are not part of it.
 
 mod cells;
 mod entries;
@@ -22,13 +22,13 @@ use crate::featurize::{Features, featurize};
 use crate::model::{Bundle, Confidence, Predicted, Trust};
 use crate::tables::{Chunk, Tally};
 
-/// Rows that are answered in one pass.
+/// How many rows are answered in one pass.
 const PASS_ROWS: usize = 64;
 
-/// Who answers the rows of a pass, or says for the log why not.
+/// Answers the rows of a pass, or returns the reason why not, for the log.
 pub type Answerer<'a> = &'a dyn Fn(&[Features]) -> Result<Vec<Predicted>, String>;
 
-/// Some rows, answered.
+/// Some answered rows.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Answered {
     /// The answers, in the order of the rows.
@@ -37,16 +37,16 @@ pub struct Answered {
     pub rows: usize,
     /// How many of them could not be answered.
     pub bad_rows: usize,
-    /// How many of those that were answered lie within what the model was trained on.
+    /// How many of the answered rows are in the domain of the training data.
     pub in_domain: usize,
     /// Why passes failed, for the log.
     pub failures: Vec<String>,
-    /// What was chosen while cells were read.
+    /// Choices made while cells were read.
     pub tally: Tally,
 }
 
 impl Answered {
-    /// What was chosen, and how many rows could not be answered, in words.
+    /// The choices, and how many rows could not be answered, in words.
     pub fn notes(&self) -> Vec<String> {
         let mut notes = self.tally.notes();
         if self.bad_rows > 0 {
@@ -55,7 +55,7 @@ impl Answered {
         notes
     }
 
-    /// Adds what has become of more rows, but not their answers.
+    /// Adds the counts and notes of more rows, but not their answers.
     pub fn add(&mut self, more: Self) {
         self.rows += more.rows;
         self.bad_rows += more.bad_rows;
@@ -67,29 +67,29 @@ impl Answered {
 
 /// A format of bulk work: chunks of whole rows in, their answers out.
 pub trait Bulk: Send + Sync {
-    /// What comes before all answers.
+    /// The bytes before all answers.
     fn head(&self) -> Vec<u8>;
 
-    /// Answers the rows of a chunk, bad ones too: with what is wrong with them.
+    /// Answers the rows of a chunk. Bad rows get what is wrong with them as their answer.
     fn answer(&self, chunk: &Chunk, answerer: Answerer) -> Answered;
 }
 
-/// What is said of one row.
-type Said<'a> = Result<(&'a Sample, Predicted, Trust), &'a [Violation]>;
+/// The outcome of one row.
+type RowOutcome<'a> = Result<(&'a Sample, Predicted, Trust), &'a [Violation]>;
 
-/// Answers rows as they are read, pass by pass, and has each written.
+/// Answers rows pass by pass, as they are read, and writes each answer.
 fn answer_rows<R>(
     bundle: &Bundle,
     confidence: Confidence,
     mut rows: impl Iterator<Item = R>,
     sample: impl Fn(&R) -> &Result<Sample, Vec<Violation>>,
     answerer: Answerer,
-    write: impl Fn(&mut Vec<u8>, &R, Said),
+    write: impl Fn(&mut Vec<u8>, &R, RowOutcome),
 ) -> Answered {
     let (manifest, mut answered) = (bundle.manifest(), Answered::default());
     let features = |sample: &Sample| featurize(sample, &manifest.schema, &manifest.features);
     loop {
-        // Not more at a time, so that all of it stays in the processor's cache.
+        // A limited number of rows, so that their data stays in the processor's cache.
         let rows: Vec<R> = rows.by_ref().take(PASS_ROWS).collect();
         if rows.is_empty() {
             return answered;
@@ -99,7 +99,7 @@ fn answer_rows<R>(
         let mut predicted = predicted.into_iter();
         for row in &rows {
             answered.rows += 1;
-            let said = match sample(row) {
+            let outcome = match sample(row) {
                 Err(violations) => Err(violations.as_slice()),
                 Ok(sample) => match predicted.next().flatten() {
                     None => Err(FAILED.as_slice()),
@@ -110,17 +110,17 @@ fn answer_rows<R>(
                     }
                 },
             };
-            answered.bad_rows += usize::from(said.is_err());
-            write(&mut answered.bytes, row, said);
+            answered.bad_rows += usize::from(outcome.is_err());
+            write(&mut answered.bytes, row, outcome);
         }
     }
 }
 
-/// What a row says whose pass failed; the cause is for the log.
+/// The message of a row whose pass failed; the cause is for the log only.
 static FAILED: std::sync::LazyLock<[Violation; 1]> =
     std::sync::LazyLock::new(|| [Violation::new("", "the prediction failed")]);
 
-/// One pass; where it fails, one for each row: a row's trouble must not become another's.
+/// Runs one pass; if it fails, one pass for each row, so that one bad row does not fail the others.
 fn predict(features: &[Features], answerer: Answerer, failures: &mut Vec<String>) -> Vec<Option<Predicted>> {
     match (answerer(features), features) {
         (Ok(predicted), _) => predicted.into_iter().map(Some).collect(),

@@ -8,7 +8,7 @@ use serde_json::value::RawValue as RawJson;
 use utoipa::ToSchema;
 
 use crate::domain::{Composition, MOST_VIOLATIONS, Outputs, RawValue, Sample, Scale, Target, Violation, most_probable};
-use crate::model::{Bundle, Confidence, Predicted, Trust, Voice};
+use crate::model::{Bundle, Confidence, Predicted, ReferenceAttention, Trust};
 
 /// The model that gave an answer.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -241,19 +241,20 @@ pub(crate) fn prediction<'a>(
     | Prediction::Class(ClassPrediction { reading, .. })) = &mut prediction;
     reading.assumed = sample.assumed().iter().map(|(name, value)| (name.as_str(), value_of(value))).collect();
     reading.warnings = sample.warnings();
-    reading.references = references(bundle, &predicted.voices);
+    reading.references = references(bundle, &predicted.references);
     reading.composition = echo.then(|| Echo::of(sample));
     prediction
 }
 
-fn references<'a>(bundle: &'a Bundle, voices: &[Voice]) -> Vec<ReferenceWeight<'a>> {
-    let named =
-        voices.iter().filter_map(|voice| Some((bundle.manifest().references.get(voice.place as usize)?, voice)));
+fn references<'a>(bundle: &'a Bundle, weights: &[ReferenceAttention]) -> Vec<ReferenceWeight<'a>> {
+    let named = weights
+        .iter()
+        .filter_map(|attention| Some((bundle.manifest().references.get(attention.place as usize)?, attention)));
     named
-        .map(|(own, voice)| ReferenceWeight {
+        .map(|(own, attention)| ReferenceWeight {
             group: &own.group,
             line: own.line,
-            weight: rounded(f64::from(voice.weight), 3),
+            weight: rounded(f64::from(attention.weight), 3),
         })
         .collect()
 }
@@ -266,7 +267,7 @@ pub(crate) fn blank(bundle: &Bundle) -> Prediction<'_> {
     let mut blank = in_shape(bundle, &vec![0.0; width], trust, Confidence::default());
     let (Prediction::Properties(PropertyPrediction { reading, .. })
     | Prediction::Class(ClassPrediction { reading, .. })) = &mut blank;
-    reading.references = references(bundle, &[Voice::default(); 2]);
+    reading.references = references(bundle, &[ReferenceAttention::default(); 2]);
     blank
 }
 

@@ -1,6 +1,6 @@
-//! The slow road through a body that is not what it should be: every value is looked at alone, every complaint collected.
+//! The slow second read of an invalid body: it checks every value separately and collects every complaint.
 //!
-//! Its own beside [`super::request`], whose fast road it follows when that fails.
+//! It runs only when the fast read of [`super::request`] has failed.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -138,7 +138,7 @@ pub(super) fn typed<'a, T: Deserialize<'a>>(value: &'a RawJson) -> Option<T> {
     serde_json::from_str(value.get()).ok()
 }
 
-/// A JSON number. One beyond the range of a double becomes infinite here, and a complaint later.
+/// A JSON number. A number beyond the range of a double becomes infinite here and causes a complaint later.
 pub(super) fn number(value: &RawJson) -> Option<f64> {
     let text = value.get();
     let first = text.bytes().next()?;

@@ -1,23 +1,23 @@
-//! Bulk work as CSV: a header row, one row a sample.
+//! Bulk work as CSV: a header row, then one sample a row.
 //!
-//! Its own because a table is forgiving where JSON is not: a bad row gets its message in the `error` column, and the
-//! others are answered.
+//! A table is more forgiving than JSON: a bad row gets its message in the `error` column, and the other rows are
+//! answered.
 
 use std::sync::Arc;
 
 use super::cells::Cells;
 use super::reply::{shown, shown_amounts};
-use super::{Answered, Answerer, Bulk, Said, answer_rows};
+use super::{Answered, Answerer, Bulk, RowOutcome, answer_rows};
 use crate::domain::{Composition, Outputs, RawValue, Sample, Scale, Target, Violation, most_probable};
 use crate::model::{Bundle, Confidence, Trust};
 use crate::tables::{Chunk, Head, Mapping, Row as Cellular, TableLayout, Tally};
 
-/// The one column that is no input and always comes back.
+/// The only column that is not an input and always comes back.
 const ID_COLUMN: &str = "id";
-/// Rows whose amounts are looked at before any is answered.
+/// How many rows are checked for invalid amounts before any is answered.
 const FIRST_ROWS: usize = 20;
 
-/// What becomes of columns that are no input of the model.
+/// How to treat columns that are not inputs of the model.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Others {
     /// They come back as they are.
@@ -32,9 +32,10 @@ pub enum Others {
 /// Which columns of the input come back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Columns {
-    /// Those that are no input; predictions have their plain names.
+    /// Those that are not inputs; predicted columns have their plain names.
     Others(Others),
-    /// All of them. Predicted columns stand beside measured ones of the same name, so they say what they are.
+    /// All of them. Predicted columns may stand next to measured ones of the same name, so their names say which is
+    /// which.
     All,
 }
 
@@ -45,16 +46,16 @@ pub struct Table {
     layout: TableLayout,
     confidence: Confidence,
     columns: Columns,
-    /// Places of columns that come back.
+    /// Indices of the columns that come back.
     carried: Vec<usize>,
     echo: bool,
     safe_cells: bool,
 }
 
-/// Columns of compositions as they were understood.
+/// Columns for the composition as it was understood, on both bases.
 const ECHO_COLUMNS: [&str; 2] = ["composition_weight_percent", "composition_atomic_percent"];
 
-/// A row as it came, and the sample or what is wrong with it.
+/// One row: its cells, and the sample or what is wrong with it.
 struct Row {
     cells: Cellular,
     sample: Result<Sample, Vec<Violation>>,
@@ -65,7 +66,7 @@ impl Table {
     /// Reads the header.
     ///
     /// # Errors
-    /// Violations, their pointers the columns.
+    /// Violations whose pointers name the columns.
     pub fn new(
         head: Arc<Head>,
         bundle: Arc<Bundle>,
@@ -100,13 +101,13 @@ impl Table {
         Self { echo, ..self }
     }
 
-    /// Whether texts that a spreadsheet would run get an apostrophe before them.
+    /// Whether texts that a spreadsheet would run as a formula get an apostrophe before them.
     #[must_use]
     pub fn guarding(self, safe_cells: bool) -> Self {
         Self { safe_cells, ..self }
     }
 
-    /// What was understood of the bytes and the header, in words.
+    /// Notes on how the bytes and the header were read.
     pub fn notes(&self) -> Vec<String> {
         let mut notes: Vec<String> = self.head.notes.iter().chain(self.layout.notes()).cloned().collect();
         let others: Vec<&str> =
@@ -121,16 +122,16 @@ impl Table {
         notes
     }
 
-    /// Looks at the first rows before any is answered: columns whose values cannot be amounts.
+    /// Checks the first rows before any is answered, for columns whose values cannot be amounts.
     ///
     /// # Errors
-    /// Violations, their pointers the columns.
+    /// Violations whose pointers name the columns.
     pub fn check_first(&self, chunk: &Chunk, most: usize) -> Result<(), Vec<Violation>> {
         let rows = self.head.rows(chunk).filter(|row| !row.is_blank());
         self.layout.check_first(&rows.take(FIRST_ROWS.min(most)).collect::<Vec<_>>())
     }
 
-    /// Rows with anything in them; choices are added to the tally.
+    /// Rows that are not empty; choices made while reading are added to the tally.
     fn read<'a>(&'a self, chunk: &'a Chunk, tally: &'a std::cell::RefCell<Tally>) -> impl Iterator<Item = Row> + 'a {
         let schema = &self.bundle.manifest().schema;
         self.head.rows(chunk).filter(|row| !row.is_blank()).map(move |cells| {
@@ -148,7 +149,7 @@ impl Table {
         })
     }
 
-    /// A row that is too long by empty cells alone is whole.
+    /// Reports a row with a wrong number of cells; extra empty cells are allowed.
     fn ragged(&self, row: &Cellular) -> Result<(), Vec<Violation>> {
         let (cells, columns) = (row.cells.len(), self.head.names.len());
         if cells == columns || cells > columns && row.cells.iter().skip(columns).all(str::is_empty) {
@@ -157,13 +158,13 @@ impl Table {
         Err(vec![Violation::new("", format!("{cells} cells, the header has {columns}"))])
     }
 
-    /// Every row has the same columns: ends of intervals, their confidence and percentiles of novelty and disagreement
-    /// are there where the model can give them.
-    fn write(&self, bytes: &mut Vec<u8>, row: &Row, said: Said) {
+    /// Writes a row. Every row has the same columns: bounds of intervals, their confidence, and percentiles of
+    /// novelty and disagreement are there if the model can give them.
+    fn write(&self, bytes: &mut Vec<u8>, row: &Row, outcome: RowOutcome) {
         let manifest = self.bundle.manifest();
         let mut cells = Cells::new(bytes, self.safe_cells);
         cells.texts(self.carried.iter().map(|at| row.cells.cells.get(*at).unwrap_or_default()));
-        match said {
+        match outcome {
             Ok((sample, predicted, trust)) => {
                 self.write_outputs(&mut cells, &predicted.values, &trust);
                 if manifest.has_intervals() {
@@ -180,12 +181,12 @@ impl Table {
                 cells.texts([manifest.name.as_str(), &manifest.version, ""]);
             }
             Err(violations) => {
-                cells.texts(std::iter::repeat_n("", self.said_columns().len()));
+                cells.texts(std::iter::repeat_n("", self.answer_columns().len()));
                 cells.texts([&manifest.name, &manifest.version]);
                 cells.joined(violations.iter().map(Violation::in_words));
             }
         }
-        // As in JSON: there for a model whose answers depend on what else is asked at the same time.
+        // As in JSON: only for a model whose answers depend on the other samples of the batch.
         cells.texts(manifest.batch_dependent().then_some("true"));
         cells.end();
     }
@@ -208,8 +209,8 @@ impl Table {
         }
     }
 
-    /// Names of the columns that say something of a good row.
-    fn said_columns(&self) -> Vec<String> {
+    /// Names of the columns that are filled for a good row.
+    fn answer_columns(&self) -> Vec<String> {
         let manifest = self.bundle.manifest();
         let [predicted, probability] = match self.columns {
             Columns::Others(_) => ["", ""],
@@ -243,13 +244,13 @@ impl Bulk for Table {
     fn head(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
         let mut cells = Cells::new(&mut bytes, self.safe_cells);
-        let said = self.said_columns();
-        let taken = |name: &str| said.iter().any(|own| own == name) || ["model", "version", "error"].contains(&name);
+        let added = self.answer_columns();
+        let taken = |name: &str| added.iter().any(|own| own == name) || ["model", "version", "error"].contains(&name);
         for name in self.carried.iter().map(|at| self.head.names[*at].as_str()) {
-            // What was measured must not be mistaken for what is predicted.
+            // A measured column must not be mistaken for a predicted one.
             if taken(name) { cells.text(&format!("given_{name}")) } else { cells.text(name) }
         }
-        cells.texts(&said);
+        cells.texts(&added);
         cells.texts(["model", "version", "error"]);
         cells.texts(self.bundle.manifest().batch_dependent().then_some("batch_dependent"));
         cells.end();
@@ -257,7 +258,7 @@ impl Bulk for Table {
     }
 
     fn answer(&self, chunk: &Chunk, answerer: Answerer) -> Answered {
-        let write = |bytes: &mut Vec<u8>, row: &Row, said: Said| self.write(bytes, row, said);
+        let write = |bytes: &mut Vec<u8>, row: &Row, outcome: RowOutcome| self.write(bytes, row, outcome);
         let tally = std::cell::RefCell::default();
         let rows = self.read(chunk, &tally);
         let answered = answer_rows(&self.bundle, self.confidence, rows, |row| &row.sample, answerer, write);
@@ -265,13 +266,13 @@ impl Bulk for Table {
     }
 }
 
-/// `C 0.4, Fe 99.6`
+/// A composition as `C 0.4, Fe 99.6`.
 fn echoed(composition: &Composition) -> String {
     let amounts = shown_amounts(composition);
     amounts.iter().map(|(symbol, amount)| format!("{symbol} {amount}")).collect::<Vec<_>>().join(", ")
 }
 
-/// Says on which line of the file a row stands: before the first complaint.
+/// Adds the row's line in the file to the first complaint.
 fn on_line(line: u64, mut violations: Vec<Violation>) -> Vec<Violation> {
     if let Some(first) = violations.first_mut() {
         let detail = first.in_words();

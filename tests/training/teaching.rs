@@ -72,10 +72,10 @@ fn a_taught_network_repeats_and_says_who_spoke() {
     let mut itself = 0;
     for (row, sample) in data.samples.iter().enumerate() {
         let features = featurize(sample, &manifest.schema, &manifest.features);
-        let voices = bundle.predict(&[&features]).unwrap().remove(0).voices;
-        assert!(voices.len() <= 3 && voices.windows(2).all(|pair| pair[0].weight >= pair[1].weight));
-        assert!(voices.iter().map(|voice| voice.weight).sum::<f32>() <= 1.0 + 1e-6);
-        let named = voices.iter().map(|voice| &manifest.references[voice.place as usize]);
+        let references = bundle.predict(&[&features]).unwrap().remove(0).references;
+        assert!(references.len() <= 3 && references.windows(2).all(|pair| pair[0].weight >= pair[1].weight));
+        assert!(references.iter().map(|own| own.weight).sum::<f32>() <= 1.0 + 1e-6);
+        let named = references.iter().map(|own| &manifest.references[own.place as usize]);
         itself += usize::from(named.clone().any(|own| own.line == row as u64 + 2));
         named.for_each(|own| assert_eq!(own.group, data.groups[own.line as usize - 2]));
     }
@@ -101,7 +101,7 @@ fn without_references_nothing_measured_is_in_the_bundle() {
     assert!(r2_on_new_rows(&bundle, &Recipe::parse(RECIPE).unwrap()) > 0.9);
     let features = probe_features(bundle.manifest(), 3);
     let answers = bundle.predict(&features.iter().collect::<Vec<_>>()).unwrap();
-    assert!(answers.iter().all(|answer| answer.voices.is_empty() && answer.novelty.is_none()));
+    assert!(answers.iter().all(|answer| answer.references.is_empty() && answer.novelty.is_none()));
 }
 
 #[test]
@@ -114,7 +114,7 @@ fn damaged_references_are_refused() {
         let error = Bundle::load(&serde_json::to_vec(&manifest).unwrap(), &trained.weights, &device);
         error.map(|_| ()).unwrap_err().to_string()
     };
-    // A voice without a name.
+    // A reference without a name.
     assert!(refused(&|manifest| manifest.references.truncate(3)).contains("references"));
     assert!(refused(&|manifest| manifest.references.clear()).contains("references"));
 }

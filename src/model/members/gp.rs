@@ -197,7 +197,7 @@ impl Member for SparseGp {
         }
         let known = known.to_vec1::<f32>()?;
         let novelty = known.into_iter().map(|known| (1.0 - known).clamp(0.0, 1.0)).collect();
-        Ok(MemberOutput { values, novelty: Some(novelty), voices: Vec::new() })
+        Ok(MemberOutput { values, novelty: Some(novelty), references: Vec::new() })
     }
 }
 

@@ -9,7 +9,7 @@ use candle_core::{Device, Tensor};
 use crate::featurize::{Features, PIXELS};
 use crate::model::error::BundleError;
 use crate::model::nn::direct::in_patches;
-use crate::model::nn::residual::Voice;
+use crate::model::nn::residual::ReferenceAttention;
 use crate::model::spec::manifest::Scaling;
 
 /// The scaled inputs of one pass. Each member takes the part it uses.
@@ -87,7 +87,7 @@ pub struct MemberOutput {
     pub novelty: Option<Vec<f32>>,
     /// The references with the largest weights, in decreasing order, the same number for each sample; empty without
     /// references.
-    pub voices: Vec<Voice>,
+    pub references: Vec<ReferenceAttention>,
 }
 
 /// A loaded member.

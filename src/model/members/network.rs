@@ -76,31 +76,32 @@ impl Network {
     fn by_tensors(&self, inputs: &Inputs) -> Result<MemberOutput, BundleError> {
         let mut pass = Pass { attend: self.attended.attend(), training: None };
         let (row, pixels) = inputs.tensors()?;
-        let (outputs, heard) = self.network.answer(row, pixels, &mut pass)?;
-        let mut said = MemberOutput { values: outputs.flatten_all()?.to_vec1()?, novelty: None, voices: Vec::new() };
-        if let (Some(heard), Attended::References(_, places)) = (heard, &self.attended) {
-            said.novelty = Some(heard.distance.to_vec1::<f32>()?.into_iter().map(novelty).collect());
-            said.voices = heard.voices(places)?;
+        let (outputs, attention) = self.network.answer(row, pixels, &mut pass)?;
+        let mut output =
+            MemberOutput { values: outputs.flatten_all()?.to_vec1()?, novelty: None, references: Vec::new() };
+        if let (Some(attention), Attended::References(_, places)) = (attention, &self.attended) {
+            output.novelty = Some(attention.distance.to_vec1::<f32>()?.into_iter().map(novelty).collect());
+            output.references = attention.largest(places)?;
         }
-        Ok(said)
+        Ok(output)
     }
 }
 
 impl Member for Network {
     fn answer(&self, inputs: &Inputs) -> Result<MemberOutput, BundleError> {
-        let mut said = match &self.direct {
+        let mut output = match &self.direct {
             Some(direct) => {
                 let answers = direct.answer(&inputs.row_values, || inputs.patches());
                 let novelty = || answers.distances.into_iter().map(novelty).collect();
-                let heard = matches!(self.attended, Attended::References(..));
-                MemberOutput { values: answers.values, novelty: heard.then(novelty), voices: answers.voices }
+                let attends = matches!(self.attended, Attended::References(..));
+                MemberOutput { values: answers.values, novelty: attends.then(novelty), references: answers.references }
             }
             None => self.by_tensors(inputs)?,
         };
         if self.probabilities {
-            said.values.chunks_mut(self.network.config().outputs).for_each(softmax);
+            output.values.chunks_mut(self.network.config().outputs).for_each(softmax);
         }
-        Ok(said)
+        Ok(output)
     }
 }
 

@@ -214,7 +214,7 @@ impl Member for Forest {
         if self.config.probabilities {
             values.chunks_mut(outputs).for_each(|row| to_probabilities(row, 0.0));
         }
-        Ok(MemberOutput { values, novelty: None, voices: Vec::new() })
+        Ok(MemberOutput { values, novelty: None, references: Vec::new() })
     }
 }
 
@@ -295,8 +295,8 @@ mod tests {
         // Odds of 3 : 1 and 1 : 3.
         let odds = 3.0f32.ln();
         let forest = load(&[vec![Node::Leaf(odds)], vec![Node::Leaf(-odds)]], 2, true, true).unwrap();
-        let said = forest.answer(&inputs(vec![0.0, 0.0])).unwrap().values;
-        assert!((said[0] - 0.75).abs() < 1e-6 && (said[1] - 0.25).abs() < 1e-6, "{said:?}");
+        let values = forest.answer(&inputs(vec![0.0, 0.0])).unwrap().values;
+        assert!((values[0] - 0.75).abs() < 1e-6 && (values[1] - 0.25).abs() < 1e-6, "{values:?}");
     }
 
     #[test]

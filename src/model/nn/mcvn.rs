@@ -33,7 +33,7 @@ use crate::model::nn::attention::{Attend, AttentionBlock, KeysValues, ReferenceK
 use crate::model::nn::image::ImageLayers;
 use crate::model::nn::init::Dropout;
 use crate::model::nn::layers::{Linear, PiecewiseLinear, layers};
-use crate::model::nn::residual::{Heard, References, ResidualAttention};
+use crate::model::nn::residual::{AttentionOutput, References, ResidualAttention};
 use crate::model::spec::network::{Activation, AttentionMode, McvnConfig};
 
 /// One pass: what the rows attend to, and whether this is training.
@@ -127,14 +127,19 @@ impl Mcvn {
     ///
     /// # Errors
     /// Same as [`Mcvn::forward`].
-    pub fn answer(&self, row: &Tensor, image: Option<&Tensor>, pass: &mut Pass) -> Result<(Tensor, Option<Heard>)> {
+    pub fn answer(
+        &self,
+        row: &Tensor,
+        image: Option<&Tensor>,
+        pass: &mut Pass,
+    ) -> Result<(Tensor, Option<AttentionOutput>)> {
         let (code, _) = self.code(row, image, pass)?;
         let own = self.head(&code, pass)?;
         match (&self.residual, &pass.attend) {
             (Some(residual), Attend::Measured(measured)) => Ok((residual.train(&code, &own, measured)?, None)),
             (Some(residual), Attend::References(references)) => {
-                let (corrected, heard) = residual.serve(&code, &own, references)?;
-                Ok((corrected, Some(heard)))
+                let (corrected, attention) = residual.serve(&code, &own, references)?;
+                Ok((corrected, Some(attention)))
             }
             _ => Ok((own, None)),
         }

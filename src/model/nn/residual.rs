@@ -1,12 +1,12 @@
 //! Residual attention: the network's output is corrected by its errors on the most similar measured samples.
 //!
 //! ```text
-//! answer(x) = g(x) + Σⱼ aⱼ(x) · (yⱼ − g(xⱼ)),   aⱼ = softmax over j and "nobody" of −τ ‖q(x) − q(xⱼ)‖²
+//! answer(x) = g(x) + Σⱼ aⱼ(x) · (yⱼ − g(xⱼ)),   aⱼ = softmax over j and a null key of −τ ‖q(x) − q(xⱼ)‖²
 //! ```
 //! g is the network without attention, q a linear map of its normalised fused code, and xⱼ are the references: training
 //! rows stored in the bundle. This is the attention over samples that ships. (The paper's Eqs. 4 and 5 mix codes; this
 //! mixes residuals.) An answer does not depend on the batch, and it can name the measured samples that influenced it.
-//! "Nobody" is a null key with a learned logit. It starts high, so that references only count if one is near.
+//! The null key has a learned logit. It starts high, so that references only count if one is near.
 
 use candle_core::{D, Result, Tensor};
 use candle_nn::{Init, VarBuilder, ops};
@@ -17,51 +17,55 @@ use crate::model::spec::network::McvnConfig;
 
 /// Total width of the queries of all heads.
 const WIDTH: usize = 16;
-/// Initial logit of "nobody". (With −3, references counted everywhere, which cost .002 to .005 of R².)
-const NOBODY: f64 = 3.0;
+/// Initial logit of the null key. (With −3, references counted everywhere, which cost .002 to .005 of R².)
+const NULL_LOGIT: f64 = 3.0;
 /// Initial sharpness τ, times the width of a head.
 const SHARPNESS: f64 = 8.0;
 /// Added to the logit of a reference that a row must not see, so that its weight is 0.
 pub const HIDDEN: f32 = -1e4;
 /// Number of references that one network reports for an answer: those with the largest weights.
-pub(in crate::model) const VOICES: usize = 4;
-/// References with a logit below this are ignored. Relative to "nobody" at 0, thousands of them would not change the
-/// last digit of an answer.
-pub(in crate::model) const SILENT: f32 = -21.0;
+pub(in crate::model) const NAMED_REFERENCES: usize = 4;
+/// References with a logit below this are ignored. Relative to the null key at 0, thousands of them would not change
+/// the last digit of an answer.
+pub(in crate::model) const LEAST_LOGIT: f32 = -21.0;
 
 /// A reference and its weight in an answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Voice {
+pub struct ReferenceAttention {
     /// Its index in [`Manifest::references`](crate::model::Manifest::references).
     pub place: u32,
-    /// Its attention weight, from 0 to 1; together with "nobody" all weights sum to 1.
+    /// Its attention weight, from 0 to 1; together with that of the null key all weights sum to 1.
     pub weight: f32,
 }
 
 /// The attention of rows to references.
-pub struct Heard {
+pub struct AttentionOutput {
     /// Weight of each reference: (rows, references).
     weights: Tensor,
     /// Distance to the nearest reference, τ ‖q − k‖², averaged over the heads: (rows).
     pub(in crate::model) distance: Tensor,
 }
 
-impl Heard {
-    /// The references with the largest weights, in decreasing order: [`VOICES`] per row. `places`: index of each
-    /// reference in the manifest.
-    pub(in crate::model) fn voices(&self, places: &[u32]) -> Result<Vec<Voice>> {
+impl AttentionOutput {
+    /// The references with the largest weights, in decreasing order: [`NAMED_REFERENCES`] per row. `places`: index of
+    /// each reference in the manifest.
+    pub(in crate::model) fn largest(&self, places: &[u32]) -> Result<Vec<ReferenceAttention>> {
         let (mut at, mut weights) = (Vec::new(), Vec::new());
         let mut left = self.weights.clone();
-        for _ in 0..VOICES {
-            let loudest = left.argmax_keepdim(D::Minus1)?;
-            let weight = left.gather(&loudest, 1)?;
-            left = left.scatter_add(&loudest, &weight.neg()?, 1)?;
-            at.push(loudest);
+        for _ in 0..NAMED_REFERENCES {
+            let index = left.argmax_keepdim(D::Minus1)?;
+            let weight = left.gather(&index, 1)?;
+            left = left.scatter_add(&index, &weight.neg()?, 1)?;
+            at.push(index);
             weights.push(weight);
         }
         let at: Vec<u32> = Tensor::cat(&at, 1)?.flatten_all()?.to_vec1()?;
         let weights: Vec<f32> = Tensor::cat(&weights, 1)?.flatten_all()?.to_vec1()?;
-        Ok(at.iter().zip(weights).map(|(at, weight)| Voice { place: places[*at as usize], weight }).collect())
+        Ok(at
+            .iter()
+            .zip(weights)
+            .map(|(at, weight)| ReferenceAttention { place: places[*at as usize], weight })
+            .collect())
     }
 }
 
@@ -106,8 +110,8 @@ pub(in crate::model) struct ResidualAttention {
     pub(in crate::model) query: Tensor,
     /// ln τ of each head: (heads)
     pub(in crate::model) sharpness: Tensor,
-    /// Logit of "nobody" for each head: (heads)
-    pub(in crate::model) nobody: Tensor,
+    /// Logit of the null key for each head: (heads)
+    pub(in crate::model) null_logit: Tensor,
     /// Logarithm of the factor of the residuals: (outputs). The factor is 1 for targets; class logits have another
     /// scale.
     pub(in crate::model) gain: Tensor,
@@ -123,7 +127,8 @@ impl ResidualAttention {
             norm: LayerNorm::new(fused, vb.pp("norm"))?,
             query: vb.get_with_hints((fused, width), "query", Init::Uniform { lo: -bound, up: bound })?,
             sharpness: constant("sharpness", (SHARPNESS / (width / heads) as f64).ln(), heads)?,
-            nobody: constant("nobody", NOBODY, heads)?,
+            // The tensor's name in weights files.
+            null_logit: constant("nobody", NULL_LOGIT, heads)?,
             gain: constant("gain", 0.0, outputs)?,
             heads,
         })
@@ -138,8 +143,8 @@ impl ResidualAttention {
         let given = own.narrow(0, first, measured.count)?.detach();
         let residuals = residuals(&given, measured.targets, measured.known, measured.classes)?;
         let logits = self.logits(&queries.narrow(1, 0, asked)?.contiguous()?, &keys)?;
-        let voices = cpu_ops::shifted_exp(&logits, measured.hidden)?;
-        Ok(self.corrected(&own.narrow(0, 0, asked)?, &voices, &residuals)?.0)
+        let exponentials = cpu_ops::shifted_exp(&logits, measured.hidden)?;
+        Ok(self.corrected(&own.narrow(0, 0, asked)?, &exponentials, &residuals)?.0)
     }
 
     /// Serving: outputs for rows, with their attention to the references.
@@ -148,13 +153,13 @@ impl ResidualAttention {
         code: &Tensor,
         own: &Tensor,
         references: &References,
-    ) -> Result<(Tensor, Heard)> {
+    ) -> Result<(Tensor, AttentionOutput)> {
         let logits = self.logits(&self.queries(code)?, &references.keys)?;
-        let voices = logits.exp()?;
-        let (answer, sum) = self.corrected(own, &voices, &references.residuals)?;
-        let weights = voices.broadcast_mul(&(sum + 1.0)?.recip()?)?.mean(0)?;
-        let nearest = logits.max(D::Minus1)?.broadcast_add(&self.nobody.unsqueeze(1)?)?.neg()?;
-        Ok((answer, Heard { weights, distance: nearest.mean(0)?.relu()? }))
+        let exponentials = logits.exp()?;
+        let (answer, sum) = self.corrected(own, &exponentials, &references.residuals)?;
+        let weights = exponentials.broadcast_mul(&(sum + 1.0)?.recip()?)?.mean(0)?;
+        let nearest = logits.max(D::Minus1)?.broadcast_add(&self.null_logit.unsqueeze(1)?)?.neg()?;
+        Ok((answer, AttentionOutput { weights, distance: nearest.mean(0)?.relu()? }))
     }
 
     /// Keys and residuals of measured rows.
@@ -179,18 +184,18 @@ impl ResidualAttention {
         queries.reshape((rows, self.heads, width / self.heads))?.transpose(0, 1)?.contiguous()
     }
 
-    /// The logit of each reference for each row, relative to "nobody": (heads, rows, references). This is the largest
-    /// tensor of the network, so it is computed as one product:
+    /// The logit of each reference for each row, relative to the null key: (heads, rows, references). This is the
+    /// largest tensor of the network, so it is computed as one product:
     ///
     /// ```text
-    /// −τ (|q|² + |k|² − 2 qk) − nobody = [2τ q, −τ |q|² − nobody, −τ] · [k, 1, |k|²]
+    /// −τ (|q|² + |k|² − 2 qk) − null_logit = [2τ q, −τ |q|² − null_logit, −τ] · [k, 1, |k|²]
     /// ```
     fn logits(&self, queries: &Tensor, keys: &Tensor) -> Result<Tensor> {
         let (heads, rows, _) = queries.dims3()?;
         let by_head = |values: &Tensor| values.reshape((heads, 1, 1));
         let sharpness = by_head(&self.sharpness.exp()?)?;
         let own = queries.sqr()?.sum_keepdim(D::Minus1)?.broadcast_mul(&sharpness)?;
-        let own = own.broadcast_add(&by_head(&self.nobody)?)?.neg()?;
+        let own = own.broadcast_add(&by_head(&self.null_logit)?)?.neg()?;
         let scaled = queries.broadcast_mul(&(&sharpness * 2.0)?)?;
         let queries = Tensor::cat(&[&scaled, &own, &sharpness.neg()?.broadcast_as((heads, rows, 1))?], 2)?;
         let squares = keys.sqr()?.sum_keepdim(1)?;
@@ -198,12 +203,12 @@ impl ResidualAttention {
     }
 
     /// The corrected outputs, and the sum of the exponentials: (heads, rows, 1).
-    fn corrected(&self, own: &Tensor, voices: &Tensor, residuals: &Tensor) -> Result<(Tensor, Tensor)> {
-        let (heads, (references, outputs)) = (voices.dim(0)?, residuals.dims2()?);
+    fn corrected(&self, own: &Tensor, exponentials: &Tensor, residuals: &Tensor) -> Result<(Tensor, Tensor)> {
+        let (heads, (references, outputs)) = (exponentials.dim(0)?, residuals.dims2()?);
         let counted = Tensor::cat(&[residuals, &residuals.narrow(1, 0, 1)?.ones_like()?], 1)?;
-        let said = voices.matmul(&counted.broadcast_as((heads, references, outputs + 1))?.contiguous()?)?;
-        let sum = said.narrow(2, outputs, 1)?;
-        let correction = said.narrow(2, 0, outputs)?.broadcast_div(&(&sum + 1.0)?)?.mean(0)?;
+        let sums = exponentials.matmul(&counted.broadcast_as((heads, references, outputs + 1))?.contiguous()?)?;
+        let sum = sums.narrow(2, outputs, 1)?;
+        let correction = sums.narrow(2, 0, outputs)?.broadcast_div(&(&sum + 1.0)?)?.mean(0)?;
         Ok(((own + correction.broadcast_mul(&self.gain.exp()?)?)?, sum))
     }
 }

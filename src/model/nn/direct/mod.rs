@@ -8,9 +8,9 @@
 mod block;
 mod channel;
 mod dense;
+mod references;
 #[cfg(test)]
 mod tests;
-mod voices;
 
 use candle_core::Result;
 
@@ -18,10 +18,10 @@ pub(in crate::model) use self::channel::in_patches;
 
 use self::channel::{Channel, patched_width};
 use self::dense::{Dense, numbers};
-use self::voices::{Heard, Room, Voices};
+use self::references::{DirectReferences, Room, RowAttention};
 use crate::model::nn::layers::{Linear, PiecewiseLinear};
 use crate::model::nn::mcvn::Mcvn;
-use crate::model::nn::residual::{References, Voice};
+use crate::model::nn::residual::{ReferenceAttention, References};
 use crate::model::spec::network::Activation;
 
 /// Number of rows that go through the layers together.
@@ -35,7 +35,7 @@ pub(in crate::model) struct Direct {
     row: Vec<Dense>,
     head: Vec<Dense>,
     output: Dense,
-    voices: Option<Voices>,
+    references: Option<DirectReferences>,
     /// Width of the fused code.
     fused: usize,
     /// Width of the widest layer, including padding.
@@ -46,7 +46,7 @@ pub(in crate::model) struct Direct {
 pub(in crate::model) struct Answers {
     pub(in crate::model) values: Vec<f32>,
     pub(in crate::model) distances: Vec<f32>,
-    pub(in crate::model) voices: Vec<Voice>,
+    pub(in crate::model) references: Vec<ReferenceAttention>,
 }
 
 struct Encoding {
@@ -105,8 +105,10 @@ impl Direct {
         let row = network.stem.iter().chain(&network.row).map(dense).collect::<Result<Vec<_>>>()?;
         let head = network.head.iter().map(dense).collect::<Result<Vec<_>>>()?;
         let output = Dense::new(&network.output, Activation::Identity, None)?;
-        let voices = network.residual.as_ref().zip(references);
-        let voices = voices.map(|(layer, (references, places))| Voices::new(layer, references, places)).transpose()?;
+        let references = network.residual.as_ref().zip(references);
+        let references = references
+            .map(|(layer, (references, places))| DirectReferences::new(layer, references, places))
+            .transpose()?;
         let widths = row.iter().chain(&head).chain([&output]).map(Dense::width);
         let channels = channel.iter().flat_map(|channel| [channel.width(), channel.end.width()]);
         let fused = config.fused_width();
@@ -119,7 +121,7 @@ impl Direct {
             row,
             head,
             output,
-            voices,
+            references,
             fused,
         }))
     }
@@ -132,10 +134,10 @@ impl Direct {
             from: vec![0.0; together * self.widest],
             to: vec![0.0; together * self.widest],
             code: vec![0.0; together * self.fused],
-            queries: vec![0.0; together * self.voices.as_ref().map_or(0, |voices| voices.query.width())],
-            room: self.voices.as_ref().map(|voices| voices.room(together)),
+            queries: vec![0.0; together * self.references.as_ref().map_or(0, |references| references.query.width())],
+            room: self.references.as_ref().map(|references| references.room(together)),
         };
-        let mut answers = Answers { values: Vec::new(), distances: Vec::new(), voices: Vec::new() };
+        let mut answers = Answers { values: Vec::new(), distances: Vec::new(), references: Vec::new() };
         answers.values.reserve(count * self.output.outputs);
         let (images, wide) = match &self.channel {
             Some(_) => (patches(), patched_width()),
@@ -185,26 +187,26 @@ impl Direct {
         for (out, code) in from.chunks_exact(step).zip(code.chunks_exact_mut(fused)).take(R) {
             code[seen..fused].copy_from_slice(&out[..fused - seen]);
         }
-        let mut heard: Option<[Heard; R]> = None;
+        let mut attention: Option<[RowAttention; R]> = None;
         for (index, layer) in self.head.iter().chain([&self.output]).enumerate() {
             let (x, every) = if index == 0 { (&*code, fused) } else { (&*from, step) };
             layer.forward::<R>(x, every, to, step);
             std::mem::swap(from, to);
         }
-        if let (Some(voices), Some(room)) = (&self.voices, room) {
+        if let (Some(references), Some(room)) = (&self.references, room) {
             for (code, out) in code.chunks_exact(fused).zip(to.chunks_exact_mut(step)).take(R) {
-                voices.normalise(code, &mut out[..fused]);
+                references.normalise(code, &mut out[..fused]);
             }
-            let every = voices.query.width();
-            voices.query.forward::<R>(to, step, queries, every);
-            heard = Some(voices.correct::<R>((queries, every), room, (from, step)));
+            let every = references.query.width();
+            references.query.forward::<R>(to, step, queries, every);
+            attention = Some(references.correct::<R>((queries, every), room, (from, step)));
         }
         for out in from.chunks_exact(step).take(R) {
             answers.values.extend_from_slice(&out[..self.output.outputs]);
         }
-        for heard in heard.iter().flatten() {
-            answers.distances.push(heard.distance);
-            answers.voices.extend_from_slice(&heard.voices);
+        for attention in attention.iter().flatten() {
+            answers.distances.push(attention.distance);
+            answers.references.extend_from_slice(&attention.largest);
         }
     }
 }

@@ -79,22 +79,22 @@ fn it_is_what_tensors_give() {
         let image = Tensor::from_slice(&pixels, (9, PIXELS), &Device::Cpu).unwrap();
         let attend = references.as_ref().map_or(Attend::Itself, Attend::References);
         let mut pass = Pass { attend, training: None };
-        let (values, heard) = network.answer(&row, Some(&image), &mut pass).unwrap();
+        let (values, attention) = network.answer(&row, Some(&image), &mut pass).unwrap();
         let near = |a: &[f32], b: &[f32]| {
             assert_eq!(a.len(), b.len());
             a.iter().zip(b).for_each(|(a, b)| assert!((a - b).abs() < 2e-5 * (1.0 + b.abs()), "{a} {b}"));
         };
         near(&answers.values, &values.flatten_all().unwrap().to_vec1::<f32>().unwrap());
-        let Some(heard) = heard else {
-            assert!(answers.distances.is_empty() && answers.voices.is_empty());
+        let Some(attention) = attention else {
+            assert!(answers.distances.is_empty() && answers.references.is_empty());
             continue;
         };
-        near(&answers.distances, &heard.distance.to_vec1::<f32>().unwrap());
-        let voices = heard.voices(&places).unwrap();
-        let weights = |voices: &[Voice]| voices.iter().map(|voice| voice.weight).collect::<Vec<_>>();
-        near(&weights(&answers.voices), &weights(&voices));
-        let loudest = |voices: &[Voice]| voices.chunks(4).map(|voices| voices[0].place).collect::<Vec<_>>();
-        assert_eq!(loudest(&answers.voices), loudest(&voices));
+        near(&answers.distances, &attention.distance.to_vec1::<f32>().unwrap());
+        let expected = attention.largest(&places).unwrap();
+        let weights = |all: &[ReferenceAttention]| all.iter().map(|own| own.weight).collect::<Vec<_>>();
+        near(&weights(&answers.references), &weights(&expected));
+        let first_of = |all: &[ReferenceAttention]| all.chunks(4).map(|all| all[0].place).collect::<Vec<_>>();
+        assert_eq!(first_of(&answers.references), first_of(&expected));
     }
 }
 
@@ -113,7 +113,7 @@ fn a_row_is_the_same_alone_and_among_others() {
                 assert_eq!(alone.values, together.values[row * 5..][..5]);
                 if !alone.distances.is_empty() {
                     assert_eq!(alone.distances, together.distances[row..=row]);
-                    assert_eq!(alone.voices, together.voices[row * 4..][..4]);
+                    assert_eq!(alone.references, together.references[row * 4..][..4]);
                 }
             }
         }

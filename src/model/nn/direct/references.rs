@@ -9,16 +9,18 @@ use super::block::{
 };
 use super::dense::{Dense, numbers};
 use crate::model::nn::layers::Linear;
-use crate::model::nn::residual::{HIDDEN, References, ResidualAttention, SILENT, VOICES, Voice};
+use crate::model::nn::residual::{
+    HIDDEN, LEAST_LOGIT, NAMED_REFERENCES, ReferenceAttention, References, ResidualAttention,
+};
 use crate::model::spec::network::Activation;
 
 /// Number of outputs corrected together.
 const TOGETHER: usize = 4;
 /// References with a smaller weight are not named in answers.
-const WHISPER: f32 = 1e-3;
+const LEAST_WEIGHT: f32 = 1e-3;
 
 /// References prepared for serving.
-pub(super) struct Voices {
+pub(super) struct DirectReferences {
     /// Weight and bias of the layer norm over the code.
     norm: (Vec<f32>, Vec<f32>),
     pub(super) query: Dense,
@@ -32,34 +34,34 @@ pub(super) struct Voices {
 
 struct Head {
     sharpness: f32,
-    nobody: f32,
+    null_logit: f32,
     /// Number of dimensions.
     deep: usize,
     /// Maps a query to 2τ · q · k − τ |k|² for all references.
     keys: Dense,
 }
 
-/// Buffers for a few rows: `said` holds the logits and then the weights before normalisation, by row and head; `loud`
-/// marks blocks of references with a weight above 0; `shares` holds the normalisation factor of each head.
+/// Buffers for a few rows: `scores` holds the logits and then the weights before normalisation, by row and head;
+/// `active` marks blocks of references with a weight above 0; `shares` holds the normalisation factor of each head.
 pub(super) struct Room {
-    said: Vec<f32>,
-    loud: Vec<bool>,
+    scores: Vec<f32>,
+    active: Vec<bool>,
     shares: Vec<f32>,
 }
 
 /// The attention of one row: its distance to the references, and the largest weights.
 #[derive(Clone, Copy)]
-pub(super) struct Heard {
+pub(super) struct RowAttention {
     pub(super) distance: f32,
-    pub(super) voices: [Voice; VOICES],
+    pub(super) largest: [ReferenceAttention; NAMED_REFERENCES],
 }
 
-impl Voices {
+impl DirectReferences {
     pub(super) fn new(layer: &ResidualAttention, references: &References, places: &[u32]) -> Result<Self> {
         let (heads, deep, count) = references.keys.dims3()?;
         let outputs = references.residuals.dim(1)?;
         let (keys, residuals) = (numbers(&references.keys)?, numbers(&references.residuals)?);
-        let (sharpness, nobody) = (numbers(&layer.sharpness)?, numbers(&layer.nobody)?);
+        let (sharpness, null_logit) = (numbers(&layer.sharpness)?, numbers(&layer.null_logit)?);
         let head = |head: usize| {
             let sharpness = sharpness[head].exp();
             let own = &keys[head * deep * count..][..deep * count];
@@ -69,7 +71,7 @@ impl Voices {
             // The padding of the last block gets a weight of 0.
             let offsets = blocks(&offsets, HIDDEN);
             let keys = Dense::of(deep, &doubled, |dimension| dimension, offsets, (count, Activation::Identity));
-            Head { sharpness, nobody: nobody[head], keys, deep }
+            Head { sharpness, null_logit: null_logit[head], keys, deep }
         };
         let of_output = |output: usize| -> Vec<f32> {
             let own = residuals.chunks_exact(outputs).map(|residuals| residuals.get(output).copied().unwrap_or(0.0));
@@ -95,8 +97,8 @@ impl Voices {
     pub(super) fn room(&self, rows: usize) -> Room {
         let each = self.each();
         Room {
-            said: vec![0.0; rows * self.heads.len() * each * LANES],
-            loud: vec![false; each],
+            scores: vec![0.0; rows * self.heads.len() * each * LANES],
+            active: vec![false; each],
             shares: vec![0.0; self.heads.len()],
         }
     }
@@ -124,69 +126,71 @@ impl Voices {
         (queries, from): (&[f32], usize),
         room: &mut Room,
         (outputs, to): (&mut [f32], usize),
-    ) -> [Heard; R] {
+    ) -> [RowAttention; R] {
         let each = self.each() * LANES;
         let every = self.heads.len() * each;
         let mut first = 0; // dimension
         for (index, head) in self.heads.iter().enumerate() {
-            head.keys.forward::<R>(&queries[first..], from, &mut room.said[index * each..], every);
+            head.keys.forward::<R>(&queries[first..], from, &mut room.scores[index * each..], every);
             first += head.deep;
         }
-        pulp::Arch::new().dispatch(Settle::<R> { voices: self, queries, from, room, outputs, to })
+        pulp::Arch::new().dispatch(CorrectRows::<R> { references: self, queries, from, room, outputs, to })
     }
 
     /// Corrects the outputs of one row, from its query and the results of [`Head::keys`].
     #[inline(always)]
-    fn settle<S: Simd>(
+    fn correct_row<S: Simd>(
         &self,
         simd: S,
         query: &[f32],
-        said: &mut [Block],
-        (loud, shares): (&mut [bool], &mut [f32]),
+        scores: &mut [Block],
+        (active, shares): (&mut [bool], &mut [f32]),
         outputs: &mut [f32],
-    ) -> Heard {
+    ) -> RowAttention {
         let (each, heads) = (self.each(), self.heads.len() as f32);
-        let mut heard = Heard { distance: 0.0, voices: [Voice::default(); VOICES] };
+        let mut attention = RowAttention { distance: 0.0, largest: [ReferenceAttention::default(); NAMED_REFERENCES] };
         let mut first = 0; // dimension
-        loud.fill(false);
-        for ((head, own), share) in self.heads.iter().zip(said.chunks_exact_mut(each)).zip(shares.iter_mut()) {
+        active.fill(false);
+        for ((head, own), share) in self.heads.iter().zip(scores.chunks_exact_mut(each)).zip(shares.iter_mut()) {
             let square = query[first..first + head.deep].iter().map(|q| q * q).sum::<f32>();
-            let own_part = -head.sharpness * square - head.nobody;
+            let own_part = -head.sharpness * square - head.null_logit;
             first += head.deep;
             let (mut sums, mut nearest) = ([0.0; LANES], [HIDDEN; LANES]);
-            for (logits, loud) in own.iter_mut().zip(loud.iter_mut()) {
-                let mut voices = *logits;
-                add(simd, &mut voices, own_part);
-                keep_larger(simd, &mut nearest, &voices);
+            for (logits, active) in own.iter_mut().zip(active.iter_mut()) {
+                let mut values = *logits;
+                add(simd, &mut values, own_part);
+                keep_larger(simd, &mut nearest, &values);
                 // Most references are far from a row. Skipping them saves exponentials, which take most of the time.
-                if !reaches(simd, &voices, SILENT) {
+                if !reaches(simd, &values, LEAST_LOGIT) {
                     *logits = [0.0; LANES];
                     continue;
                 }
-                *loud = true;
-                exponentials(simd, &mut voices);
-                add_block(simd, &mut sums, &voices);
-                *logits = voices;
+                *active = true;
+                exponentials(simd, &mut values);
+                add_block(simd, &mut sums, &values);
+                *logits = values;
             }
-            heard.distance += (-largest(&nearest) - head.nobody).max(0.0) / heads;
+            attention.distance += (-largest(&nearest) - head.null_logit).max(0.0) / heads;
             *share = 1.0 / ((1.0 + total(&sums)) * heads);
         }
         // The weights overwrite the values of the first head.
-        let (weights, others) = said.split_at_mut(each);
-        for (block, weights) in weights.iter_mut().enumerate().filter(|(block, _)| loud[*block]) {
+        let (weights, others) = scores.split_at_mut(each);
+        for (block, weights) in weights.iter_mut().enumerate().filter(|(block, _)| active[*block]) {
             let mut own = *weights;
             scale(simd, &mut own, shares[0]);
             for (head, share) in shares[1..].iter().enumerate() {
                 add_product(simd, &mut own, *share, &others[head * each + block]);
             }
-            if reaches(simd, &own, heard.voices[VOICES - 1].weight.max(WHISPER)) {
-                self.compare(block * LANES, &own, &mut heard.voices);
+            if reaches(simd, &own, attention.largest[NAMED_REFERENCES - 1].weight.max(LEAST_WEIGHT)) {
+                self.compare(block * LANES, &own, &mut attention.largest);
             }
             *weights = own;
         }
         for (group, (residuals, gains)) in self.residuals.iter().zip(self.gain.chunks(TOGETHER)).enumerate() {
             let mut sums = [[0.0; LANES]; TOGETHER];
-            for ((weights, residuals), _) in weights.iter().zip(residuals).zip(loud.iter()).filter(|(_, loud)| **loud) {
+            for ((weights, residuals), _) in
+                weights.iter().zip(residuals).zip(active.iter()).filter(|(_, active)| **active)
+            {
                 for output in 0..TOGETHER {
                     add_products(simd, &mut sums[output], weights, &residuals[output]);
                 }
@@ -195,24 +199,24 @@ impl Voices {
                 *output += total(sums) * gain;
             }
         }
-        heard
+        attention
     }
 
     /// Inserts the weights of a block into the list of the largest.
-    fn compare(&self, first: usize, weights: &Block, loudest: &mut [Voice; VOICES]) {
+    fn compare(&self, first: usize, weights: &Block, top: &mut [ReferenceAttention; NAMED_REFERENCES]) {
         for (weight, place) in weights.iter().zip(&self.places[first..]) {
-            let at = loudest.iter().position(|voice| *weight > voice.weight.max(WHISPER));
+            let at = top.iter().position(|own| *weight > own.weight.max(LEAST_WEIGHT));
             if let Some(at) = at {
-                loudest[at..].rotate_right(1);
-                loudest[at] = Voice { place: *place, weight: *weight };
+                top[at..].rotate_right(1);
+                top[at] = ReferenceAttention { place: *place, weight: *weight };
             }
         }
     }
 }
 
-/// One call of [`Voices::correct`], compiled for the vector instructions of the machine.
-struct Settle<'a, const R: usize> {
-    voices: &'a Voices,
+/// One call of [`DirectReferences::correct`], compiled for the vector instructions of the machine.
+struct CorrectRows<'a, const R: usize> {
+    references: &'a DirectReferences,
     queries: &'a [f32],
     from: usize,
     room: &'a mut Room,
@@ -220,19 +224,20 @@ struct Settle<'a, const R: usize> {
     to: usize,
 }
 
-impl<const R: usize> pulp::WithSimd for Settle<'_, R> {
-    type Output = [Heard; R];
+impl<const R: usize> pulp::WithSimd for CorrectRows<'_, R> {
+    type Output = [RowAttention; R];
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) -> [Heard; R] {
-        let Self { voices, queries, from, room: Room { said, loud, shares }, outputs, to } = self;
-        let mut heard = [Heard { distance: 0.0, voices: [Voice::default(); VOICES] }; R];
-        let (said, _) = said.as_chunks_mut::<LANES>();
-        let rows = said.chunks_exact_mut(voices.heads.len() * voices.each()).zip(outputs.chunks_mut(to));
-        for (((said, outputs), query), heard) in rows.zip(queries.chunks(from)).zip(&mut heard) {
-            *heard = voices.settle(simd, query, said, (loud, shares), outputs);
+    fn with_simd<S: Simd>(self, simd: S) -> [RowAttention; R] {
+        let Self { references, queries, from, room: Room { scores, active, shares }, outputs, to } = self;
+        let mut attention =
+            [RowAttention { distance: 0.0, largest: [ReferenceAttention::default(); NAMED_REFERENCES] }; R];
+        let (scores, _) = scores.as_chunks_mut::<LANES>();
+        let rows = scores.chunks_exact_mut(references.heads.len() * references.each()).zip(outputs.chunks_mut(to));
+        for (((scores, outputs), query), attention) in rows.zip(queries.chunks(from)).zip(&mut attention) {
+            *attention = references.correct_row(simd, query, scores, (active, shares), outputs);
         }
-        heard
+        attention
     }
 }
 
