@@ -18,7 +18,9 @@ server=
 trap '[ -z "$server" ] || kill "$server" 2>/dev/null || true; rm -rf "$folder"' EXIT
 cp -r models "$folder/models"
 key=$(target/release/mcvn admin-key create --keys-file "$folder/keys.toml" --name contract --scopes read,train,promote 2>/dev/null | tail -n 1)
-MCVN_LISTEN=127.0.0.1:0 MCVN_MODELS_DIR="$folder/models" MCVN_ADMIN_KEYS_FILE="$folder/keys.toml" MCVN_STATE_DIR="$folder/state" \
+mkdir "$folder/data"
+"$tools/bin/python" scripts/contract/hooks.py rows >"$folder/data/heats.csv"
+MCVN_LISTEN=127.0.0.1:0 MCVN_DATA_DIR="$folder/data" MCVN_MODELS_DIR="$folder/models" MCVN_ADMIN_KEYS_FILE="$folder/keys.toml" MCVN_STATE_DIR="$folder/state" \
     target/release/mcvn 2>"$folder/log" &
 server=$!
 url=

@@ -8,6 +8,7 @@ be wrong are left as they are.
 import io
 import json
 import secrets
+import sys
 import zipfile
 
 import schemathesis
@@ -57,9 +58,10 @@ def before_call(context, case, kwargs):
     if case.path == "/admin/models" and isinstance(case.body, dict):
         # What a recipe may hold is told by docs and by its messages.
         case.body = recipe(20)
-    if case.path == "/admin/jobs" and isinstance(case.body, dict) and isinstance(case.body.get("options"), dict):
+    if case.path == "/admin/jobs" and isinstance(case.body, dict):
         # A model that is there, and rows that it can be trained on: then there are jobs and versions to go on with.
-        case.body = {"options": {"model": "contract", "folds": 2, "seed": 7}, "data": HEATS}
+        options = {"model": "contract", "folds": 2, "seed": 7}
+        case.body = {"options": options, "data": HEATS} if "options" in case.body else {**options, "data": "heats.csv"}
     if case.path.endswith(("/predict", "/predict/steel", "/classify/glass")):
         mend_prediction(case)
 
@@ -76,7 +78,7 @@ def mend_prediction(case):
             del query[name]
 
 
-HEATS = ("heat,C,Cr,hardness\n" + "".join(f"h{at // 4},{0.1 + at / 100:.2f},{at % 5 / 2},{150 + at * 3}\n" for at in range(40))).encode()
+HEATS = "heat,C,Cr,hardness\n" + "".join(f"h{at // 4},{0.1 + at / 100:.2f},{at % 5 / 2},{150 + at * 3}\n" for at in range(40))
 SHEET = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
 # Every model takes one of these columns; others come back as they are.
@@ -156,7 +158,7 @@ def toml_of(recipe):
 
 
 if __name__ == "__main__":
-    # The model that jobs are for.
-    print(json.dumps({**recipe(5), "name": "contract"}))
+    # The model that jobs are for, or its rows.
+    print(HEATS if "rows" in sys.argv else json.dumps({**recipe(5), "name": "contract"}))
 
 schemathesis.openapi.media_type("application/toml", st.integers(1, 50).map(lambda steps: toml_of(recipe(steps))))

@@ -126,17 +126,7 @@ pub(super) async fn list_jobs(State(state): State<AppState>, headers: HeaderMap)
 #[utoipa::path(
     get, path = "/admin/jobs/{id}", tag = "admin", security(("admin_key" = [])),
     params(("id" = u64, Path, description = "Number of the job", example = 1)),
-    responses(
-        (status = 200, body = JobDetail, description = "The job", links(
-            ("the version that it left" = (operation_id = "show_version", parameters(
-                ("name" = "$response.body#/model"), ("version" = "$response.body#/version"),
-            ))),
-            ("to promote it" = (operation_id = "promote", parameters(
-                ("name" = "$response.body#/model"), ("version" = "$response.body#/version"),
-            ))),
-        )),
-        AdminProblems,
-    )
+    responses((status = 200, body = JobDetail, description = "The job"), AdminProblems)
 )]
 pub(super) async fn show_job(
     State(state): State<AppState>,

@@ -10,7 +10,9 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use utoipa::ToSchema;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{ObjectBuilder, OneOfBuilder, Schema, Type};
+use utoipa::{PartialSchema, ToSchema};
 
 use super::super::body::extract::typed_json;
 use super::super::error::{ApiError, Problem};
@@ -93,6 +95,28 @@ pub(super) struct PromoteBody {
     reason: Option<String>,
 }
 
+/// The two forms of a promotion's body, for the document: plain, or with force and a reason.
+pub(super) struct PromoteRequest;
+
+impl PartialSchema for PromoteRequest {
+    fn schema() -> RefOr<Schema> {
+        let form = |force: bool| {
+            let RefOr::T(Schema::Object(mut form)) = PromoteBody::schema() else { return PromoteBody::schema() };
+            let forced = ObjectBuilder::new().schema_type(Type::Boolean).enum_values(Some([force]));
+            form.properties.insert("force".to_owned(), forced.into());
+            if force {
+                let reason = ObjectBuilder::new().schema_type(Type::String).pattern(Some("[!-~]"));
+                form.properties.insert("reason".to_owned(), reason.description(Some("Why")).into());
+                form.required.extend(["force", "reason"].map(str::to_owned));
+            }
+            RefOr::from(Schema::from(form))
+        };
+        OneOfBuilder::new().item(form(false)).item(form(true)).into()
+    }
+}
+
+impl ToSchema for PromoteRequest {}
+
 /// Why to roll back.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -118,21 +142,7 @@ pub(super) struct Swapped {
 #[utoipa::path(
     get, path = "/admin/models/{name}/versions", tag = "admin", security(("admin_key" = [])),
     params(("name" = String, Path, description = "Name of the model", example = "steel-fatigue")),
-    responses(
-        (status = 200, body = VersionList, description = "Its versions", links(
-            ("the first" = (operation_id = "show_version", parameters(
-                ("name" = "$response.body#/name"), ("version" = "$response.body#/versions/0/version"),
-            ))),
-            ("to promote it" = (operation_id = "promote", parameters(
-                ("name" = "$response.body#/name"), ("version" = "$response.body#/versions/0/version"),
-            ))),
-            ("to remove it" = (operation_id = "remove_version", parameters(
-                ("name" = "$response.body#/name"), ("version" = "$response.body#/versions/0/version"),
-            ))),
-            ("to go back" = (operation_id = "roll_back", parameters(("name" = "$response.body#/name")))),
-        )),
-        AdminProblems,
-    )
+    responses((status = 200, body = VersionList, description = "Its versions"), AdminProblems)
 )]
 pub(super) async fn list_versions(
     State(state): State<AppState>,
@@ -246,7 +256,7 @@ pub(super) async fn show_plot(
         ("version" = String, Path, description = "Its version"),
         IdempotencyKey,
     ),
-    request_body(content = Option<PromoteBody>),
+    request_body(content = Option<PromoteRequest>),
     responses(
         (status = 200, body = Swapped, description = "What answers now"),
         (status = 409, body = Problem, content_type = "application/problem+json",

@@ -191,7 +191,23 @@ struct Improvement {
 }
 
 /// All models.
-#[utoipa::path(get, path = "/models", tag = "models", responses((status = 200, body = ModelList, description = "The models that are served")))]
+#[utoipa::path(
+    get, path = "/models", tag = "models",
+    responses((status = 200, body = ModelList, description = "The models that are served", links(
+        ("a model" = (operation_id = "show_model", parameters(("name" = "$response.body#/models/0/name")))),
+        ("its versions" = (operation_id = "list_versions", parameters(("name" = "$response.body#/models/0/name")))),
+        ("its version in use" = (operation_id = "show_version", parameters(
+            ("name" = "$response.body#/models/0/name"), ("version" = "$response.body#/models/0/version"),
+        ))),
+        ("to promote it" = (operation_id = "promote", parameters(
+            ("name" = "$response.body#/models/0/name"), ("version" = "$response.body#/models/0/version"),
+        ))),
+        ("to remove it" = (operation_id = "remove_version", parameters(
+            ("name" = "$response.body#/models/0/name"), ("version" = "$response.body#/models/0/version"),
+        ))),
+        ("to go back" = (operation_id = "roll_back", parameters(("name" = "$response.body#/models/0/name")))),
+    )))
+)]
 pub(in crate::http) async fn list_models(State(state): State<AppState>) -> Result<Json<ModelList>, ApiError> {
     let serving = state.serving()?;
     let catalogue = &serving.catalogue;
