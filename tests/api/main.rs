@@ -11,6 +11,7 @@ mod admin_house;
 mod admin_jobs;
 mod admin_repeats;
 mod admin_versions;
+mod any_model;
 mod batching;
 mod bodies;
 mod bulk;

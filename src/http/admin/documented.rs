@@ -2,11 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use utoipa::IntoResponses;
 use utoipa::openapi::RefOr;
+use utoipa::openapi::Required;
+use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::response::Response;
+use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::{IntoParams, IntoResponses};
 
 use super::super::error::{ApiError, documented};
+use super::act::LONGEST_KEY;
 use crate::keys::Scope;
 
 /// The problems of an admin route.
@@ -39,21 +43,24 @@ impl IntoResponses for ActionProblems {
     }
 }
 
-/// The header of a request that may be repeated, for the document.
-#[derive(utoipa::IntoParams)]
-#[into_params(parameter_in = Header)]
-#[allow(dead_code, reason = "describes a header; it is read where actions are done")]
-pub(super) struct IdempotencyKey {
-    /// Names this very request, up to 200 characters. Repeated with the same key it does nothing again: the answer is that
-    /// of the first time, with the header `Idempotency-Replayed: true`. What failed may be repeated. Another request with
-    /// the key is a 422; one of which nobody knows whether it was done, for the server ended meanwhile, a 409. Keys are
-    /// remembered for seven days.
-    #[param(
-        rename = "Idempotency-Key",
-        min_length = 1,
-        max_length = 200,
-        pattern = "^[!-~]+$",
-        example = "promote 2026-11-26"
-    )]
-    idempotency_key: Option<String>,
+/// The header of a request that may be repeated.
+pub(super) struct IdempotencyKey;
+
+impl IntoParams for IdempotencyKey {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        let key = ObjectBuilder::new().schema_type(Type::String).min_length(Some(1)).max_length(Some(LONGEST_KEY));
+        let header = ParameterBuilder::new()
+            .name("Idempotency-Key")
+            .parameter_in(ParameterIn::Header)
+            .required(Required::False)
+            .schema(Some(key))
+            .example(Some("promote-2026-11-26".into()))
+            .description(Some(
+                "Names this very request. Repeated with the same key it does nothing again: the answer is that of the first \
+                 time, with the header `Idempotency-Replayed: true`. What failed may be repeated. Another request with the \
+                 key is a 422; one of which nobody knows whether it was done, for the server ended meanwhile, a 409. Keys \
+                 are remembered for seven days.",
+            ));
+        vec![header.build()]
+    }
 }

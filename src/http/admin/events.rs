@@ -13,7 +13,9 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt;
 use futures_util::stream;
-use utoipa::ToSchema;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
+use utoipa::{PartialSchema, ToSchema};
 
 use super::super::error::ApiError;
 use super::super::state::AppState;
@@ -75,17 +77,20 @@ pub(super) async fn job_events(
 }
 
 /// One event, for the OpenAPI document.
-#[derive(ToSchema)]
-#[allow(dead_code, reason = "describes events; axum writes them")]
-pub(super) struct JobEvent {
-    /// The job's state.
-    #[schema(example = "running")]
-    event: String,
-    /// To be sent as `Last-Event-ID` by whoever comes back.
-    id: String,
-    /// The job, as JSON.
-    data: String,
+pub(super) struct JobEvent;
+
+impl PartialSchema for JobEvent {
+    fn schema() -> RefOr<Schema> {
+        let text = |what: &str| ObjectBuilder::new().schema_type(Type::String).description(Some(what));
+        ObjectBuilder::new()
+            .property("event", text("The job's state"))
+            .property("id", text("Send it as `Last-Event-ID` to go on from here"))
+            .property("data", text("The job, as JSON"))
+            .into()
+    }
 }
+
+impl ToSchema for JobEvent {}
 
 /// What an event says of a job.
 struct Snapshot {
