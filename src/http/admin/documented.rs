@@ -1,4 +1,4 @@
-//! What all admin routes have in common in the OpenAPI document.
+//! The common parts of the admin routes in the OpenAPI document.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use utoipa::openapi::response::Response;
 use super::super::error::{ApiError, documented};
 use crate::keys::Scope;
 
-/// The problems of an admin route.
+/// The error responses of an admin route.
 pub(super) struct AdminProblems;
 
 impl IntoResponses for AdminProblems {
@@ -24,7 +24,7 @@ impl IntoResponses for AdminProblems {
     }
 }
 
-/// The problems of an admin route that changes something.
+/// The error responses of an admin route that changes something.
 pub(super) struct ActionProblems;
 
 impl IntoResponses for ActionProblems {
@@ -39,15 +39,15 @@ impl IntoResponses for ActionProblems {
     }
 }
 
-/// The header of a request that may be repeated, for the document.
+/// The `Idempotency-Key` header, for the OpenAPI document.
 #[derive(utoipa::IntoParams)]
 #[into_params(parameter_in = Header)]
 #[allow(dead_code, reason = "describes a header; it is read where actions are done")]
 pub(super) struct IdempotencyKey {
-    /// Names this very request, up to 200 characters. Repeated with the same key it does nothing again: the answer is that
-    /// of the first time, with the header `Idempotency-Replayed: true`. What failed may be repeated. Another request with
-    /// the key is a 422; one of which nobody knows whether it was done, for the server ended meanwhile, a 409. Keys are
-    /// remembered for seven days.
+    /// Makes the request safe to repeat; up to 200 characters. If it is repeated with the same key, nothing is done
+    /// again: the response is that of the first request, with the header `Idempotency-Replayed: true`. A request that
+    /// failed can be repeated. A different request with the same key gets a 422. If the server stopped before the
+    /// outcome was recorded, a repetition gets a 409. Keys are remembered for seven days.
     #[param(
         rename = "Idempotency-Key",
         min_length = 1,
