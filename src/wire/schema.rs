@@ -1,4 +1,4 @@
-//! What requests may hold, for the OpenAPI document: of any model, and of one.
+//! Schemas of requests for the OpenAPI document: for any model, and for one model.
 
 use utoipa::PartialSchema;
 use utoipa::openapi::schema::{
@@ -10,10 +10,10 @@ use super::request::{ListRequest, SampleInput, SingleRequest};
 use crate::domain::{Element, Outputs, Parameter, ParameterKind};
 use crate::model::Manifest;
 
-/// Name of the schema of compositions in the document.
+/// Name of the composition schema in the document.
 pub(crate) const COMPOSITION: &str = "Composition";
 
-/// A reference to the schema of compositions.
+/// A reference to the composition schema.
 pub(super) fn composition() -> RefOr<Schema> {
     Ref::from_schema_name(COMPOSITION).into()
 }
@@ -24,8 +24,8 @@ pub(crate) fn composition_schema() -> RefOr<Schema> {
     let amount = ObjectBuilder::new().schema_type(Type::Number).minimum(Some(0.0)).maximum(Some(100.0));
     let amounts = ObjectBuilder::new()
         .description(Some(
-            "Amounts by element symbol, in percent of the basis; they sum to 100 at most, and to more than 0. The model's \
-             balance makes up the rest; one amount may be \"bal.\" instead.",
+            "Amounts by element symbol, in percent of the basis; the sum must be above 0 and at most 100. The model's \
+             balance element makes up the rest; alternatively, one amount may be \"bal.\".",
         ))
         .property_names(Some(symbols.build()))
         .additional_properties(Some(amount))
@@ -33,7 +33,7 @@ pub(crate) fn composition_schema() -> RefOr<Schema> {
         .examples([serde_json::json!({"C": 0.4, "Si": 0.25, "Mn": 0.8, "Cr": 1.0, "Mo": 0.2})]);
     let formula = ObjectBuilder::new()
         .schema_type(Type::String)
-        .description(Some("A formula, always in atomic parts where no basis is given; they sum to 100 at most."))
+        .description(Some("A formula, in atomic parts if no basis is given; the sum must be at most 100."))
         .min_length(Some(1))
         .format(Some(utoipa::openapi::SchemaFormat::Custom("chemical-formula".to_owned())))
         .examples(["Zr41.2Ti13.8Cu12.5Ni10Be22.5"]);
@@ -41,11 +41,11 @@ pub(crate) fn composition_schema() -> RefOr<Schema> {
     both.description(Some("Amounts by element symbol, or a formula")).into()
 }
 
-/// The basis of amounts; null as if it were not given.
+/// The basis of amounts; null means not given.
 pub(super) fn basis() -> RefOr<Schema> {
     ObjectBuilder::new()
         .schema_type(SchemaType::from_iter([Type::String, Type::Null]))
-        .description(Some("Basis of the amounts; the model's where none is given"))
+        .description(Some("Basis of the amounts; the default is the model's basis"))
         .enum_values(Some([serde_json::json!("weight_percent"), "atomic_percent".into(), serde_json::Value::Null]))
         .into()
 }
@@ -65,10 +65,10 @@ fn object_or_null() -> ObjectBuilder {
     ObjectBuilder::new().schema_type(SchemaType::from_iter([Type::Object, Type::Null]))
 }
 
-/// How a request to a model names it.
+/// Whether a request must name its model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Naming {
-    /// It must: other models share the route, and one of them is the default.
+    /// It must, because another model is the default of the route.
     Required,
     /// It may: the model is the default of the route, or the path names it.
     Optional,
@@ -79,12 +79,12 @@ pub(crate) fn sample_name(manifest: &Manifest) -> String {
     format!("{}.Sample", manifest.name)
 }
 
-/// One sample of a list, of a model.
+/// The schema of one sample in a list for a model.
 pub(crate) fn sample_of(manifest: &Manifest) -> RefOr<Schema> {
     changed(SampleInput::schema(), |sample| with_processing(sample, manifest))
 }
 
-/// Bodies of requests to a model: one sample, or a list.
+/// The schemas of request bodies for a model: one sample, or a list.
 pub(crate) fn requests_of(manifest: &Manifest, naming: Naming) -> [RefOr<Schema>; 2] {
     let options = |body: &mut Object| {
         if let Outputs::Classification { .. } = manifest.schema.outputs {
@@ -92,7 +92,7 @@ pub(crate) fn requests_of(manifest: &Manifest, naming: Naming) -> [RefOr<Schema>
             let none = none.description(Some("A classifier gives probabilities, not intervals"));
             body.properties.insert("confidence".to_owned(), none.into());
         }
-        let mut model = ObjectBuilder::new().description(Some("Which model answers"));
+        let mut model = ObjectBuilder::new().description(Some("Name of the model"));
         model = match naming {
             Naming::Required => model.schema_type(Type::String).enum_values(Some([manifest.name.as_str()])),
             Naming::Optional => {
@@ -113,12 +113,12 @@ pub(crate) fn requests_of(manifest: &Manifest, naming: Naming) -> [RefOr<Schema>
         options(body);
         let samples = ArrayBuilder::new().items(Ref::from_schema_name(sample_name(manifest))).min_items(Some(1));
         body.properties
-            .insert("samples".to_owned(), samples.description(Some("The samples, answered in this order")).into());
+            .insert("samples".to_owned(), samples.description(Some("The samples; predictions have this order")).into());
     });
     [single, list]
 }
 
-/// An object schema with changes.
+/// Changes an object schema.
 fn changed(schema: RefOr<Schema>, change: impl FnOnce(&mut Object)) -> RefOr<Schema> {
     match schema {
         RefOr::T(Schema::Object(mut object)) => {
@@ -129,7 +129,7 @@ fn changed(schema: RefOr<Schema>, change: impl FnOnce(&mut Object)) -> RefOr<Sch
     }
 }
 
-/// Puts a model's process parameters into the schema of what holds a sample.
+/// Adds a model's process parameters to the schema of a sample or body.
 fn with_processing(sample: &mut Object, manifest: &Manifest) {
     let parameters = &manifest.schema.processing;
     let needed = parameters.iter().any(Parameter::required);
@@ -149,7 +149,8 @@ fn with_processing(sample: &mut Object, manifest: &Manifest) {
     }
 }
 
-/// The values that a process parameter may have; beyond its training range they are answered, out of domain.
+/// The schema of a process parameter. Values beyond the training range are accepted, and the prediction is then out of
+/// domain.
 fn parameter_schema(parameter: &Parameter) -> ObjectBuilder {
     let schema = ObjectBuilder::new();
     match &parameter.kind {
