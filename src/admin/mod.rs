@@ -85,24 +85,24 @@ const LOOKED_THROUGH: usize = 1000;
 /// One line of the audit log.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct AuditRecord {
-    /// When (RFC 3339, UTC).
+    /// Time (RFC 3339, UTC).
     #[schema(value_type = String, format = DateTime)]
     pub at: Timestamp,
-    /// Whose key.
+    /// Name of the key's owner.
     pub by: String,
-    /// What was asked, such as `version.promote`.
+    /// The action, such as `version.promote`.
     #[schema(example = "version.promote")]
     pub action: String,
-    /// Of what.
+    /// The object of the action.
     #[schema(example = "steel-fatigue f4b2669a7d6f")]
     pub target: String,
-    /// `begun` before anything is changed, then `ok`, or the code of the problem; `interrupted` where the server ended
-    /// in between.
+    /// `begun` before anything is changed, then `ok` or the code of the problem; `interrupted` if the server stopped in
+    /// between.
     #[schema(example = "ok")]
     pub outcome: String,
-    /// Reason given, what was overruled, what was there before.
+    /// Details: the given reason, the objections that were overridden, the version before.
     pub detail: String,
-    /// The request's id, as in the log.
+    /// Id of the request, as in the server's log.
     pub request_id: String,
 }
 

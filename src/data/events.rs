@@ -1,10 +1,10 @@
-//! The lines that a training prints for programs, one JSON object per line. The command line writes them and jobs read
+//! The events that a training process prints, one JSON object per line. The command line writes them and jobs read
 //! them.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// One line.
+/// One event.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum TrainingEvent {
@@ -28,28 +28,28 @@ pub enum TrainingEvent {
         /// Its new version.
         version: String,
     },
-    /// An event of a later version, unknown to this one.
+    /// An unknown event, from a later version of the program.
     #[serde(other)]
     Other,
 }
 
-/// How far a running job is.
+/// The progress of a running job.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[schema(as = JobProgress)]
 pub struct TrainingProgress {
-    /// What it does: random folds, grouped folds, training.
+    /// The current phase: random folds, grouped folds, training.
     #[serde(default)]
     pub phase: String,
-    /// Steps done, over the whole job.
+    /// Completed steps of the whole job.
     pub step: u64,
-    /// Steps there are.
+    /// Total number of steps.
     pub steps: u64,
     /// Loss of the last step.
     #[serde(default)]
     pub loss: Option<f64>,
-    /// Seconds since the training began.
+    /// Seconds since the start of the training.
     pub elapsed_seconds: f64,
-    /// Seconds that are left, as far as can be told.
+    /// Estimated seconds left.
     pub eta_seconds: f64,
 }
 

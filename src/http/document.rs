@@ -1,7 +1,7 @@
-//! The OpenAPI document: what is said of the whole, and what the models that are served add to it.
+//! The OpenAPI document: the common part, and what the served models add to it.
 //!
-//! The types that parse requests describe their bodies. What a body may hold depends on the model, so each model's process
-//! parameters, limits and name are put in their place.
+//! The request types describe the bodies in general. The valid content depends on the model, so each model's name,
+//! process parameters and limits are inserted.
 
 use utoipa::openapi::content::{Content, ContentBuilder};
 use utoipa::openapi::path::{Operation, Parameter};
@@ -14,33 +14,35 @@ use super::error::{Problem, common_problems};
 use super::predict::{generic, glass, steel};
 use crate::domain::Outputs;
 use crate::model::Manifest;
-use crate::wire::schema::{COMPOSITION, Naming, composition_schema, requests_of, sample_name, sample_of};
+use crate::wire::model_schema::{Naming, requests_of, sample_name, sample_of};
+use crate::wire::schema::{COMPOSITION, composition_schema};
 
-/// What the OpenAPI document says of the whole.
+/// The common part of the OpenAPI document.
 #[derive(OpenApi)]
 #[openapi(
     info(
         title = "mcvn",
         description = "Alloy property prediction with the Materials Composition Visualization Network.\n\n\
-            Every error is an RFC 9457 problem (`application/problem+json`). Every answer carries the request's \
-            `x-request-id` header; send one to choose it. A W3C `traceparent` is accepted and logged.\n\n\
-            The admin routes exist only where admin keys are configured, perhaps on an address of their own.\n\n\
-            A running server adds its models: `GET /openapi.yaml` has `/models/{name}/predict` once for each of them, with its \
-            process parameters and their limits.",
+            Every error is an RFC 9457 problem (`application/problem+json`). Every response has an \
+            `x-request-id` header; a client can choose the id by sending the header. A W3C `traceparent` header is \
+            accepted and logged.\n\n\
+            The admin routes exist only where admin keys are configured, and may be served on a separate address.\n\n\
+            A running server adds its models: `GET /openapi.yaml` has one `/models/{name}/predict` path per model, \
+            with its process parameters and their limits.",
         license(name = "MIT", identifier = "MIT")
     ),
     modifiers(&AdminKey),
     components(schemas(Problem)),
     tags(
         (name = "prediction", description = "Properties and classes of alloys"),
-        (name = "models", description = "What can be asked of which model"),
-        (name = "health", description = "For operators and schedulers"),
-        (name = "admin", description = "Retraining, versions, promotion; with an admin key"),
+        (name = "models", description = "The served models with their inputs and outputs"),
+        (name = "health", description = "Health checks, metrics and server information, for operators and schedulers"),
+        (name = "admin", description = "Retraining, versions and promotion; an admin key is required"),
     )
 )]
 pub(super) struct Document;
 
-/// How admin keys are sent.
+/// Adds the security scheme of admin keys.
 struct AdminKey;
 
 impl Modify for AdminKey {
@@ -55,8 +57,8 @@ fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
     [&mut item.get, &mut item.post, &mut item.put, &mut item.delete, &mut item.patch].into_iter().flatten()
 }
 
-/// Completes a document with what holds for every request, and with what the models take. `models` are those that are
-/// served, each with whether it is the default of its route.
+/// Completes a document with the common error responses and the inputs of the models. `models` are the served models,
+/// each with whether it is the default of its route.
 pub(super) fn complete(document: &mut Described, models: &[(&Manifest, bool)]) {
     let common = common_problems();
     let shared = |status: &str| format!("Problem{status}");
@@ -97,7 +99,7 @@ fn is_classifier(manifest: &Manifest) -> bool {
     matches!(manifest.schema.outputs, Outputs::Classification { .. })
 }
 
-/// The address of any model, once for each.
+/// Replaces the path `/models/{name}/predict` by one path per model.
 fn add_paths_of_models(document: &mut Described, models: &[(&Manifest, bool)]) {
     if models.is_empty() {
         return;
@@ -119,7 +121,7 @@ fn add_paths_of_models(document: &mut Described, models: &[(&Manifest, bool)]) {
     }
 }
 
-/// Says what JSON an operation takes: one of these.
+/// Sets the JSON body of an operation to one of these schemas.
 fn take_json(operation: &mut Operation, bodies: Vec<RefOr<Schema>>) {
     let one = bodies.into_iter().fold(OneOfBuilder::new(), OneOfBuilder::item);
     let Some(RefOr::T(body)) = &mut operation.request_body else { return };

@@ -1,7 +1,6 @@
-//! Every error a client can see: RFC 9457 `application/problem+json`, and the only status codes of errors.
+//! Every error a client can see, as RFC 9457 `application/problem+json`. This is the only file with error status codes.
 //!
-//! Its own so that the table of errors is one file. What a client reads is not what the log reads: causes
-//! of internal failures stay in the log.
+//! The causes of internal failures are only logged, not sent to clients.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -23,58 +22,58 @@ use crate::keys::Scope;
 /// How long a refused client should wait.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// An error answer.
+/// An error response.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum ApiError {
-    /// Not JSON, or not CSV, or it broke off.
+    /// The body is not JSON or not CSV, or it is incomplete.
     MalformedBody(String),
     /// A content type that no route reads.
     UnsupportedMediaType(String),
     /// A body over the limit for its type.
     BodyTooLarge(usize),
-    /// A table over a limit; which one, in words.
+    /// A table over a limit; the text says which one.
     TableTooLarge(String),
-    /// Fields that are unknown, missing, ill-typed or not physical; and models that would take the input.
+    /// Fields that are unknown, missing, of the wrong type or not physical; and the models that would accept the input.
     InvalidSample(Vec<Violation>, Vec<String>),
     /// No such route, model or version.
     NotFound(String),
-    /// The route exists, the method doesn't.
+    /// The route exists, but not for this method.
     MethodNotAllowed,
-    /// Fields of an admin request that are wrong: options, a recipe, cells of a training file.
+    /// Invalid fields of an admin request: options, a recipe, cells of a training file.
     InvalidRequest(Vec<Violation>),
-    /// No admin key, or a text that is none.
+    /// No admin key, or an unknown one.
     Unauthorized,
-    /// An admin key that is for other things.
+    /// The admin key does not have the required scope.
     Forbidden(Scope),
-    /// What is asked does not fit what there is; with what speaks against it.
+    /// The request conflicts with the current state; and the objections to it.
     Conflict(String, Vec<String>),
-    /// The audit log cannot be written, so nothing may be changed; the cause is for the log only.
+    /// The audit log cannot be written, so nothing is changed; the cause is for the log only.
     AuditUnavailable(String),
-    /// Storage or the like failed; the cause is for the log only.
+    /// An internal failure, such as of storage; the cause is for the log only.
     Internal(String),
     /// The queue is full.
     Overloaded,
-    /// Loading or draining.
+    /// The server is loading or draining.
     NotReady,
-    /// The model is installed, but its version in use cannot be loaded or does not answer; why.
+    /// The model is installed, but its active version cannot be loaded or does not answer; the text says why.
     ModelUnavailable(String),
-    /// Passes of the device keep failing; of health checks only, predictions are still tried.
+    /// Forward passes on the device keep failing. Only health checks return this; predictions are still tried.
     DeviceFailing,
-    /// The pass failed; the cause is for the log only.
+    /// The forward pass failed; the cause is for the log only.
     InferenceFailed(String),
-    /// The answer took too long.
+    /// The response took longer than the deadline.
     DeadlineExceeded(Duration),
-    /// The rest of the body did not come while others needed its room.
+    /// The rest of the body did not arrive while other requests needed its room.
     BodyTooSlow,
-    /// The head of the request is no HTTP.
+    /// The head of the request is not valid HTTP.
     MalformedHead,
-    /// The address is too long.
+    /// The URI is too long.
     UriTooLong,
-    /// The head of the request is too long, or has too many fields.
+    /// The head of the request is too long, or has too many header fields.
     HeadTooLarge,
 }
 
-/// Left in an answer for whoever observes it: the code of its problem.
+/// Response extension for logs and metrics: the code of the problem.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ProblemCode(pub(super) &'static str);
 
@@ -90,34 +89,34 @@ pub(super) struct Problem {
     /// The HTTP status.
     #[schema(example = 422)]
     status: u16,
-    /// What went wrong this time.
+    /// What went wrong in this request.
     detail: String,
-    /// The kind of problem, for programs.
+    /// The kind of problem, as a code for programs.
     #[schema(example = "invalid_sample")]
     code: &'static str,
-    /// Names the request, as in the `x-request-id` header and the log.
+    /// Id of the request, as in the `x-request-id` header and the server's log.
     #[serde(skip_serializing_if = "Option::is_none")]
     request_id: Option<String>,
-    /// Every offending field of a 422; what speaks against it, of a 409.
+    /// For 422: every invalid field. For 409: the objections.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<FieldError>,
-    /// Other models of the route that take the process parameters given.
+    /// Other models of the route that accept the given process parameters.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     models_that_take_this_input: Vec<String>,
 }
 
-/// One offending field.
+/// One invalid field.
 #[derive(Debug, Serialize, ToSchema)]
 struct FieldError {
-    /// JSON pointer (RFC 6901) to the field; for a table, `/` and the name of the column.
+    /// JSON pointer (RFC 6901) to the field; in a table, `/` and the name of the column.
     #[schema(example = "/composition/Xx")]
     pointer: String,
-    /// What is wrong with it.
+    /// The error in the field.
     #[schema(example = "\"Xx\" is not a chemical element")]
     detail: String,
 }
 
-/// Answers of these problems, for the OpenAPI document: what renders them describes them.
+/// The responses of these problems for the OpenAPI document, described by the same code that renders them.
 pub(super) fn documented(problems: &[ApiError]) -> BTreeMap<String, RefOr<Response>> {
     let mut described: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for problem in problems {
@@ -131,7 +130,7 @@ pub(super) fn documented(problems: &[ApiError]) -> BTreeMap<String, RefOr<Respon
     described.into_iter().map(|(status, words)| (status, response(words).into())).collect()
 }
 
-/// The problems of a prediction.
+/// The error responses of a prediction.
 pub(super) struct Problems;
 
 impl IntoResponses for Problems {
@@ -149,7 +148,7 @@ impl IntoResponses for Problems {
     }
 }
 
-/// The problems that any request may end in, whatever its route.
+/// The error responses that any route may return.
 pub(super) fn common_problems() -> BTreeMap<String, RefOr<Response>> {
     documented(&[
         ApiError::MalformedHead,
@@ -190,17 +189,17 @@ impl ApiError {
         }
     }
 
-    /// One wrong field of an admin request.
+    /// An error for one invalid field of an admin request.
     pub(super) fn invalid(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
         Self::InvalidRequest(vec![Violation::new(pointer, detail)])
     }
 
-    /// A failure that is nobody's fault outside; its cause goes to the log.
+    /// An internal failure; its cause is only logged.
     pub(super) fn internal(cause: impl std::fmt::Display) -> Self {
         Self::Internal(cause.to_string())
     }
 
-    /// The kind of problem, for programs.
+    /// The kind of problem, as a code for programs.
     pub(super) fn code(&self) -> &'static str {
         self.code_and_title().0
     }
@@ -231,7 +230,7 @@ impl ApiError {
         }
     }
 
-    /// What went wrong this time, for the client.
+    /// What went wrong in this request, for the client.
     pub(super) fn detail(&self) -> String {
         match self {
             Self::Conflict(detail, objections) if objections.is_empty() => detail.clone(),
@@ -274,7 +273,7 @@ impl ApiError {
         }
     }
 
-    /// The whole answer as it goes over a connection of HTTP/1, which ends with it.
+    /// The complete HTTP/1 response, after which the connection is closed.
     pub(super) fn last_words(&self, request_id: &str) -> Vec<u8> {
         let body = serde_json::to_string(&self.problem(Some(request_id.to_owned()))).unwrap_or_default();
         let (status, length) = (self.status(), body.len());
@@ -336,7 +335,7 @@ impl IntoResponse for ApiError {
     }
 }
 
-/// Writes the body of an error answer, and logs internal failures: once, here.
+/// Writes the body of an error response and logs internal failures. Each failure is logged once, here.
 pub(super) fn render(id: Option<&HeaderValue>, mut response: axum::response::Response) -> axum::response::Response {
     let Some(error) = response.extensions_mut().remove::<ApiError>() else { return response };
     let id = id.and_then(|id| id.to_str().ok()).map(str::to_owned);
@@ -345,7 +344,7 @@ pub(super) fn render(id: Option<&HeaderValue>, mut response: axum::response::Res
     }
     let (code, _) = error.code_and_title();
     let mut rendered = (error.status(), Json(error.problem(id))).into_response();
-    // What the router said besides the body (the Allow header of a 405, say) stays.
+    // Other headers that the router set are kept, such as the `Allow` header of a 405.
     for (name, value) in response.headers() {
         if name != header::CONTENT_LENGTH && name != header::CONTENT_TYPE {
             rendered.headers_mut().insert(name.clone(), value.clone());

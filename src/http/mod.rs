@@ -1,6 +1,6 @@
-//! The HTTP surface: bytes become raw samples, errors become problem details.
+//! The HTTP server: routes, request bodies, connections, and errors as problem details.
 //!
-//! It knows everything below, but neither candle's types nor file paths.
+//! It uses all lower modules, but no candle types and no file paths.
 
 mod admin;
 mod body;

@@ -1,6 +1,6 @@
-//! The id of a request: its client's, where that is harmless, or a fresh one.
+//! The id of a request: the client's if it is safe to repeat, otherwise a new one.
 //!
-//! Its own because answers, log lines, problems and the audit log carry it, and it comes from outside.
+//! Responses, log lines, problems and the audit log contain it, so only plain characters are accepted.
 
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,13 +8,13 @@ use std::time::SystemTime;
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 
-/// The header that names a request, in requests, answers and logs.
+/// The header with the request id, in requests and responses.
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Longer ids are replaced.
+/// Longest id that is accepted; longer ones are replaced.
 const MOST_CHARACTERS: usize = 64;
 
-/// The id of a request, which its header holds from now on.
+/// Returns the id of a request and sets it in the request's header.
 pub(super) fn identify(headers: &mut HeaderMap) -> HeaderValue {
     let harmless = |id: &&HeaderValue| {
         let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.".contains(byte);
@@ -25,7 +25,7 @@ pub(super) fn identify(headers: &mut HeaderMap) -> HeaderValue {
     id
 }
 
-/// Unique within a process by its counter, between processes by their start time.
+/// A new id: the start time of the process makes it unique between processes, a counter within the process.
 pub(super) fn fresh_id() -> HeaderValue {
     static START: LazyLock<u64> = LazyLock::new(|| {
         SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_micros() as u64)

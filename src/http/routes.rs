@@ -1,4 +1,4 @@
-//! The lists of routes, and the OpenAPI document that is made from them.
+//! The list of public routes, and the OpenAPI document made from all routes.
 
 use axum::Router;
 use axum::extract::State;
@@ -18,7 +18,7 @@ use super::state::AppState;
 use crate::model::Manifest;
 use crate::registry::Catalogue;
 
-/// The list of routes that everyone may use; `admin::routes` is the other one.
+/// The public routes; `admin::routes` lists the others.
 fn public_routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::with_openapi(Document::openapi())
         .routes(routes!(steel::predict_steel))
@@ -34,7 +34,8 @@ fn public_routes() -> OpenApiRouter<AppState> {
         .routes(routes!(openapi_yaml))
 }
 
-/// The OpenAPI 3.1 document of a server with these models, as YAML; each with whether it is the default of its route.
+/// The OpenAPI 3.1 document of a server with these models, as YAML. Each model comes with whether it is the default of
+/// its route.
 ///
 /// # Errors
 /// A failure to write YAML.
@@ -47,11 +48,11 @@ pub fn openapi_document(models: &[(&Manifest, bool)]) -> Result<String, String> 
 /// Which routes a listener serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Surface {
-    /// What everyone may use.
+    /// The public routes.
     Public,
-    /// Administration alone.
+    /// Only the admin routes.
     Admin,
-    /// Both.
+    /// Public and admin routes.
     Whole,
 }
 
@@ -81,7 +82,7 @@ pub fn router(state: AppState, surface: Surface) -> Router {
     layers::wrap(router, &state).with_state(state)
 }
 
-/// This document, with the models that are served.
+/// Get this document, with the models that are served.
 #[utoipa::path(
     get,
     path = "/openapi.yaml",

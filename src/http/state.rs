@@ -1,6 +1,4 @@
-//! What handlers share.
-//!
-//! Its own so that handlers can be read without knowing how the server starts.
+//! The state shared by all handlers.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -15,13 +13,13 @@ use crate::bulk::Pool;
 use crate::metrics::Metrics;
 use crate::serving::{Live, Serving};
 
-/// Bytes of recipes and options that may wait or be under way, all together.
+/// Largest total size of queued recipes and job options, in bytes.
 const ADMIN_WAITING_BYTES: usize = 1_000_000;
 
 struct Shared {
     http: HttpConfig,
     admission: Admission,
-    /// Apart: an operator must get through, however many predictions wait.
+    /// Separate, so that operators are served however many predictions wait.
     admin_admission: Admission,
     bulk: Pool,
     streams: Room,
@@ -37,7 +35,7 @@ struct Shared {
 pub struct AppState(Arc<Shared>);
 
 impl AppState {
-    /// A server that is alive but has nothing loaded yet.
+    /// A server that has not loaded its models yet.
     pub fn new(http: HttpConfig, bulk: Pool, metrics: Arc<Metrics>, admin: Option<Admin>) -> Self {
         let (live, draining, admin) = (OnceLock::new(), AtomicBool::new(false), admin.map(Arc::new));
         let least = http.least_bytes_per_second;
@@ -59,13 +57,13 @@ impl AppState {
         }))
     }
 
-    /// Hands over what answers, after real passes have succeeded.
+    /// Sets the loaded models, after real passes have succeeded.
     pub fn set_ready(&self, live: Live) {
-        // A second call would mean two loads; the first one keeps serving.
+        // After a second call the first value is kept.
         let _ = self.0.live.set(Arc::new(live));
     }
 
-    /// From now on readiness is denied; requests under way and late ones are still answered.
+    /// Makes the server not ready. Running requests and late ones are still answered.
     pub fn start_draining(&self) {
         self.0.draining.store(true, Ordering::Relaxed);
     }
@@ -78,7 +76,7 @@ impl AppState {
         &self.0.admission
     }
 
-    /// The way in for small bodies of admin requests.
+    /// Admission for small bodies of admin requests.
     pub(super) fn admin_admission(&self) -> &Admission {
         &self.0.admin_admission
     }
@@ -87,10 +85,10 @@ impl AppState {
         &self.0.bulk
     }
 
-    /// A place for one stream, held while it is answered; from now on its client has the turn.
+    /// Takes a slot for one stream, held until it ends; starts waiting for its client.
     ///
     /// # Errors
-    /// 429 where all are taken, and nobody is slow.
+    /// 429 if all slots are taken and no client is slow.
     pub(super) fn place(&self) -> Result<Taken, ApiError> {
         let mut place = self.0.streams.enter();
         if !place.take(1, true, Asker::Part) {
@@ -108,12 +106,12 @@ impl AppState {
         self.0.started.elapsed()
     }
 
-    /// What has been loaded; `None` before.
+    /// The loaded models; `None` before.
     pub(super) fn live(&self) -> Option<&Arc<Live>> {
         self.0.live.get()
     }
 
-    /// What answers a request that begins now, to its end.
+    /// The models for a request that begins now; it keeps them to its end.
     ///
     /// # Errors
     /// 503 while nothing is loaded.
@@ -121,7 +119,7 @@ impl AppState {
         self.loaded().map(|live| live.current())
     }
 
-    /// What answers, as it changes.
+    /// The models as they change.
     ///
     /// # Errors
     /// 503 while nothing is loaded.
@@ -132,13 +130,13 @@ impl AppState {
     /// Administration.
     ///
     /// # Errors
-    /// 404 where it is off.
+    /// 404 if it is off.
     pub(super) fn admin(&self) -> Result<Arc<Admin>, ApiError> {
         let off = || ApiError::NotFound("administration is off: no admin keys are configured".to_owned());
         self.0.admin.clone().ok_or_else(off)
     }
 
-    /// Removes old jobs and candidates as they come about, until the jobs stop; none where administration is off.
+    /// Keeps removing old jobs and candidates until the jobs stop; does nothing if administration is off.
     pub async fn keep_house(self) {
         if let Some(admin) = self.0.admin.clone() {
             drop(self);
@@ -146,13 +144,13 @@ impl AppState {
         }
     }
 
-    /// What keeps administration from working, in words; `None` where it is off.
+    /// What is wrong with administration, in words; `None` if it is off.
     pub(super) async fn admin_troubles(&self) -> Option<Vec<String>> {
         let admin = Arc::clone(self.0.admin.as_ref()?);
         tokio::task::spawn_blocking(move || admin.troubles()).await.ok()
     }
 
-    /// How many jobs are in each state; none where administration is off.
+    /// The number of jobs in each state; empty if administration is off.
     pub(super) fn count_jobs(&self) -> Vec<(&'static str, u64)> {
         self.0.admin.as_ref().map_or_else(Vec::new, |admin| admin.jobs.count())
     }
@@ -163,16 +161,16 @@ impl AppState {
         Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
     }
 
-    /// Whether new work is welcome.
+    /// Whether the server accepts new work.
     ///
     /// # Errors
-    /// 503 while nothing is loaded, passes keep failing, or the server is stopping.
+    /// 503 while nothing is loaded, passes keep failing, or the server is shutting down.
     pub(super) fn readiness(&self) -> Result<(), ApiError> {
         let live = self.live().filter(|_| !self.0.draining.load(Ordering::Relaxed)).ok_or(ApiError::NotReady)?;
         if live.current().batcher.health().is_healthy() { Ok(()) } else { Err(ApiError::DeviceFailing) }
     }
 
-    /// While passes keep failing, tries them without being asked. Does not return, except where nothing is loaded.
+    /// Probes the device while passes keep failing. Returns only if nothing is loaded.
     pub async fn probe_until_healthy(self) {
         if let Some(live) = self.live() {
             live.probe_until_healthy().await;

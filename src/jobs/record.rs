@@ -6,22 +6,22 @@ use utoipa::ToSchema;
 
 pub use crate::data::TrainingProgress as JobProgress;
 
-/// Where a job stands. A job goes from `queued` to `running` and from there to one of the others, or from
-/// `queued` to `cancelled`.
+/// The state of a job. A job goes from `queued` to `running` and from there to one of the others, or from `queued` to
+/// `cancelled`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum JobState {
-    /// Waits for the one before it.
+    /// Waits for earlier jobs.
     Queued,
-    /// Trains.
+    /// The training runs.
     Running,
-    /// Has left a candidate.
+    /// Ended, with a candidate version.
     Succeeded,
-    /// Has ended without one; `error` says why.
+    /// Ended without a candidate; `error` gives the reason.
     Failed,
-    /// Was ended by a person.
+    /// Cancelled by a client.
     Cancelled,
-    /// Was ended by the server's own end; its data is kept.
+    /// Interrupted because the server stopped; its data is kept.
     Interrupted,
 }
 
@@ -30,7 +30,7 @@ impl JobState {
     pub const ALL: [Self; 6] =
         [Self::Queued, Self::Running, Self::Succeeded, Self::Failed, Self::Cancelled, Self::Interrupted];
 
-    /// The state's name, as in answers.
+    /// The state's name, as in responses.
     pub fn name(self) -> &'static str {
         match self {
             Self::Queued => "queued",
@@ -48,88 +48,88 @@ impl JobState {
     }
 }
 
-/// What the client decides besides model and data.
+/// The options of a job that the client can choose.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct JobOptions {
-    /// Seed of everything random: the same data, recipe and seed give the same version.
+    /// Random seed: the same data, recipe and seed give the same version.
     pub seed: u64,
-    /// Folds of the cross-validation, under each protocol.
+    /// Number of cross-validation folds, for each protocol.
     pub folds: usize,
-    /// Encoding of the data, where it is not to be guessed.
+    /// Encoding of the data; detected if not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encoding: Option<String>,
     /// Sheet of a workbook, by name or by number from 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sheet: Option<String>,
-    /// What columns are, as `COLUMN=FIELD`.
+    /// Meaning of columns, as `COLUMN=FIELD`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub map: Vec<String>,
 }
 
-/// The rows a job trains on.
+/// The training data of a job.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct JobData {
-    /// Name of the file as the client gave it.
+    /// Name of the file, as given by the client.
     pub file: String,
     /// SHA-256 of the file, in hexadecimal.
     pub sha256: String,
-    /// Rows, all of them checked.
+    /// Number of rows; all of them are checked.
     pub rows: usize,
-    /// Groups (heats, alloys, chemical systems) among them.
+    /// Number of groups (heats, alloys, chemical systems) among the rows.
     pub groups: usize,
 }
 
 /// One point of the loss curve.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct LossPoint {
-    /// Steps done, over the whole job.
+    /// Completed steps of the whole job.
     pub step: u64,
     /// The loss.
     pub loss: f64,
 }
 
-/// One retraining.
+/// One retraining job.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Job {
-    /// Its number.
+    /// Number of the job.
     pub id: u64,
-    /// Where it stands.
+    /// State of the job.
     pub state: JobState,
-    /// The model that it retrains.
+    /// Name of the model that it retrains.
     pub model: String,
-    /// Whose key asked for it.
+    /// Name of the owner of the key that started it.
     pub by: String,
     /// When it was accepted (RFC 3339, UTC).
     #[schema(value_type = String, format = DateTime)]
     pub created: Timestamp,
-    /// When it began.
+    /// When it started (RFC 3339, UTC).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
     pub started: Option<Timestamp>,
-    /// When it ended.
+    /// When it ended (RFC 3339, UTC).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
     pub finished: Option<Timestamp>,
-    /// The rows.
+    /// The training data.
     pub data: JobData,
-    /// The options, defaults filled in.
+    /// The options, including defaults.
     pub options: JobOptions,
-    /// How far it is.
+    /// The latest progress.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<JobProgress>,
-    /// The loss curve, thinned.
+    /// The loss curve, at most 200 points.
     #[serde(default)]
     pub losses: Vec<LossPoint>,
-    /// The candidate that came of it.
+    /// The candidate version that it produced.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
-    /// What its data and its report warn of, and that the candidate is the same version as an earlier one.
+    /// Warnings from its data and its report, and a warning if the candidate is the same version as an earlier one.
     #[serde(default)]
     pub warnings: Vec<String>,
-    /// What was taken for granted, filled in or left out when the data was read.
+    /// What was assumed, filled in or left out when the data was read.
     #[serde(default)]
     pub notes: Vec<String>,
-    /// Why there is no candidate.
+    /// Why there is no candidate version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
 }

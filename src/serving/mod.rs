@@ -1,7 +1,7 @@
-//! What answers right now: the models in use on their device, and the way to it.
+//! The models that are served now, on their device.
 //!
-//! Its own because it can change while requests are under way: a request takes one [`Serving`], whole, and
-//! keeps it to its end, whatever is swapped meanwhile. It knows neither HTTP nor who may swap.
+//! The models can change while requests are in progress: a request takes one whole [`Serving`] and keeps it to its end.
+//! This module knows neither HTTP nor who may change the models.
 
 mod promotion;
 mod versions;
@@ -23,7 +23,7 @@ use crate::model::{Bundle, DeviceChoice, DeviceError, OpenDevice, probe_features
 use crate::registry::{Catalogue, CatalogueError, Library, Trouble};
 use versions::KeptVersions;
 
-/// While passes keep failing, they are tried so often.
+/// How often to probe while passes fail.
 const BETWEEN_TRIES: Duration = Duration::from_secs(1);
 
 /// Why nothing can be served.
@@ -35,7 +35,7 @@ pub enum ServingError {
     /// The models.
     #[error(transparent)]
     Catalogue(#[from] CatalogueError),
-    /// No thread for the device.
+    /// The device's thread could not be started.
     #[error(transparent)]
     Io(#[from] std::io::Error),
     /// The loading task died.
@@ -48,42 +48,42 @@ pub enum ServingError {
 pub struct ServingConfig {
     /// Folders of models; a later one shadows an earlier one by model name.
     pub models_dirs: Vec<PathBuf>,
-    /// Where the tensors live.
+    /// The device for the models.
     pub device: DeviceChoice,
     /// Serve models whose answers depend on the batch.
     pub allow_batch_dependent: bool,
-    /// Versions besides those in use that stay loaded.
+    /// Number of versions that stay loaded besides the active ones.
     pub kept_versions: u64,
-    /// The queue.
+    /// Limits of the queue and of batches.
     pub batcher: BatcherConfig,
 }
 
-/// The models in use, and the way to the device: what one request sees from its start to its end.
+/// The active models and the batcher that runs them: what one request uses from start to end.
 #[derive(Clone)]
 pub struct Serving {
-    /// The models in use.
+    /// The active models.
     pub catalogue: Catalogue,
-    /// The way to the device.
+    /// Runs forward passes on the device.
     pub batcher: Batcher,
 }
 
-/// The models in use, as they change.
+/// The active models as they change.
 pub struct Live {
     current: ArcSwap<Serving>,
     device: OpenDevice,
     allow_batch_dependent: bool,
     versions: KeptVersions,
-    /// Held while something is swapped: one at a time.
+    /// Held during a change: one at a time.
     swapping: tokio::sync::Mutex<()>,
 }
 
 impl Live {
-    /// Opens the device, loads every model and has each answer real passes. A model that does not costs itself alone:
-    /// it is logged, and among the catalogue's troubles. The thread of the device ends when the last handle to the
-    /// models is gone.
+    /// Opens the device, loads every model and runs real passes with each. A model that fails does not affect the
+    /// others: it is logged and listed in the catalogue's troubles. The device's thread ends when the last handle to
+    /// the models is dropped.
     ///
     /// # Errors
-    /// [`ServingError`], where not one model answers.
+    /// [`ServingError`], if no model works.
     pub async fn load(config: ServingConfig, metrics: Arc<Metrics>) -> Result<(Self, JoinHandle<()>), ServingError> {
         let start = Instant::now();
         let (batching, allow_batch_dependent) = (config.batcher, config.allow_batch_dependent);
@@ -118,16 +118,16 @@ impl Live {
         info!(device = device.name, seconds = start.elapsed().as_secs_f64(), "ready");
         let current = ArcSwap::from_pointee(Serving { catalogue, batcher });
         let swapping = tokio::sync::Mutex::new(());
-        let versions = KeptVersions::new(library, device.device.clone(), allow_batch_dependent, kept);
+        let versions = KeptVersions::new(library, device.clone(), allow_batch_dependent, kept);
         Ok((Self { current, device, allow_batch_dependent, versions, swapping }, thread))
     }
 
-    /// What answers at this moment.
+    /// The models and the batcher at this moment.
     pub fn current(&self) -> Arc<Serving> {
         self.current.load_full()
     }
 
-    /// The device that answers: `cpu` or `cuda:N`.
+    /// The device: `cpu` or `cuda:N`.
     pub fn device(&self) -> &str {
         &self.device.name
     }
@@ -139,26 +139,26 @@ impl Live {
 }
 
 impl Live {
-    /// While passes keep failing, tries them without being asked: who is not ready is sent no requests, and would
-    /// never learn that the device has recovered. Does not return.
+    /// Probes the device while passes keep failing. A server that is not ready gets no requests, so it would not notice
+    /// that the device has recovered. Does not return.
     pub async fn probe_until_healthy(&self) {
         loop {
             let serving = self.current();
             serving.batcher.health().failing().await;
             tokio::time::sleep(BETWEEN_TRIES).await;
             for bundle in self.current().catalogue.iter() {
-                // What comes of it is seen, and logged, where passes end.
+                // The batcher records and logs the result.
                 let _ = self_test(bundle, &serving.batcher).await;
             }
         }
     }
 }
 
-/// Real passes of plausible samples: one alone and one batch, which also warms the device up.
+/// Runs real passes with plausible samples: one alone and one batch, which also warms up the device.
 async fn self_test(bundle: &Arc<Bundle>, batcher: &Batcher) -> Result<(), SubmitError> {
     let features = probe_features(bundle.manifest(), 32);
     for part in [&features[..features.len().min(1)], &features[..]] {
-        // Under full load too, a version that is to be promoted gets its turn.
+        // Waits for queue space, so that a promotion also works under full load.
         batcher.submit_waiting(Arc::clone(bundle) as _, part.to_vec()).await?;
     }
     Ok(())

@@ -1,8 +1,8 @@
-//! Changing what answers: a version is checked, tried, made the one in use on storage, and swapped in.
+//! Promotion, rollback and removal of versions.
 //!
-//! Its own because the order matters. Everything that can fail comes first: files and hashes, the schema,
-//! the comparison with the version in use, real passes on the device. Then one atomic rename on storage, then
-//! one atomic swap in memory. Killed at any point, a server finds a whole version at its next start.
+//! The order of the steps matters. Everything that can fail comes first: files and hashes, the schema, the comparison
+//! with the active version, real passes on the device. Then one atomic rename on storage, then one atomic swap in
+//! memory. If the server is killed at any point, it finds a complete version at its next start.
 
 use std::sync::Arc;
 
@@ -12,14 +12,14 @@ use crate::domain::{Parameter, ParameterKind, Schema};
 use crate::model::Manifest;
 use crate::registry::{self, Catalogue, CatalogueError, LoadError, RegistryError, Version, Writer};
 
-/// A change of what answers.
+/// A completed change of the active version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Swap {
-    /// The version that answers now.
+    /// The version that is served now.
     pub version: String,
-    /// The one that answered before.
+    /// The version that was served before.
     pub before: Option<String>,
-    /// What spoke against it, and was overruled.
+    /// The objections that were overridden.
     pub overruled: Vec<String>,
 }
 
@@ -29,19 +29,19 @@ pub enum SwapError {
     /// No such version.
     #[error("{0}")]
     Missing(String),
-    /// It answers already.
+    /// It is already active.
     #[error("{0} is in use already")]
     InUse(String),
-    /// It answers, and is to be removed.
+    /// It is served, so it cannot be removed.
     #[error("{0} answers: promote another version first")]
     Answers(String),
-    /// What speaks against it; may be overruled.
+    /// The objections; `force` overrides them.
     #[error("{}", .0.join("; "))]
     Objections(Vec<String>),
-    /// It is damaged, does not answer, or cannot be served beside the others. Not to be overruled.
+    /// It is damaged, does not work, or cannot be served with the others. `force` does not override this.
     #[error("{0}")]
     Unfit(String),
-    /// Storage said no.
+    /// Storage failed.
     #[error(transparent)]
     Registry(#[from] RegistryError),
     /// A task died.
@@ -62,10 +62,10 @@ impl From<LoadError> for SwapError {
 }
 
 impl Live {
-    /// Makes a version the one that answers. `force` overrules what speaks against it.
+    /// Makes a version the active one. `force` overrides the objections.
     ///
     /// # Errors
-    /// [`SwapError`]; what answers is then what answered before.
+    /// [`SwapError`]; then the served version is unchanged.
     pub async fn promote(
         &self,
         writer: &Arc<Writer>,
@@ -86,10 +86,10 @@ impl Live {
         Ok(Swap { version: version.to_owned(), before, overruled: objections })
     }
 
-    /// Makes the version before the one in use the one that answers.
+    /// Reactivates the previous version.
     ///
     /// # Errors
-    /// [`SwapError`]; what answers is then what answered before.
+    /// [`SwapError`]; then the served version is unchanged.
     pub async fn roll_back(&self, writer: &Arc<Writer>, model: &str) -> Result<Swap, SwapError> {
         let _alone = self.swapping.lock().await;
         let (owned, name, serving) = (Arc::clone(writer), model.to_owned(), self.current());
@@ -101,17 +101,17 @@ impl Live {
         Ok(Swap { version, before, overruled: Vec::new() })
     }
 
-    /// Removes a version that does not answer from storage.
+    /// Removes a version that is not served from storage.
     ///
     /// # Errors
-    /// [`SwapError`]; then it is there as before.
+    /// [`SwapError`]
     pub async fn remove(&self, writer: &Arc<Writer>, model: &str, version: &str) -> Result<(), SwapError> {
         let _alone = self.swapping.lock().await;
         let (writer, serving) = (Arc::clone(writer), self.current());
         let (name, unwanted) = (model.to_owned(), version.to_owned());
         let removed = move || {
             let history = registry::known_history(writer.folders(), &name)?;
-            // It may stand in for the one in use.
+            // The version may be served in place of a damaged active one.
             if answering(&serving.catalogue, &name, &history).as_ref() == Some(&unwanted) {
                 return Err(SwapError::Answers(format!("{name} {unwanted}")));
             }
@@ -122,7 +122,7 @@ impl Live {
         removed
     }
 
-    /// Loads and tries a bundle, changes storage, then memory.
+    /// Loads and tests a bundle, then changes storage, then memory.
     async fn swap(
         &self,
         model: &str,
@@ -141,7 +141,7 @@ impl Live {
     }
 }
 
-/// A version that could be made the one in use.
+/// A version that could become active.
 struct Found {
     stored: Version,
     before: Option<String>,
@@ -157,7 +157,7 @@ fn look_up(catalogue: &Catalogue, writer: &Writer, model: &str, version: &str) -
     if answers && history.first().is_some_and(|first| first == version) {
         return Err(SwapError::InUse(format!("{model} {version}")));
     }
-    // What answers already, as a stand-in, is only made the version in use.
+    // A version that is already served in place of the active one needs no comparison.
     let in_use = catalogue.get(model).map(|bundle| bundle.manifest()).filter(|_| !answers);
     // A candidate that cannot be read cannot be served either.
     let unfit = |error: RegistryError| SwapError::Unfit(error.reason());
@@ -166,7 +166,7 @@ fn look_up(catalogue: &Catalogue, writer: &Writer, model: &str, version: &str) -
     Ok(Found { stored, before, objections })
 }
 
-/// The version before the one in use.
+/// Finds the previous version.
 fn look_back(catalogue: &Catalogue, writer: &Writer, model: &str) -> Result<Found, SwapError> {
     let history = registry::known_history(writer.folders(), model)?;
     let missing = || SwapError::Missing(format!("{model} has no version before the one in use"));
@@ -175,7 +175,7 @@ fn look_back(catalogue: &Catalogue, writer: &Writer, model: &str) -> Result<Foun
     Ok(Found { stored, before: answering(catalogue, model, &history), objections: Vec::new() })
 }
 
-/// The version that answers for a model: the one in use, or the one that stands in for it.
+/// The version that is served for a model: the active one, or the one that replaces it.
 fn answering(catalogue: &Catalogue, model: &str, history: &[String]) -> Option<String> {
     match catalogue.fault(model) {
         Some(fault) => fault.answers.clone(),
@@ -183,8 +183,8 @@ fn answering(catalogue: &Catalogue, model: &str, history: &[String]) -> Option<S
     }
 }
 
-/// What speaks against a version that is whole and answers, for one that is in use. Nothing does where none answers.
-/// `report` is the candidate's, as JSON.
+/// The objections to replacing the active version by a candidate that is complete and works. There are none if no
+/// version is served. `report` is the candidate's report, as JSON.
 pub fn objections(in_use: Option<&Manifest>, candidate: &Manifest, report: Option<&str>) -> Vec<String> {
     let Some(active) = in_use else { return Vec::new() };
     let mut objections = contract_changes(active, candidate);
@@ -196,7 +196,7 @@ pub fn objections(in_use: Option<&Manifest>, candidate: &Manifest, report: Optio
     objections
 }
 
-/// What a report says against a candidate.
+/// The objection to a candidate that follows from its report.
 fn objection(comparison: &Comparison, in_use: &str) -> Option<String> {
     let Comparison { active, basis, metric, note, .. } = comparison;
     match active {
@@ -214,7 +214,7 @@ fn objection(comparison: &Comparison, in_use: &str) -> Option<String> {
     }
 }
 
-/// What clients would notice.
+/// The changes that clients would notice.
 fn contract_changes(active: &Manifest, candidate: &Manifest) -> Vec<String> {
     let mut changes = Vec::new();
     if candidate.route != active.route {
@@ -230,7 +230,7 @@ fn contract_changes(active: &Manifest, candidate: &Manifest) -> Vec<String> {
     changes
 }
 
-/// What a request must know of a schema: ranges and defaults may change.
+/// The parts of a schema that clients depend on; ranges and defaults may change.
 fn inputs(schema: &Schema) -> impl PartialEq + use<> {
     let parameter = |parameter: &Parameter| {
         let levels = match &parameter.kind {

@@ -1,32 +1,31 @@
-//! Versions of models that are asked for by name: loaded when somebody asks, a bounded number kept.
+//! Versions of models that requests ask for by name: loaded on request and kept in a bounded cache.
 //!
-//! A study names the version that answered it, and gets the same answers after a promotion. What is asked for least recently
-//! is dropped first; requests that ask for the same version at once share one load.
+//! A study can name its version and gets the same predictions after a promotion. The least recently used version is
+//! dropped first. Simultaneous requests for the same version share one load.
 
 use std::sync::Arc;
 
-use candle_core::Device;
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 
 use super::Live;
-use crate::model::Bundle;
+use crate::model::{Bundle, OpenDevice};
 use crate::registry::{Library, LoadError, RegistryError, check_servable};
 
-/// Why a version does not answer.
+/// Why a version cannot be used.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum VersionError {
-    /// There is none of this name; those that there are.
+    /// There is no version of this name; with the existing ones.
     #[error("{model} has no version \"{version}\"; it has: {}", if there.is_empty() { "none".to_owned() } else { there.join(", ") })]
     Unknown {
         /// The model.
         model: String,
-        /// What was asked for.
+        /// The requested version.
         version: String,
-        /// Versions of the model.
+        /// The existing versions of the model.
         there: Vec<String>,
     },
-    /// It is there, but cannot be served; why, in words without paths.
+    /// It exists, but cannot be served; the reason, in words without paths.
     #[error("version {0} cannot be served: {1}")]
     Unfit(String, String),
     /// Storage cannot be read; the cause is for the log.
@@ -34,23 +33,23 @@ pub enum VersionError {
     Storage(String),
 }
 
-/// Versions that were asked for.
+/// The loaded versions.
 pub(super) struct KeptVersions {
     library: Library,
-    device: Device,
+    device: OpenDevice,
     allow_batch_dependent: bool,
     /// By model and version.
     loaded: Cache<(String, String), Arc<Bundle>>,
 }
 
 impl KeptVersions {
-    /// None yet; at most so many are kept.
-    pub(super) fn new(library: Library, device: Device, allow_batch_dependent: bool, kept: u64) -> Self {
+    /// An empty cache for at most `kept` versions.
+    pub(super) fn new(library: Library, device: OpenDevice, allow_batch_dependent: bool, kept: u64) -> Self {
         let loaded = Cache::builder().max_capacity(kept).eviction_policy(EvictionPolicy::lru()).build();
         Self { library, device, allow_batch_dependent, loaded }
     }
 
-    /// A version; loaded here, on this thread, where it is not kept.
+    /// A version from the cache, or loaded on the current thread.
     fn load(&self, model: &str, version: &str) -> Result<Arc<Bundle>, VersionError> {
         let load = || self.read(model, version).map(Arc::new);
         let loaded = self.loaded.try_get_with((model.to_owned(), version.to_owned()), load);
@@ -65,26 +64,25 @@ impl KeptVersions {
             return Err(VersionError::Unknown { model: shown(model), version: shown(version), there });
         };
         let unfit = |error: LoadError| VersionError::Unfit(version.to_owned(), error.reason());
-        let bundle = stored.load(&self.device).map_err(unfit)?;
+        let bundle = stored.load(&self.device.device).map_err(unfit)?;
         check_servable(model, &bundle, self.allow_batch_dependent).map_err(unfit)?;
         bundle.self_test().map_err(|error| VersionError::Unfit(version.to_owned(), error.to_string()))?;
         Ok(bundle)
     }
 
-    /// Forgets a version that is gone from storage.
+    /// Drops a version that was removed from storage.
     pub(super) fn forget(&self, model: &str, version: &str) {
         self.loaded.invalidate(&(model.to_owned(), version.to_owned()));
     }
 }
 
-/// A client's text as far as an error should repeat it.
+/// A client's text, shortened for an error message.
 fn shown(text: &str) -> String {
     text.chars().take(60).collect()
 }
 
 impl Live {
-    /// A version of a model: the one that answers, one that is kept, or one that is loaded now, on a thread for blocking
-    /// work.
+    /// A version of a model: the served one, a cached one, or one that is loaded now on a blocking thread.
     ///
     /// # Errors
     /// [`VersionError`]

@@ -7,6 +7,7 @@ mod cells;
 mod entries;
 mod lines;
 mod misread;
+pub(crate) mod model_schema;
 pub(crate) mod reply;
 pub(crate) mod request;
 mod reread;

@@ -1,7 +1,6 @@
-//! What an answer says: a model's numbers in words, units and names.
+//! The JSON of predictions: a model's numbers with names, units and explanations.
 //!
-//! Its own because it is the shape that clients rely on, and what the OpenAPI document shows of it; how a request gets
-//! here is not its business.
+//! Clients rely on these types, and the OpenAPI document is made from them.
 
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue as RawJson;
@@ -10,7 +9,7 @@ use utoipa::ToSchema;
 use crate::domain::{Composition, MOST_VIOLATIONS, Outputs, RawValue, Sample, Scale, Target, Violation, most_probable};
 use crate::model::{Bundle, Confidence, Predicted, ReferenceAttention, Trust};
 
-/// The model that gave an answer.
+/// The model of a prediction.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub(crate) struct ModelRef<'a> {
     #[schema(example = "steel-fatigue")]
@@ -26,64 +25,64 @@ pub(crate) struct Quantity<'a> {
     value: f64,
     #[schema(example = "MPa")]
     unit: &'a str,
-    /// Lower and upper end of what a test of the sample will give, at the `confidence` that stands beside; left out
-    /// where the model is not calibrated.
+    /// Lower and upper bound of the value that a test of the sample will measure, at the `confidence` given beside;
+    /// omitted if the model is not calibrated.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Vec<f64>>, min_items = 2, max_items = 2, example = json!([489.0, 535.6]))]
     interval: Option<[f64; 2]>,
 }
 
-/// How an input was read, and how far the answer can be trusted.
+/// How an input was read, and how far the prediction can be trusted.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub(crate) struct Reading<'a> {
-    /// Whether the input lies within what the model was trained on: values and amounts within their training ranges,
-    /// no element that was never seen, not farther from the training rows than 99 % of held-out rows were, and no more
-    /// disagreement within the model than on 99 % of those.
+    /// Whether the input is similar to the training data. All of these must hold: values and amounts are within their
+    /// training ranges; every element was seen in training; the input is not farther from the training rows than 99 %
+    /// of held-out rows were; the members of the ensemble do not disagree more than on 99 % of these rows.
     in_domain: bool,
-    /// Why it does not.
+    /// Why the input is out of domain.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(example = json!(["Ti (0.3000 wt%) was never seen in training"]))]
     reasons: Vec<String>,
-    /// How many percent of the training rows were less new than the input when they were held out, rounded up; left out
-    /// where the model cannot tell, as of an element that it has never seen.
+    /// The percentage of held-out training rows that were closer to the training data than the input, rounded up.
+    /// Omitted if it cannot be computed, for example for an element that was never seen.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 0, maximum = 100, example = 97)]
     novelty_percentile: Option<u8>,
-    /// On how many percent of the training rows, when they were held out, the parts of the model disagreed less than on
-    /// the input, rounded up. Errors grow with it.
+    /// The percentage of held-out training rows on which the members of the ensemble disagreed less than on the input,
+    /// rounded up. Errors grow with it.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 0, maximum = 100, example = 64)]
     disagreement_percentile: Option<u8>,
-    /// The measured samples of the training data that the answer leans on most, at most three, the greatest weight first.
-    /// Left out where it leans on none: where none is near, or the model keeps none.
+    /// The measured training samples with the greatest influence on the prediction, at most three, the greatest weight
+    /// first. Omitted if there are none: no sample is near, or the model keeps none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     references: Vec<ReferenceWeight<'a>>,
-    /// Process parameters that were not given, with the defaults taken.
+    /// Process parameters that were not given, with the default values used.
     #[serde(serialize_with = "as_map")]
     #[schema(value_type = std::collections::HashMap<String, Scalar>)]
     assumed: Vec<(&'a str, Scalar<'a>)>,
-    /// What the user should know about how the input was read.
+    /// Warnings about how the input was read.
     warnings: &'a [String],
-    /// The composition as it was understood, where `echo` asks for it.
+    /// The composition as it was read, if `echo` is true.
     #[serde(skip_serializing_if = "Option::is_none")]
     composition: Option<Echo>,
 }
 
-/// A measured sample of the training data, and how much an answer leans on it.
+/// A measured training sample, and its weight in a prediction.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub(crate) struct ReferenceWeight<'a> {
-    /// Its group in the training data: a heat, an alloy, a chemical system.
+    /// Its group in the training data: a heat, an alloy or a chemical system.
     #[schema(example = "SCM440")]
     group: &'a str,
-    /// Its line in the file of the training data.
+    /// Its line in the training data file.
     #[schema(example = 118)]
     line: u64,
-    /// Its part in what the answer takes from measured samples and from the network alone, which sum to 1.
+    /// Its weight. The weights of all measured samples and of the network alone sum to 1.
     #[schema(minimum = 0, maximum = 1, example = 0.27)]
     weight: f64,
 }
 
-/// A composition as it was understood, on both bases; each sums to 100.
+/// A composition as it was read, on both bases; each sums to 100.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub(crate) struct Echo {
     #[serde(serialize_with = "as_map")]
@@ -95,19 +94,19 @@ pub(crate) struct Echo {
 }
 
 impl Echo {
-    /// Of a sample.
+    /// The composition of a sample.
     pub(crate) fn of(sample: &Sample) -> Self {
         let [weight_percent, atomic_percent] = sample.on_both_bases().map(|composition| shown_amounts(&composition));
         Self { weight_percent, atomic_percent }
     }
 }
 
-/// Symbols and amounts; digits beyond these are those of a division.
+/// Element symbols and amounts with four decimals; further digits would only come from a division.
 pub(crate) fn shown_amounts(composition: &Composition) -> Vec<(&'static str, f64)> {
     composition.amounts().iter().map(|(element, amount)| (element.symbol(), rounded(*amount, 4))).collect()
 }
 
-/// A number or a level.
+/// A number, or a level of a categorical parameter.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(untagged)]
 pub(crate) enum Scalar<'a> {
@@ -118,11 +117,12 @@ pub(crate) enum Scalar<'a> {
 /// Predicted properties of one sample.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub(crate) struct PropertyPrediction<'a> {
-    /// The properties of the model, by name.
+    /// The predicted properties, by name.
     #[serde(serialize_with = "as_map")]
     #[schema(value_type = std::collections::HashMap<String, Quantity>)]
     properties: Vec<(&'a str, Quantity<'a>)>,
-    /// How often intervals hold what is measured, as a share: as asked, or 0.9. Left out where there are none.
+    /// Confidence of the intervals: the share of measured values that they contain; as requested, or 0.9. Omitted if
+    /// there are no intervals.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 0.5, maximum = 0.99, example = 0.9)]
     confidence: Option<f64>,
@@ -136,7 +136,7 @@ pub(crate) struct ClassPrediction<'a> {
     /// The most probable class.
     #[schema(example = "BMG")]
     class: &'a str,
-    /// The probability of each class; they sum to 1.
+    /// The probability of each class; the sum is 1.
     #[serde(serialize_with = "as_map")]
     #[schema(value_type = std::collections::HashMap<String, f64>)]
     probabilities: Vec<(&'a str, f64)>,
@@ -144,7 +144,7 @@ pub(crate) struct ClassPrediction<'a> {
     reading: Reading<'a>,
 }
 
-/// What a model says of one sample.
+/// The prediction for one sample.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(untagged)]
 pub(crate) enum Prediction<'a> {
@@ -152,28 +152,28 @@ pub(crate) enum Prediction<'a> {
     Class(ClassPrediction<'a>),
 }
 
-/// The answer to a single sample.
+/// The response to a single sample.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub(crate) struct Single<'a, P> {
     pub(crate) model: ModelRef<'a>,
     #[serde(flatten)]
     pub(crate) prediction: P,
-    /// There and true for a model whose answers depend on what else is asked at the same time.
+    /// True if the model's predictions depend on the other samples in the same batch; omitted otherwise.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(crate) batch_dependent: bool,
 }
 
-/// The answer to a list of samples, in their order.
+/// The response to a list of samples, in their order.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub(crate) struct Many<'a, P> {
     pub(crate) model: ModelRef<'a>,
     pub(crate) predictions: Vec<P>,
-    /// There and true for a model whose answers depend on what else is asked at the same time.
+    /// True if the model's predictions depend on the other samples in the same batch; omitted otherwise.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(crate) batch_dependent: bool,
 }
 
-/// The answer to a single sample, or to a list.
+/// The response to a single sample, or to a list.
 #[derive(Serialize, ToSchema)]
 #[serde(untagged)]
 pub(crate) enum Answer<'a, P> {
@@ -181,28 +181,28 @@ pub(crate) enum Answer<'a, P> {
     Many(Many<'a, P>),
 }
 
-/// The answer to a line of NDJSON.
+/// The response to a line of NDJSON.
 #[derive(Debug, Serialize)]
 pub(crate) struct LineAnswer<'a> {
-    /// The `id` of the line, as it came.
+    /// The `id` of the line, unchanged.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) id: Option<&'a RawJson>,
     pub(crate) model: ModelRef<'a>,
     #[serde(flatten)]
     pub(crate) prediction: Prediction<'a>,
-    /// There and true for a model whose answers depend on what else is asked at the same time.
+    /// True if the model's predictions depend on the other samples in the same batch; omitted otherwise.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(crate) batch_dependent: bool,
 }
 
-/// What is wrong with a line of NDJSON.
+/// The response to an invalid line of NDJSON.
 #[derive(Debug, Serialize)]
 pub(crate) struct LineProblem<'a> {
-    /// The `id` of the line, as it came.
+    /// The `id` of the line, unchanged.
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<&'a RawJson>,
     model: ModelRef<'a>,
-    /// Every offending field.
+    /// Every invalid field.
     errors: Vec<FieldError<'a>>,
 }
 
@@ -213,12 +213,12 @@ impl<'a> LineProblem<'a> {
     }
 }
 
-/// One offending field.
+/// One invalid field.
 #[derive(Debug, Serialize)]
 struct FieldError<'a> {
-    /// JSON pointer (RFC 6901) to the field; for a table, `/` and the name of the column.
+    /// JSON pointer (RFC 6901) to the field; in a table, `/` and the name of the column.
     pointer: &'a str,
-    /// What is wrong with it.
+    /// The error in the field.
     detail: &'a str,
 }
 
@@ -227,7 +227,7 @@ pub(crate) fn model_ref(bundle: &Bundle) -> ModelRef<'_> {
     ModelRef { name: &manifest.name, version: &manifest.version }
 }
 
-/// Puts a model's numbers into words.
+/// Makes the JSON form of a model's prediction.
 pub(crate) fn prediction<'a>(
     bundle: &'a Bundle,
     sample: &'a Sample,
@@ -259,7 +259,7 @@ fn references<'a>(bundle: &'a Bundle, weights: &[ReferenceAttention]) -> Vec<Ref
         .collect()
 }
 
-/// A prediction in the usual shape that says nothing: every value is 0.
+/// A placeholder prediction in the usual format, with 0 for every value.
 pub(crate) fn blank(bundle: &Bundle) -> Prediction<'_> {
     let width = bundle.manifest().schema.outputs.width();
     let intervals = if bundle.manifest().has_intervals() { vec![[0.0; 2]; width] } else { Vec::new() };
@@ -308,8 +308,8 @@ fn in_shape<'a>(bundle: &'a Bundle, values: &[f64], trust: Trust, confidence: Co
     }
 }
 
-/// A property as it is shown. Of one that is learned in logarithms any decimal may be the first that counts, so it has six
-/// significant digits: nothing above 0 becomes 0.
+/// Rounds a property for output. A property that is learned in logarithms gets six significant digits, because its
+/// first nonzero digit can be at any decimal: no value above 0 becomes 0.
 pub(crate) fn shown(value: f64, scale: Scale) -> f64 {
     match scale {
         Scale::Linear => rounded(value, 3),
@@ -317,7 +317,7 @@ pub(crate) fn shown(value: f64, scale: Scale) -> f64 {
     }
 }
 
-/// More digits than any measurement has would only look like accuracy.
+/// Rounds a value; more digits than any measurement has would suggest a false accuracy.
 pub(crate) fn rounded(value: f64, decimals: i32) -> f64 {
     let factor = 10f64.powi(decimals);
     (value * factor).round() / factor

@@ -1,7 +1,7 @@
-//! From the bytes of a request to raw samples.
+//! Parses the bytes of a request into raw samples.
 //!
-//! Its own because it must be fast when all is well and thorough when not: a body is parsed into the typed
-//! request first; only when that fails is it read again, field by field, to collect every complaint.
+//! Valid bodies are parsed fast into typed requests. Only if that fails, the body is read again field by field, to
+//! report every error.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -17,35 +17,35 @@ use super::reread::{Reader, is_null, number, typed};
 use super::schema;
 use crate::domain::{Basis, RawComposition, RawSample, RawValue, Violation};
 
-/// A text that is not JSON at all.
+/// A text that is not JSON.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(crate) struct Malformed(String);
 
-/// One sample, and how it is to be answered.
+/// One sample, with the options of the prediction.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SingleRequest<'a> {
-    /// Which model answers; the route's default where none is named. For tables and lines: `?model=`.
+    /// Name of the model; the default is the route's default model. For tables and NDJSON: `?model=`.
     #[serde(default)]
     #[schema(example = "steel-fatigue")]
     model: Option<String>,
-    /// Which version of it; the one in use where none is named. For tables and lines: `?version=`.
+    /// Version of the model; the default is the active version. For tables and NDJSON: `?version=`.
     #[serde(default)]
     #[schema(example = "3f9a1c2b7d10")]
     version: Option<String>,
-    /// How often intervals should hold what is measured, as a share; 0.9 where none is given. For tables and lines:
-    /// `?confidence=`.
+    /// Confidence of the intervals: the share of measured values that they should contain; the default is 0.9. For
+    /// tables and NDJSON: `?confidence=`.
     #[serde(default)]
     #[schema(minimum = 0.5, maximum = 0.99, example = 0.8)]
     confidence: Option<f64>,
-    /// Whether the answer repeats the composition as it was understood.
+    /// Whether the prediction repeats the composition as it was read.
     #[serde(default)]
     echo: bool,
     #[serde(borrow)]
     #[schema(schema_with = schema::composition)]
     composition: CompositionInput<'a>,
-    /// Basis of the amounts; the model's where none is given.
+    /// Basis of the amounts; the default is the model's basis.
     #[serde(default)]
     #[schema(schema_with = schema::basis)]
     basis: Option<Basis>,
@@ -55,33 +55,33 @@ pub(crate) struct SingleRequest<'a> {
     processing: Option<Entries<'a, ValueInput>>,
 }
 
-/// Several samples, and how they are to be answered.
+/// Several samples, with the options of the predictions.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ListRequest<'a> {
-    /// Which model answers; the route's default where none is named. For tables and lines: `?model=`.
+    /// Name of the model; the default is the route's default model. For tables and NDJSON: `?model=`.
     #[serde(default)]
     #[schema(example = "steel-fatigue")]
     model: Option<String>,
-    /// Which version of it; the one in use where none is named. For tables and lines: `?version=`.
+    /// Version of the model; the default is the active version. For tables and NDJSON: `?version=`.
     #[serde(default)]
     #[schema(example = "3f9a1c2b7d10")]
     version: Option<String>,
-    /// How often intervals should hold what is measured, as a share; 0.9 where none is given. For tables and lines:
-    /// `?confidence=`.
+    /// Confidence of the intervals: the share of measured values that they should contain; the default is 0.9. For
+    /// tables and NDJSON: `?confidence=`.
     #[serde(default)]
     #[schema(minimum = 0.5, maximum = 0.99, example = 0.8)]
     confidence: Option<f64>,
-    /// Whether the answers repeat the compositions as they were understood.
+    /// Whether the predictions repeat the compositions as they were read.
     #[serde(default)]
     echo: bool,
-    /// The samples, answered in this order.
+    /// The samples; predictions have this order.
     #[serde(borrow)]
     #[schema(min_items = 1)]
     samples: Vec<SampleInput<'a>>,
 }
 
-/// The body of a request for predictions, one sample or a list.
+/// The body of a prediction request: one sample or a list.
 #[derive(Debug, ToSchema)]
 #[serde(untagged)]
 pub(crate) enum PredictRequest<'a> {
@@ -97,7 +97,7 @@ pub(crate) struct SampleInput<'a> {
     #[serde(borrow)]
     #[schema(schema_with = schema::composition)]
     composition: CompositionInput<'a>,
-    /// Basis of the amounts; the model's where none is given.
+    /// Basis of the amounts; the default is the model's basis.
     #[serde(default)]
     #[schema(schema_with = schema::basis)]
     basis: Option<Basis>,
@@ -114,7 +114,7 @@ pub(super) enum CompositionInput<'a> {
     Amounts(Entries<'a, f64>),
 }
 
-/// By hand, as for [`RawValue`]: an untagged enum would keep a copy of every value and look at it twice.
+/// Written by hand, as for [`RawValue`], because an untagged enum would copy every value and parse it twice.
 impl<'de: 'a, 'a> Deserialize<'de> for CompositionInput<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct CompositionVisitor;
@@ -175,32 +175,32 @@ impl<'de> Deserialize<'de> for ValueInput {
     }
 }
 
-/// A request with everything that could be read of it, and everything that could not.
+/// A request: everything that could be read, and the errors.
 #[derive(Debug, Default)]
 pub(crate) struct Parsed<'a> {
-    /// The model asked for.
+    /// The requested model.
     pub(crate) model: Option<String>,
-    /// The version of it asked for.
+    /// The requested version.
     pub(crate) version: Option<String>,
-    /// The confidence of intervals asked for.
+    /// The requested confidence of intervals.
     pub(crate) confidence: Option<f64>,
-    /// Whether answers repeat the composition as it was understood.
+    /// Whether predictions repeat the composition as it was read.
     pub(crate) echo: bool,
-    /// The samples; one where the body is a single sample.
+    /// The samples; one if the body is a single sample.
     pub(crate) samples: Vec<RawSample<'a>>,
-    /// Whether they came as a list.
+    /// Whether the body is a list.
     pub(crate) listed: bool,
-    /// Complaints about the shape of the body.
+    /// Errors in the structure of the body.
     pub(crate) violations: Vec<Violation>,
 }
 
 /// Reads the body of a prediction request.
 ///
 /// # Errors
-/// 400 where the body is not JSON at all.
+/// [`Malformed`] if the body is not JSON.
 pub(crate) fn parse(body: &[u8]) -> Result<Parsed<'_>, Malformed> {
     let body = without_mark(body);
-    // A list is no single sample from its first field that only a list has, so little is read twice.
+    // Parsing a list as a single sample fails at the first field that only a list has, so little is read twice.
     let single = serde_json::from_slice(body).map(PredictRequest::Single);
     match single.or_else(|_| serde_json::from_slice(body).map(PredictRequest::List)) {
         Ok(PredictRequest::Single(request)) => Ok(request.into_parsed()),
@@ -239,7 +239,7 @@ impl<'a> SampleInput<'a> {
     }
 }
 
-/// The slow road: the body as a tree of unparsed values, each looked at alone.
+/// The slow path: reads the body as a tree of unparsed values and checks each one alone.
 fn reread(body: &[u8]) -> Result<Parsed<'_>, Malformed> {
     let whole: &RawJson = serde_json::from_slice(body).map_err(|error| Malformed(explain(body, &error)))?;
     let mut reader = Reader::default();
@@ -252,7 +252,8 @@ fn reread(body: &[u8]) -> Result<Parsed<'_>, Malformed> {
         };
         parsed.model = given("model").and_then(|value| reader.text(value, "/model"));
         parsed.version = given("version").and_then(|value| reader.text(value, "/version"));
-        // What is not a number is out of range, as NaN is: one complaint, made where the range is known.
+        // A value that is not a number becomes NaN, which is out of range: so there is one error, reported where the
+        // range is known.
         parsed.confidence = given("confidence").map(|value| number(value).unwrap_or(f64::NAN));
         if let Some(value) = given("echo") {
             parsed.echo = typed(value).unwrap_or_default();
@@ -279,18 +280,18 @@ fn reread(body: &[u8]) -> Result<Parsed<'_>, Malformed> {
     Ok(parsed)
 }
 
-/// One line of NDJSON with everything that could be read of it, and everything that could not.
+/// One line of NDJSON: everything that could be read, and the errors.
 #[derive(Debug)]
 pub(crate) struct Line<'a> {
-    /// Given back as it came.
+    /// Returned unchanged.
     pub(crate) id: Option<&'a RawJson>,
     /// The sample.
     pub(crate) sample: RawSample<'a>,
-    /// Complaints about the shape of the line.
+    /// Errors in the structure of the line.
     pub(crate) violations: Vec<Violation>,
 }
 
-/// A sample on a line of its own.
+/// The typed form of a line.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct LineInput<'a> {
@@ -307,7 +308,7 @@ struct LineInput<'a> {
 /// Reads a line of NDJSON.
 ///
 /// # Errors
-/// Where it is not JSON at all.
+/// [`Malformed`] if it is not JSON.
 pub(crate) fn parse_line(line: &[u8]) -> Result<Line<'_>, Malformed> {
     let line = without_mark(line);
     if let Ok(LineInput { id, composition, basis, processing }) = serde_json::from_slice(line) {
@@ -322,7 +323,7 @@ pub(crate) fn parse_line(line: &[u8]) -> Result<Line<'_>, Malformed> {
     Ok(Line { id, sample, violations: reader.violations })
 }
 
-/// The fields whose shape is wrong, and all that they lie in.
+/// The fields with a wrong structure, and all fields that contain them.
 pub(crate) struct Misshapen(HashSet<String>);
 
 impl Misshapen {
@@ -334,8 +335,7 @@ impl Misshapen {
         Self(violations.iter().flat_map(|violation| parts(&violation.pointer)).collect())
     }
 
-    /// Adds what was found wrong with a sample: a field that could not be read is already named, and that it is therefore
-    /// missing is no news.
+    /// Adds the errors of a sample, except those of fields that could not be read: these fields were already reported.
     pub(crate) fn add_news(&self, violations: &mut Vec<Violation>, found: Vec<Violation>) {
         violations.extend(found.into_iter().filter(|found| !self.0.contains(&found.pointer)));
     }

@@ -1,19 +1,14 @@
-//! What requests may hold, for the OpenAPI document: of any model, and of one.
+//! Schemas of requests to any model, for the OpenAPI document.
 
-use utoipa::PartialSchema;
-use utoipa::openapi::schema::{
-    AdditionalProperties, ArrayBuilder, Object, ObjectBuilder, OneOfBuilder, Schema, SchemaType, Type,
-};
+use utoipa::openapi::schema::{ObjectBuilder, OneOfBuilder, Schema, SchemaType, Type};
 use utoipa::openapi::{Ref, RefOr};
 
-use super::request::{ListRequest, SampleInput, SingleRequest};
-use crate::domain::{Element, Outputs, Parameter, ParameterKind};
-use crate::model::Manifest;
+use crate::domain::Element;
 
-/// Name of the schema of compositions in the document.
+/// Name of the composition schema in the document.
 pub(crate) const COMPOSITION: &str = "Composition";
 
-/// A reference to the schema of compositions.
+/// A reference to the composition schema.
 pub(super) fn composition() -> RefOr<Schema> {
     Ref::from_schema_name(COMPOSITION).into()
 }
@@ -24,8 +19,8 @@ pub(crate) fn composition_schema() -> RefOr<Schema> {
     let amount = ObjectBuilder::new().schema_type(Type::Number).minimum(Some(0.0)).maximum(Some(100.0));
     let amounts = ObjectBuilder::new()
         .description(Some(
-            "Amounts by element symbol, in percent of the basis; they sum to 100 at most, and to more than 0. The model's \
-             balance makes up the rest; one amount may be \"bal.\" instead.",
+            "Amounts by element symbol, in percent of the basis; the sum must be above 0 and at most 100. The model's \
+             balance element makes up the rest; alternatively, one amount may be \"bal.\".",
         ))
         .property_names(Some(symbols.build()))
         .additional_properties(Some(amount))
@@ -33,7 +28,7 @@ pub(crate) fn composition_schema() -> RefOr<Schema> {
         .examples([serde_json::json!({"C": 0.4, "Si": 0.25, "Mn": 0.8, "Cr": 1.0, "Mo": 0.2})]);
     let formula = ObjectBuilder::new()
         .schema_type(Type::String)
-        .description(Some("A formula, always in atomic parts where no basis is given; they sum to 100 at most."))
+        .description(Some("A formula, in atomic parts if no basis is given; the sum must be at most 100."))
         .min_length(Some(1))
         .format(Some(utoipa::openapi::SchemaFormat::Custom("chemical-formula".to_owned())))
         .examples(["Zr41.2Ti13.8Cu12.5Ni10Be22.5"]);
@@ -41,11 +36,11 @@ pub(crate) fn composition_schema() -> RefOr<Schema> {
     both.description(Some("Amounts by element symbol, or a formula")).into()
 }
 
-/// The basis of amounts; null as if it were not given.
+/// The basis of amounts; null means not given.
 pub(super) fn basis() -> RefOr<Schema> {
     ObjectBuilder::new()
         .schema_type(SchemaType::from_iter([Type::String, Type::Null]))
-        .description(Some("Basis of the amounts; the model's where none is given"))
+        .description(Some("Basis of the amounts; the default is the model's basis"))
         .enum_values(Some([serde_json::json!("weight_percent"), "atomic_percent".into(), serde_json::Value::Null]))
         .into()
 }
@@ -61,112 +56,6 @@ pub(super) fn any_processing() -> RefOr<Schema> {
         .into()
 }
 
-fn object_or_null() -> ObjectBuilder {
+pub(super) fn object_or_null() -> ObjectBuilder {
     ObjectBuilder::new().schema_type(SchemaType::from_iter([Type::Object, Type::Null]))
-}
-
-/// How a request to a model names it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Naming {
-    /// It must: other models share the route, and one of them is the default.
-    Required,
-    /// It may: the model is the default of the route, or the path names it.
-    Optional,
-}
-
-/// Name of the schema of a model's samples in the document.
-pub(crate) fn sample_name(manifest: &Manifest) -> String {
-    format!("{}.Sample", manifest.name)
-}
-
-/// One sample of a list, of a model.
-pub(crate) fn sample_of(manifest: &Manifest) -> RefOr<Schema> {
-    changed(SampleInput::schema(), |sample| with_processing(sample, manifest))
-}
-
-/// Bodies of requests to a model: one sample, or a list.
-pub(crate) fn requests_of(manifest: &Manifest, naming: Naming) -> [RefOr<Schema>; 2] {
-    let options = |body: &mut Object| {
-        if let Outputs::Classification { .. } = manifest.schema.outputs {
-            let none = ObjectBuilder::new().schema_type(Type::Null);
-            let none = none.description(Some("A classifier gives probabilities, not intervals"));
-            body.properties.insert("confidence".to_owned(), none.into());
-        }
-        let mut model = ObjectBuilder::new().description(Some("Which model answers"));
-        model = match naming {
-            Naming::Required => model.schema_type(Type::String).enum_values(Some([manifest.name.as_str()])),
-            Naming::Optional => {
-                let values = [serde_json::json!(manifest.name), serde_json::Value::Null];
-                model.schema_type(SchemaType::from_iter([Type::String, Type::Null])).enum_values(Some(values))
-            }
-        };
-        body.properties.insert("model".to_owned(), model.into());
-        if naming == Naming::Required {
-            body.required.push("model".to_owned());
-        }
-    };
-    let single = changed(SingleRequest::schema(), |body| {
-        options(body);
-        with_processing(body, manifest);
-    });
-    let list = changed(ListRequest::schema(), |body| {
-        options(body);
-        let samples = ArrayBuilder::new().items(Ref::from_schema_name(sample_name(manifest))).min_items(Some(1));
-        body.properties
-            .insert("samples".to_owned(), samples.description(Some("The samples, answered in this order")).into());
-    });
-    [single, list]
-}
-
-/// An object schema with changes.
-fn changed(schema: RefOr<Schema>, change: impl FnOnce(&mut Object)) -> RefOr<Schema> {
-    match schema {
-        RefOr::T(Schema::Object(mut object)) => {
-            change(&mut object);
-            object.into()
-        }
-        other => other,
-    }
-}
-
-/// Puts a model's process parameters into the schema of what holds a sample.
-fn with_processing(sample: &mut Object, manifest: &Manifest) {
-    let parameters = &manifest.schema.processing;
-    let needed = parameters.iter().any(Parameter::required);
-    let mut processing = if needed { ObjectBuilder::new().schema_type(Type::Object) } else { object_or_null() };
-    processing = processing
-        .description(Some("Process parameters by name"))
-        .additional_properties(Some(AdditionalProperties::<Schema>::FreeForm(false)));
-    for parameter in parameters {
-        processing = processing.property(&parameter.name, parameter_schema(parameter));
-        if parameter.required() {
-            processing = processing.required(&parameter.name);
-        }
-    }
-    sample.properties.insert("processing".to_owned(), processing.into());
-    if needed {
-        sample.required.push("processing".to_owned());
-    }
-}
-
-/// The values that a process parameter may have; beyond its training range they are answered, out of domain.
-fn parameter_schema(parameter: &Parameter) -> ObjectBuilder {
-    let schema = ObjectBuilder::new();
-    match &parameter.kind {
-        ParameterKind::Numeric { default, physical_min, physical_max, .. } => {
-            let words = [parameter.description.as_str(), parameter.unit.as_str()];
-            let words = words.into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join(", in ");
-            schema
-                .schema_type(Type::Number)
-                .description(Some(words).filter(|text| !text.is_empty()))
-                .minimum(*physical_min)
-                .maximum(*physical_max)
-                .default(default.map(Into::into))
-        }
-        ParameterKind::Categorical { levels, default } => schema
-            .schema_type(Type::String)
-            .description(Some(&parameter.description).filter(|text| !text.is_empty()))
-            .enum_values(Some(levels.iter().map(String::as_str)))
-            .default(default.clone().map(Into::into)),
-    }
 }

@@ -76,8 +76,6 @@ async fn bad_requests_name_what_is_wrong() {
     let few: String = lab_rows().lines().take(5).map(|line| line.to_owned() + "\n").collect();
     assert_eq!(problem(post().multipart(form(&model, &few))).await["status"], 422);
     for (options, pointer) in [
-        (json!({"model": "no-such"}), "/model"),
-        (json!({"model": "../glass"}), "/model"),
         (json!({"model": "steel-lab42", "folds": 1}), "/folds"),
         (json!({"model": "steel-lab42", "folds": "x"}), "/options/folds"),
         (json!({"model": "steel-lab42", "colour": 1}), "/options/colour"),
@@ -85,6 +83,10 @@ async fn bad_requests_name_what_is_wrong() {
     ] {
         let refused = problem(post().multipart(form(&options, &lab_rows()))).await;
         assert_eq!(pointers(&refused), [pointer], "{refused:#}");
+    }
+    for model in ["no-such", "../glass"] {
+        let unknown = problem(post().multipart(form(&json!({"model": model}), &lab_rows()))).await;
+        assert_eq!(unknown["code"], "not_found", "{unknown:#}");
     }
     assert_eq!(pointers(&problem(post().multipart(Form::new().text("data", "x"))).await), ["/options"]);
     assert_eq!(pointers(&problem(post().multipart(Form::new().text("rows", "x"))).await), ["/rows"]);

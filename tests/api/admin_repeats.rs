@@ -102,9 +102,9 @@ async fn models_and_cancellations_are_repeated_too() {
     assert_eq!(told(again).await, (201, true, first.2), "not \"there is a model already\"");
 
     let job = start(&server, &lab.key, json!({"model": "steel-lab42"}), &lab_rows()).await;
-    let path = format!("/admin/jobs/{}", job["id"]);
-    let first = told(ask(&server, &lab, Method::DELETE, &path, "stop", &json!({})).await).await;
+    let path = format!("/admin/jobs/{}/cancel", job["id"]);
+    let first = told(ask(&server, &lab, Method::POST, &path, "stop", &json!({})).await).await;
     assert_eq!((first.0, first.1, &first.2["state"]), (200, false, &json!("cancelled")));
-    let again = told(ask(&server, &lab, Method::DELETE, &path, "stop", &json!({})).await).await;
+    let again = told(ask(&server, &lab, Method::POST, &path, "stop", &json!({})).await).await;
     assert_eq!(again, (200, true, first.2), "not \"it has ended\"");
 }

@@ -1,6 +1,7 @@
-//! Doing something for a caller: noted before and after, once for its key, and whole whether or not anyone waits.
+//! Runs actions of the admin API: each is recorded in the audit log before and after, is done once per idempotency key,
+//! and completes even if the client disconnects.
 //!
-//! Its own so that every action that changes something goes through the same steps, in the same order.
+//! All actions that change something use [`Caller::act`], so they follow the same steps in the same order.
 
 use std::sync::Arc;
 
@@ -18,27 +19,27 @@ use crate::admin::{Admin, Answer, RepeatError};
 use crate::jobs::now;
 use crate::model::sha256_hex;
 
-/// A request that is repeated with the same value is answered again, and does nothing again.
+/// A repeated request with the same key gets the first response again, without a second action.
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
-/// Says that it was done before.
+/// Marks a response that repeats an earlier one.
 const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 /// Longest key.
 pub(super) const LONGEST_KEY: usize = 200;
 
-/// What is asked for.
+/// A requested action.
 pub(super) struct Asked<'a> {
-    /// As the audit log calls it.
+    /// Its name in the audit log.
     pub(super) action: &'a str,
-    /// Of what.
+    /// The object of the action.
     pub(super) target: &'a str,
-    /// All else that makes it this very request.
+    /// All other content that identifies the request.
     pub(super) with: serde_json::Value,
 }
 
-/// What was done.
+/// The result of an action.
 pub(super) struct Done {
     answer: Answer,
-    /// For the audit log.
+    /// The detail for the audit log.
     detail: String,
 }
 
@@ -48,8 +49,8 @@ impl Done {
         Ok(Self { answer: Answer { status: status.as_u16(), location: None, body }, detail })
     }
 
-    /// With where it can be found: relative to the address that was asked, so that it holds behind a proxy too, which may
-    /// have put a prefix before it.
+    /// Sets the `Location` header. It is relative to the request's URL, so that it is also valid behind a proxy that
+    /// adds a path prefix.
     pub(super) fn found_at(mut self, location: String) -> Self {
         self.answer.location = Some(location);
         self
@@ -57,12 +58,12 @@ impl Done {
 }
 
 impl Caller {
-    /// Does something: notes that it begins, does it, and notes that it was done or why not. All of it in a task of its
-    /// own, so that a client which hangs up leaves nothing half done and nothing unsaid. A request with the key of an
-    /// earlier one gets the answer that that one got, and waits for it where it is under way.
+    /// Runs an action: records its start, runs it, and records its outcome. It runs in a task of its own, so it
+    /// completes and is recorded even if the client disconnects. A request with the key of an earlier one gets that
+    /// one's response, and waits for it if it is still running.
     ///
     /// # Errors
-    /// 503 where the beginning cannot be noted: then nothing is done. 409 or 422 where the key does not allow it.
+    /// 503 if the start cannot be recorded; then nothing is done. 409 or 422 if the key does not allow the request.
     pub(super) async fn act(
         &self,
         headers: &HeaderMap,
@@ -97,16 +98,16 @@ impl Caller {
     }
 }
 
-/// A request with a key.
+/// A request with an idempotency key.
 struct Repeatable {
     admin: Arc<Admin>,
     key: String,
-    /// Fingerprint of what is asked.
+    /// Fingerprint of the request.
     asked: String,
 }
 
 impl Repeatable {
-    /// Does it, or answers what was answered before.
+    /// Runs the action, or returns the earlier response.
     async fn once(self, work: impl Future<Output = Result<Answer, ApiError>>) -> Result<Response, ApiError> {
         let _turn = self.admin.once.turn(&self.key).await;
         let (admin, key, asked) = (Arc::clone(&self.admin), self.key.clone(), self.asked.clone());
@@ -118,7 +119,7 @@ impl Repeatable {
         let kept =
             blocking(move || self.admin.once.end(&self.key, &self.asked, now(), answer).map_err(ApiError::internal));
         if let Err(error) = kept.await {
-            // What was done stands; who repeats it is told that nobody knows.
+            // The action itself is not affected. A repetition gets the error that the outcome is unknown.
             tracing::error!(?error, "the answer to a request could not be kept for its repetitions");
         }
         outcome.map(|answer| respond(answer, false))

@@ -1,4 +1,4 @@
-//! `GET /admin/audit`, and the lines that actions leave there.
+//! `GET /admin/audit`: the audit log.
 
 use axum::Json;
 use axum::extract::State;
@@ -14,7 +14,7 @@ use super::notes::blocking;
 use crate::admin::AuditRecord;
 use crate::keys::Scope;
 
-/// A line of the audit log with its number.
+/// One line of the audit log, with its number.
 #[derive(Serialize, ToSchema)]
 struct NumberedRecord {
     number: u64,
@@ -25,17 +25,17 @@ struct NumberedRecord {
 /// The audit log.
 #[derive(Serialize, ToSchema)]
 pub(super) struct AuditLog {
-    /// Latest first.
+    /// Newest first.
     records: Vec<NumberedRecord>,
 }
 
-/// Lines of the audit log that one answer holds.
+/// Largest number of audit lines in a response.
 const MOST_RECORDS: usize = 1000;
 
-/// Who did what, latest first (the last 1000 lines). Scope `read`.
+/// Get the audit log, newest first (the last 1000 lines). Scope `read`.
 #[utoipa::path(
     get, path = "/admin/audit", tag = "admin", security(("admin_key" = [])),
-    responses((status = 200, body = AuditLog, description = "Who did what"), AdminProblems)
+    responses((status = 200, body = AuditLog, description = "The audit log"), AdminProblems)
 )]
 pub(super) async fn audit_log(State(state): State<AppState>, headers: HeaderMap) -> Result<Json<AuditLog>, ApiError> {
     let caller = Caller::identify(&state, &headers, Scope::Read, "audit.read", "").await?;

@@ -1,4 +1,4 @@
-//! What all admin routes have in common in the OpenAPI document.
+//! The common parts of the admin routes in the OpenAPI document.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use super::super::error::{ApiError, documented};
 use super::act::LONGEST_KEY;
 use crate::keys::Scope;
 
-/// The problems of an admin route.
+/// The error responses of an admin route.
 pub(super) struct AdminProblems;
 
 impl IntoResponses for AdminProblems {
@@ -28,7 +28,7 @@ impl IntoResponses for AdminProblems {
     }
 }
 
-/// The problems of an admin route that changes something.
+/// The error responses of an admin route that changes something.
 pub(super) struct ActionProblems;
 
 impl IntoResponses for ActionProblems {
@@ -56,10 +56,10 @@ impl IntoParams for IdempotencyKey {
             .schema(Some(key))
             .example(Some("promote-2026-11-26".into()))
             .description(Some(
-                "Names this very request. Repeated with the same key it does nothing again: the answer is that of the first \
-                 time, with the header `Idempotency-Replayed: true`. What failed may be repeated. Another request with the \
-                 key is a 422; one of which nobody knows whether it was done, for the server ended meanwhile, a 409. Keys \
-                 are remembered for seven days.",
+                "Makes the request safe to repeat; up to 200 characters. If it is repeated with the same key, nothing is \
+                 done again: the response is that of the first request, with the header `Idempotency-Replayed: true`. A \
+                 request that failed can be repeated. A different request with the same key gets a 422. If the server \
+                 stopped before the outcome was recorded, a repetition gets a 409. Keys are remembered for seven days.",
             ));
         vec![header.build()]
     }

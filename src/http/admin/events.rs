@@ -1,8 +1,8 @@
-//! `/admin/jobs/{id}/events`: a job as it goes, as server-sent events.
+//! `/admin/jobs/{id}/events`: the progress of a job as server-sent events.
 //!
-//! Its own because a stream outlives its request: it is taken up again where it broke off, ends with the job, and with the
-//! key that it was asked for with. An event holds the whole job, and its id is a fingerprint of that: so whoever comes back
-//! with the id of the last event misses nothing, also where the server was started anew meanwhile.
+//! The stream ends when the job ends or when the key of the request is revoked. Each event contains the whole job, and
+//! its id is a fingerprint of it. So a client that reconnects with the last id misses nothing, even if the server was
+//! restarted.
 
 use std::convert::Infallible;
 
@@ -26,29 +26,30 @@ use crate::jobs::{Job, Jobs};
 use crate::keys::Scope;
 use crate::model::sha256_hex;
 
-/// The last event that a client has seen.
+/// The id of the last event that the client received.
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
-/// nginx would keep events back until it has some thousand bytes of them.
+/// Without this header nginx buffers several kilobytes of events.
 const UNBUFFERED: (HeaderName, HeaderValue) =
     (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
-/// Enough of a fingerprint to tell two states of one job apart.
+/// Length of an id: enough to distinguish two states of one job.
 const ID_LENGTH: usize = 16;
 
-/// A job as it goes: an event at every change, its name the state, its data the job. Ends with the job.
-/// Scope `read`.
+/// Stream the progress of a job as server-sent events. Scope `read`.
 ///
-/// Who comes back with the id of the last event (`Last-Event-ID`) gets what has changed since, or a 204 where the job
-/// has ended and nothing will: an `EventSource` then asks no more. The stream ends, too, within a second or two of its
-/// key being revoked.
+/// An event is sent at every change; its name is the job's state, its data the job. The stream ends with the job, or
+/// within one or two seconds after its key was revoked.
+///
+/// A client that reconnects with the id of the last event (`Last-Event-ID`) gets what has changed since. If the job has
+/// ended and that event was the last, the response is a 204, after which an `EventSource` does not reconnect.
 #[utoipa::path(
     get, path = "/admin/jobs/{id}/events", tag = "admin", security(("admin_key" = [])),
     params(
         ("id" = u64, Path, description = "Number of the job", example = 1),
-        ("Last-Event-ID" = Option<String>, Header, description = "The id of the last event that was seen"),
+        ("Last-Event-ID" = Option<String>, Header, description = "Id of the last event that the client received"),
     ),
     responses(
         (status = 200, body = JobEvent, content_type = "text/event-stream", description = "Server-sent events"),
-        (status = 204, description = "The job has ended, and its last event was seen"),
+        (status = 204, description = "The job has ended, and the client has received its last event"),
         AdminProblems,
     )
 )]
@@ -92,7 +93,7 @@ impl PartialSchema for JobEvent {
 
 impl ToSchema for JobEvent {}
 
-/// What an event says of a job.
+/// The content of an event.
 struct Snapshot {
     id: String,
     text: String,
@@ -106,7 +107,7 @@ impl Snapshot {
     }
 }
 
-/// The job as soon as it is not as it was seen; `None` when the server stops, or the job was removed.
+/// Waits until the job differs from the last event; `None` when the server stops or the job was removed.
 async fn next(jobs: &Jobs, id: u64, seen: Option<&str>) -> Option<(Job, Snapshot)> {
     let mut changes = jobs.changes();
     loop {

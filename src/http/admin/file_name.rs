@@ -1,7 +1,7 @@
-//! The name of a file that came in a form.
+//! The file name of an uploaded form part from `filename*`.
 //!
-//! Its own because a name with letters beyond ASCII comes as `filename*` (RFC 5987; .NET and others), which the reader of
-//! forms does not know.
+//! Some clients (.NET and others) send non-ASCII names as `filename*` (RFC 5987), which the multipart parser does not
+//! support.
 
 use axum::http::{HeaderMap, header};
 use percent_encoding::percent_decode_str;
@@ -9,7 +9,7 @@ use percent_encoding::percent_decode_str;
 /// The name in `filename*`, if there is one.
 pub(super) fn extended_file_name(headers: &HeaderMap) -> Option<String> {
     let disposition = headers.get(header::CONTENT_DISPOSITION)?;
-    // Names may stand there as bytes beyond ASCII, which only `filename*` never has.
+    // A plain `filename` may contain raw non-ASCII bytes; `filename*` never does.
     let disposition = String::from_utf8_lossy(disposition.as_bytes());
     let value = disposition.split(';').find_map(|part| {
         let (name, value) = part.split_once('=')?;

@@ -1,7 +1,6 @@
-//! The multipart form of a job: its options, and its rows as they come, on their way to the disk.
+//! Reads the multipart form of a job: the options, and the rows, which go to disk as they arrive.
 //!
-//! Its own because whoever sends it decides how much of it must be held in memory: the headers of a part are read whole, so
-//! they have a limit.
+//! The multipart parser reads the headers of a part whole, so their size is limited here.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -20,10 +19,10 @@ use super::job_body::{JobBody, MOST_OPTION_BYTES};
 use crate::domain::Violation;
 use crate::jobs::{DataSource, Jobs};
 
-/// Bytes that may come without anything of a part having come of them: its headers, or what is before the first part.
+/// Largest number of bytes without any output of the parser: a part's headers, or the text before the first part.
 const MOST_HEAD_BYTES: usize = 64 << 10;
 
-/// Reads the form of a request; the rows may have so many bytes.
+/// Reads the form of a request. The rows may have at most `most_bytes` bytes.
 pub(super) async fn read_form(
     jobs: &Jobs,
     request: Request,
@@ -68,18 +67,18 @@ pub(super) async fn read_form(
     Ok((body, DataSource::Upload(upload)))
 }
 
-/// The parts of a form, and what is counted while they are read.
+/// The parts of a form, and the counter of unread bytes.
 async fn open(request: Request) -> Result<(Multipart, Unread), ApiError> {
     let unread = Unread::default();
     let counted = |body: Body| Counted { inner: body.into_data_stream(), unread: unread.clone(), gave: false };
     let mut request = request.map(|body| Body::from_stream(counted(body)));
-    // Its parts have limits of their own.
+    // The parts have their own limits.
     DefaultBodyLimit::disable().apply(&mut request);
     let parts = Multipart::from_request(request, &()).await;
     Ok((parts.map_err(|error| ApiError::MalformedBody(error.body_text()))?, unread))
 }
 
-/// Bytes that came since anything of a part did.
+/// Bytes that have arrived since the parser's last output.
 #[derive(Clone, Default)]
 struct Unread(Arc<AtomicUsize>);
 
@@ -112,11 +111,12 @@ impl Unread {
     }
 }
 
-/// A body that gives no more bytes while too many are unread.
+/// A body that fails when too many bytes are unread.
 struct Counted {
     inner: BodyDataStream,
     unread: Unread,
-    /// Whoever reads forms takes all that is there before he looks at it: so there is one piece at a time.
+    /// Whether the last poll returned bytes. The parser polls until a body has no data ready, so every second poll
+    /// returns `Pending` and it gets one piece at a time.
     gave: bool,
 }
 

@@ -1,4 +1,4 @@
-//! The body of `POST /admin/jobs`: what is to be retrained and how, as JSON or as a part of a form.
+//! The body of `POST /admin/jobs`, as JSON or as a part of a form.
 
 use serde::Deserialize;
 use utoipa::openapi::KnownFormat::Binary;
@@ -8,33 +8,33 @@ use utoipa::openapi::schema::{
 };
 use utoipa::{PartialSchema, ToSchema};
 
-/// The options of a job need no more.
+/// Largest size of a job's options, in bytes.
 pub(super) const MOST_OPTION_BYTES: usize = 64_000;
 
-/// What to retrain, and how.
+/// The model to retrain, and the options.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct JobBody {
-    /// The model, by name.
+    /// Name of the model.
     #[schema(example = "steel-lab42")]
     pub(super) model: String,
     /// Name of a table in the configured folder of data files (not with an upload).
     pub(super) data: Option<String>,
-    /// The data of an earlier job, by its number (not with an upload).
+    /// Number of an earlier job whose data is used (not with an upload).
     pub(super) data_of_job: Option<u64>,
-    /// Seed of everything random.
+    /// Random seed.
     #[serde(default = "default_seed")]
     #[schema(default = 7, minimum = 0)]
     pub(super) seed: u64,
-    /// Folds of the cross-validation, 2 to 10.
+    /// Number of cross-validation folds, 2 to 10.
     #[serde(default = "default_folds")]
     #[schema(default = 3, minimum = 2, maximum = 10)]
     pub(super) folds: usize,
-    /// Encoding of the data, where it is not to be guessed.
+    /// Encoding of the data; detected if not given.
     pub(super) encoding: Option<String>,
-    /// Sheet of a workbook, by name or by number from 1; the first one that is not empty where none is given.
+    /// Sheet of a workbook, by name or by number from 1. The default is the first sheet that is not empty.
     pub(super) sheet: Option<String>,
-    /// What columns are, as `COLUMN=FIELD`.
+    /// Meaning of columns, as `COLUMN=FIELD`.
     #[serde(default)]
     #[schema(schema_with = pairs)]
     pub(super) map: Vec<String>,
@@ -48,17 +48,17 @@ fn default_folds() -> usize {
     3
 }
 
-/// Texts with a column and a field.
+/// A list of texts `COLUMN=FIELD`.
 fn pairs() -> RefOr<Schema> {
     let pair = ObjectBuilder::new().schema_type(Type::String).pattern(Some("^[^=]+=[^=]+$"));
     let all = ArrayBuilder::new().items(RefOr::from(pair)).examples([serde_json::json!(["AlT=Al"])]);
     all.description(Some("What columns are, as `COLUMN=FIELD`")).into()
 }
 
-/// The JSON form of a request, for the document: the rows are in a file of the server, or of an earlier job.
+/// The JSON body for the OpenAPI document: the rows are in a file on the server, or of an earlier job.
 pub(super) struct JobRequest;
 
-/// The multipart form of a request, for the document: the options as JSON, the rows as a table (CSV or a workbook).
+/// The multipart form for the OpenAPI document: the options as JSON, the rows as a table (CSV or a workbook).
 pub(super) struct JobForm;
 
 const FILE: &str = "data";
@@ -87,7 +87,7 @@ impl PartialSchema for JobForm {
 
 impl ToSchema for JobForm {}
 
-/// The options with one place of rows, and without others.
+/// The schema of the options, with one source of rows required and others excluded.
 fn options(needed: Option<&str>, without: &[&str]) -> RefOr<Schema> {
     let RefOr::T(Schema::Object(mut options)) = JobBody::schema() else { return JobBody::schema() };
     for name in without {

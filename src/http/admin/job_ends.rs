@@ -1,4 +1,4 @@
-//! The end of a job before its time, and of what is left of one: `/admin/jobs/{id}/cancel`, and `DELETE /admin/jobs/{id}`.
+//! Cancels and removes jobs: `/admin/jobs/{id}/cancel` and `DELETE /admin/jobs/{id}`.
 
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
@@ -19,13 +19,14 @@ use crate::keys::Scope;
 
 /// Cancel a job. Scope `train`.
 ///
-/// A waiting job never starts, a running one ends within a second. It stays in the list, with its rows.
+/// A waiting job does not start; a running job stops within a second. The job stays in the list, with its rows.
 #[utoipa::path(
     post, path = "/admin/jobs/{id}/cancel", tag = "admin", security(("admin_key" = [])),
     params(("id" = u64, Path, description = "Number of the job", example = 1), IdempotencyKey),
     responses(
-        (status = 200, body = Job, description = "The job, cancelled"),
-        (status = 409, body = Problem, content_type = "application/problem+json", description = "conflict: it has ended"),
+        (status = 200, body = Job, description = "The cancelled job"),
+        (status = 409, body = Problem, content_type = "application/problem+json",
+            description = "conflict: the job has already ended"),
         ActionProblems,
     )
 )]
@@ -42,25 +43,25 @@ pub(super) async fn cancel_job(
     caller.act(&headers, asked, work).await
 }
 
-/// What is said for a removal.
+/// The query of a removal.
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields, default)]
 #[into_params(parameter_in = Query)]
 pub(super) struct RemoveQuery {
-    /// Must be true: rows that were uploaded are gone then
+    /// Must be true, to confirm that uploaded rows are deleted
     #[param(required = false)]
     remove: bool,
 }
 
 /// Remove a job that has ended, with its rows, recipe and log. Scope `train`.
 ///
-/// The version that it left stays. `?remove=true` must be given: earlier servers cancelled a job with `DELETE`, and no such
-/// request may lose rows.
+/// The version that it produced is kept. `?remove=true` is required: on earlier servers `DELETE` cancelled a job, and
+/// such a request must not delete rows.
 #[utoipa::path(
     delete, path = "/admin/jobs/{id}", tag = "admin", security(("admin_key" = [])),
     params(("id" = u64, Path, description = "Number of the job", example = 1), RemoveQuery, IdempotencyKey),
     responses(
-        (status = 200, body = Job, description = "The job as it was"),
+        (status = 200, body = Job, description = "The removed job"),
         (status = 409, body = Problem, content_type = "application/problem+json",
             description = "conflict: `?remove=true` is missing, or the job has not ended"),
         ActionProblems,

@@ -1,4 +1,4 @@
-//! `/admin/jobs`: retraining.
+//! `/admin/jobs`: starts, lists and shows retraining jobs.
 
 use axum::Json;
 use axum::extract::rejection::PathRejection;
@@ -22,31 +22,31 @@ use super::notes::blocking;
 use crate::jobs::{DataSource, Job, JobError, JobOptions, JobRequest, Jobs};
 use crate::keys::Scope;
 
-/// One job in full.
+/// One job with all details.
 #[derive(Serialize, ToSchema)]
 pub(super) struct JobDetail {
     #[serde(flatten)]
     job: Job,
-    /// The end of what the training wrote to its log.
+    /// The end of the training log.
     log_tail: String,
-    /// Scores by protocol, and the comparison with the version in use: from the candidate's report.
+    /// Scores by protocol and the comparison with the active version, from the candidate's report.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     metrics: Option<serde_json::Value>,
 }
 
-/// Jobs.
+/// The list of jobs.
 #[derive(Serialize, ToSchema)]
 pub(super) struct JobList {
-    /// Latest first.
+    /// Newest first.
     jobs: Vec<Job>,
 }
 
-/// Start a retraining. Scope `train`.
+/// Start a retraining job. Scope `train`.
 ///
-/// Send the rows (`multipart/form-data` with `options` and `data`), or name a file of the configured folder
-/// (JSON). Every cell is checked before the job is accepted. The job leaves a candidate, never an active
-/// version.
+/// Upload the rows (`multipart/form-data` with `options` and `data`), or name a file in the server's folder of data
+/// files or an earlier job (JSON). Every cell is checked before the job is accepted. The job produces a candidate
+/// version; it never changes the active version.
 #[utoipa::path(
     post, path = "/admin/jobs", tag = "admin", security(("admin_key" = [])),
     params(IdempotencyKey),
@@ -56,7 +56,7 @@ pub(super) struct JobList {
     )),
     responses(
         (status = 202, body = Job, description = "Accepted; see the Location header",
-            headers(("location" = String, description = "Where the job is, relative to the address that was asked")),
+            headers(("location" = String, description = "URL of the job, relative to the request's URL")),
             links(
                 ("the job" = (operation_id = "show_job", parameters(("id" = "$response.body#/id")))),
                 ("its events" = (operation_id = "job_events", parameters(("id" = "$response.body#/id")))),
@@ -64,7 +64,8 @@ pub(super) struct JobList {
                 ("to remove it" = (operation_id = "remove_job", parameters(("id" = "$response.body#/id")))),
             )),
         (status = 413, body = Problem, content_type = "application/problem+json", description = "body_too_large"),
-        (status = 429, body = Problem, content_type = "application/problem+json", description = "overloaded: too many jobs wait"),
+        (status = 429, body = Problem, content_type = "application/problem+json",
+            description = "overloaded: too many jobs are waiting"),
         ActionProblems,
     )
 )]
@@ -112,17 +113,17 @@ async fn read_request(
     Ok((body, data))
 }
 
-/// All jobs. Scope `read`.
+/// List all jobs. Scope `read`.
 #[utoipa::path(
     get, path = "/admin/jobs", tag = "admin", security(("admin_key" = [])),
-    responses((status = 200, body = JobList, description = "All jobs, latest first"), AdminProblems)
+    responses((status = 200, body = JobList, description = "All jobs, newest first"), AdminProblems)
 )]
 pub(super) async fn list_jobs(State(state): State<AppState>, headers: HeaderMap) -> Result<Json<JobList>, ApiError> {
     let caller = Caller::identify(&state, &headers, Scope::Read, "job.read", "").await?;
     Ok(Json(JobList { jobs: caller.admin.jobs.list() }))
 }
 
-/// One job: state, progress, time left, losses, scores, the end of its log. Scope `read`.
+/// Get one job: state, progress, time left, losses, scores and the end of its log. Scope `read`.
 #[utoipa::path(
     get, path = "/admin/jobs/{id}", tag = "admin", security(("admin_key" = [])),
     params(("id" = u64, Path, description = "Number of the job", example = 1)),
@@ -139,7 +140,7 @@ pub(super) async fn show_job(
         let jobs = &caller.admin.jobs;
         let job = jobs.get(id)?;
         let (library, version) = (caller.admin.writer.library(), job.version.as_ref());
-        // A report that cannot be read is the version's trouble, not the job's.
+        // An unreadable report is shown with the version; the job is shown without it.
         let version = version.and_then(|version| library.version(&job.model, version).ok().flatten());
         let report = version.and_then(|version| version.report().ok().flatten());
         Ok(Json(JobDetail { log_tail: jobs.log_tail(id), metrics: report.and_then(|text| metrics(&text)), job }))
@@ -147,7 +148,7 @@ pub(super) async fn show_job(
     .await
 }
 
-/// The part of a report that is about scores: the answers of every row are in the version's report.
+/// The scores in a report, without the predictions of every row, which the version's report contains.
 fn metrics(report: &str) -> Option<serde_json::Value> {
     let mut report: serde_json::Value = serde_json::from_str(report).ok()?;
     Some(json!({ "protocols": report["protocols"].take(), "comparison": report["comparison"].take() }))

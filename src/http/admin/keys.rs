@@ -1,6 +1,6 @@
-//! Who asks, and whether they may.
+//! Authentication and authorisation of admin requests.
 //!
-//! Its own so that no admin handler can forget: they get at jobs and versions only through a [`Caller`].
+//! Handlers reach jobs and versions only through a [`Caller`], so none can forget the check.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,24 +15,24 @@ use super::notes::{begun, blocking, note};
 use crate::admin::Admin;
 use crate::keys::{KeyRecord, Scope};
 
-/// A key that is used for long is looked at again so often.
+/// How often the key of a long request is checked again.
 const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
 
-/// Someone with a key that is for what they ask.
+/// A client whose key has the required scope.
 pub(super) struct Caller {
-    /// Whose key it is.
+    /// The name of the key's owner.
     pub(super) name: String,
-    /// What they may use.
+    /// The administration.
     pub(super) admin: Arc<Admin>,
     key: String,
 }
 
 impl Caller {
-    /// Looks at the key of a request. A key that is not for this leaves a line in the audit log; a text that
-    /// is no key does not, or anyone could fill the disk.
+    /// Checks the key of a request. A key without the required scope leaves a line in the audit log. An unknown key
+    /// does not, because otherwise anyone could fill the disk.
     ///
     /// # Errors
-    /// 401 without a key, 403 with one that is for other things.
+    /// 401 without a known key, 403 if the key does not have the scope.
     pub(super) async fn identify(
         state: &AppState,
         headers: &HeaderMap,
@@ -54,7 +54,7 @@ impl Caller {
         Ok(Self { name: record.name, admin, key })
     }
 
-    /// Resolves when the key is not for this any more.
+    /// Resolves when the key no longer has the scope.
     pub(super) async fn revoked(self, scope: Scope) {
         loop {
             tokio::time::sleep(BETWEEN_LOOKS).await;

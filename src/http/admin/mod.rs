@@ -1,7 +1,7 @@
-//! Administration: retraining jobs, versions, promotions, the audit log.
+//! The admin API: retraining jobs, versions, promotions, the audit log.
 //!
-//! Its own because it is another surface, with keys, for other people; it may even listen elsewhere. Every
-//! action that changes something, or was refused, leaves a line in the audit log.
+//! It requires admin keys and can listen on a separate address. Every action that changes something, and every refused
+//! one, is recorded in the audit log.
 
 mod act;
 mod audit;
@@ -23,7 +23,7 @@ use utoipa_axum::routes;
 
 use super::state::AppState;
 
-/// The admin routes.
+/// All admin routes.
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .routes(routes!(jobs::create_job, jobs::list_jobs))

@@ -1,4 +1,4 @@
-//! `POST /admin/models`: a new model of a route, from a lab's own columns.
+//! `POST /admin/models`: creates a model from a recipe.
 
 use axum::body::Body;
 use axum::extract::State;
@@ -20,36 +20,37 @@ use super::notes::blocking;
 use crate::data::Recipe;
 use crate::keys::Scope;
 
-/// A recipe needs no more.
+/// Largest size of a recipe, in bytes.
 const MOST_RECIPE_BYTES: usize = 256_000;
 
-/// A model that has a recipe, and no version yet.
+/// A new model: it has a recipe, but no version yet.
 #[derive(Serialize, ToSchema)]
 pub(super) struct NewModel {
-    /// Its name; jobs name it as `model`.
+    /// Name of the model, as in the `model` field of a job.
     #[schema(example = "steel-lab42")]
     name: String,
-    /// The address that will answer with it.
+    /// The route that will serve it.
     #[schema(example = "/predict/steel")]
     route: String,
-    /// Columns that its data must have.
+    /// Columns that its training data must have.
     columns: Vec<String>,
 }
 
 /// Create a model from a recipe. Scope `train`.
 ///
-/// The recipe is TOML (`application/toml`), or the same as JSON. It says which columns of a CSV file are
-/// composition, process parameters (numbers or categories) and targets. The model answers once a job has
-/// trained a version and it was promoted.
+/// The recipe is TOML (`application/toml`), or the same content as JSON. It defines which columns of a table are
+/// composition, process parameters (numbers or categories) and targets. The model can be used after a job has trained a
+/// version and this version was promoted.
 #[utoipa::path(
     post, path = "/admin/models", tag = "admin", security(("admin_key" = [])),
     params(IdempotencyKey),
     request_body(content((String = "application/toml"), (Object = "application/json"))),
     responses(
         (status = 201, body = NewModel, description = "The model; see the Location header",
-            headers(("location" = String, description = "Where its versions are, relative to the address that was asked")),
+            headers(("location" = String, description = "URL of its versions, relative to the request's URL")),
             links(("its versions" = (operation_id = "list_versions", parameters(("name" = "$response.body#/name")))))),
-        (status = 409, body = Problem, content_type = "application/problem+json", description = "conflict: the name is taken"),
+        (status = 409, body = Problem, content_type = "application/problem+json",
+            description = "conflict: the name is taken"),
         ActionProblems,
     )
 )]
@@ -106,7 +107,7 @@ fn read_recipe(headers: &HeaderMap, bytes: &[u8]) -> Result<(Recipe, String), Ap
     Ok((recipe, text))
 }
 
-/// A model answers in the form of its route, if it has one.
+/// Checks that a model's outputs fit the form of its route, if it has one.
 fn check_route(recipe: &Recipe) -> Result<(), ApiError> {
     let fitting = if recipe.class.is_some() { glass::ROUTE } else { steel::ROUTE };
     if recipe.route.as_deref().is_none_or(|route| route == fitting) {

@@ -1,4 +1,4 @@
-//! Lines of the audit log: an action is noted before it begins and when it has ended.
+//! Writes audit lines: one before an action begins, one when it has ended.
 
 use std::sync::Arc;
 
@@ -9,14 +9,14 @@ use super::super::request_id::REQUEST_ID;
 use crate::admin::{Admin, AuditRecord, BEGUN};
 use crate::jobs::now;
 
-/// Work on files, off the threads that answer.
+/// Runs file operations on a blocking thread.
 pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, ApiError> + Send + 'static,
 ) -> Result<T, ApiError> {
     tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| Err(ApiError::internal(error)))
 }
 
-/// Who does what in a request, as the audit log has it; the outcome is added.
+/// The first audit line of an action, without its outcome.
 pub(super) fn begun(headers: &HeaderMap, by: &str, action: &str, target: &str) -> AuditRecord {
     let id = headers.get(REQUEST_ID).and_then(|id| id.to_str().ok()).unwrap_or_default();
     AuditRecord {
@@ -30,13 +30,13 @@ pub(super) fn begun(headers: &HeaderMap, by: &str, action: &str, target: &str) -
     }
 }
 
-/// Keeps a line of the audit log.
+/// Writes a line to the audit log.
 pub(super) async fn keep(admin: &Arc<Admin>, record: AuditRecord) -> Result<(), ApiError> {
     let admin = Arc::clone(admin);
     blocking(move || admin.audit(&record).map_err(|error| ApiError::AuditUnavailable(error.to_string()))).await
 }
 
-/// Keeps the outcome of an action, which stands whatever becomes of the line.
+/// Writes the outcome of an action. A failure is only logged, because the action is already done.
 pub(super) async fn note(admin: &Arc<Admin>, begun: AuditRecord, (code, detail): (&str, String)) {
     let record = AuditRecord { at: now(), outcome: code.to_owned(), detail, ..begun };
     if let Err(error) = keep(admin, record).await {

@@ -1,7 +1,7 @@
-//! `DELETE /admin/models/{name}/versions/{version}`: a version that is not needed any more.
+//! `DELETE /admin/models/{name}/versions/{version}`: removes a version.
 //!
-//! Its own because it is the one action on models that nothing undoes: what answers is never removed, and no version of a
-//! folder that is only read.
+//! This is the only action on models that cannot be undone. A version that is serving, or that is in a read-only models
+//! folder, is never removed.
 
 use std::sync::Arc;
 
@@ -21,28 +21,29 @@ use super::keys::Caller;
 use super::versions::no_such_version;
 use crate::keys::Scope;
 
-/// A version that is gone.
+/// The removed version.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Removed {
     name: String,
     version: String,
 }
 
-/// Remove a version that is not in use. Scope `promote`.
+/// Remove a version that is not active. Scope `promote`.
 ///
-/// Its files are gone then, its report too. One that was in use before may be removed as well as a candidate: a rollback
-/// passes over it.
+/// Its files and its report are deleted. Candidates and previously active versions can be removed; a later rollback
+/// skips a removed version.
 #[utoipa::path(
     delete, path = "/admin/models/{name}/versions/{version}", tag = "admin", security(("admin_key" = [])),
     params(
         ("name" = String, Path, description = "Name of the model", example = "steel-fatigue"),
-        ("version" = String, Path, description = "Its version"),
+        ("version" = String, Path, description = "The version"),
         IdempotencyKey,
     ),
     responses(
-        (status = 200, body = Removed, description = "It is gone"),
+        (status = 200, body = Removed, description = "The removed version"),
         (status = 409, body = Problem, content_type = "application/problem+json",
-            description = "conflict: it is in use, or answers in place of the one in use, or stands in a folder that is only read"),
+            description = "conflict: the version is active, or serves in place of the active one, or is in a \
+                read-only models folder"),
         ActionProblems,
     )
 )]

@@ -1,4 +1,4 @@
-//! `/admin/models/{name}/versions`: what there is, what speaks for it, and which one answers.
+//! `/admin/models/{name}/versions`: lists and shows versions, promotes one, and rolls back.
 
 use std::sync::Arc;
 
@@ -26,23 +26,23 @@ use crate::model::Manifest;
 use crate::registry::{RegistryError, Version, VersionState};
 use crate::serving::{Swap, SwapError, objections};
 
-/// A promotion's body needs no more.
+/// Largest body of a promotion or rollback, in bytes.
 const MOST_BYTES: usize = 16_000;
 
 /// One version of a model.
 #[derive(Serialize, ToSchema)]
 pub(super) struct VersionSummary {
     version: String,
-    /// `active`, `previous` (a rollback may bring it back) or `candidate`.
+    /// `active`, `previous` (can be reactivated by a rollback) or `candidate`.
     #[schema(value_type = String, example = "candidate")]
     state: VersionState,
-    /// When it was trained, where that is known.
+    /// When it was trained, if known.
     created: Option<String>,
-    /// Rows that it was trained on.
+    /// Number of training rows.
     rows: usize,
-    /// Groups among them.
+    /// Number of groups among the training rows.
     groups: usize,
-    /// SHA-256 of the data.
+    /// SHA-256 of the training data.
     data_sha256: String,
     /// Scores by protocol, target or class, and metric.
     #[schema(value_type = Vec<Object>)]
@@ -54,7 +54,7 @@ pub(super) struct VersionSummary {
 pub(super) struct VersionList {
     name: String,
     versions: Vec<VersionSummary>,
-    /// Versions whose manifest cannot be read; left out where there are none.
+    /// Versions whose manifest cannot be read; omitted if there are none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     damaged: Vec<DamagedVersion>,
 }
@@ -65,37 +65,37 @@ struct DamagedVersion {
     version: String,
     #[schema(value_type = String, example = "previous")]
     state: VersionState,
-    /// What is wrong with it.
+    /// The reason.
     reason: String,
 }
 
-/// One version in full.
+/// One version with all details.
 #[derive(Serialize, ToSchema)]
 pub(super) struct VersionDetail {
     #[serde(flatten)]
     summary: VersionSummary,
-    /// What would have to be overruled for a promotion.
+    /// Objections to a promotion; `force` overrides them.
     objections: Vec<String>,
-    /// Links to its plots, relative to the address of this version.
+    /// Links to its plots, relative to the URL of this version.
     plots: Vec<String>,
-    /// Its report, where it came of a job: scores on folds of its data beside those of the version in use,
-    /// a ridge regression and a random forest, and warnings.
+    /// Its report, if a job trained it: cross-validation scores compared with the active version, a ridge regression
+    /// and a random forest, and warnings.
     #[schema(value_type = Option<Object>)]
     report: Option<serde_json::Value>,
 }
 
-/// How to promote.
+/// The options of a promotion.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct PromoteBody {
-    /// Overrule what speaks against it.
+    /// Promote in spite of objections.
     force: bool,
-    /// Why; required with `force`.
+    /// The reason; required with `force`.
     #[schema(example = "approved by the steel group")]
     reason: Option<String>,
 }
 
-/// The two forms of a promotion's body, for the document: plain, or with force and a reason.
+/// The two forms of a promotion's body for the OpenAPI document: without force, or with force and a reason.
 pub(super) struct PromoteRequest;
 
 impl PartialSchema for PromoteRequest {
@@ -117,32 +117,32 @@ impl PartialSchema for PromoteRequest {
 
 impl ToSchema for PromoteRequest {}
 
-/// Why to roll back.
+/// The options of a rollback.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RollbackBody {
-    /// For the audit log.
+    /// The reason, for the audit log.
     reason: Option<String>,
 }
 
-/// What answers now.
+/// The active version after a promotion or rollback.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Swapped {
     name: String,
-    /// The version that answers now.
+    /// The version that is active now.
     version: String,
-    /// The one that answered before.
+    /// The version that was served before.
     before: Option<String>,
-    /// What spoke against it, and was overruled.
+    /// The objections that were overridden.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     overruled: Vec<String>,
 }
 
-/// All versions of a model. Scope `read`.
+/// List the versions of a model. Scope `read`.
 #[utoipa::path(
     get, path = "/admin/models/{name}/versions", tag = "admin", security(("admin_key" = [])),
     params(("name" = String, Path, description = "Name of the model", example = "steel-fatigue")),
-    responses((status = 200, body = VersionList, description = "Its versions"), AdminProblems)
+    responses((status = 200, body = VersionList, description = "The versions of the model"), AdminProblems)
 )]
 pub(super) async fn list_versions(
     State(state): State<AppState>,
@@ -172,17 +172,17 @@ pub(super) async fn list_versions(
     .await
 }
 
-/// One version with its report. Scope `read`.
+/// Get one version with its report. Scope `read`.
 #[utoipa::path(
     get, path = "/admin/models/{name}/versions/{version}", tag = "admin", security(("admin_key" = [])),
     params(
         ("name" = String, Path, description = "Name of the model", example = "steel-fatigue"),
-        ("version" = String, Path, description = "Its version"),
+        ("version" = String, Path, description = "The version"),
     ),
     responses(
         (status = 200, body = VersionDetail, description = "The version"),
         (status = 409, body = Problem, content_type = "application/problem+json",
-            description = "conflict: its files are damaged"),
+            description = "conflict: the version's files are damaged"),
         AdminProblems,
     )
 )]
@@ -217,13 +217,13 @@ pub(super) async fn show_version(
     .await
 }
 
-/// One plot of a version's report. Scope `read`.
+/// Get one plot of a version's report. Scope `read`.
 #[utoipa::path(
     get, path = "/admin/models/{name}/versions/{version}/plots/{plot}", tag = "admin", security(("admin_key" = [])),
     params(
         ("name" = String, Path, description = "Name of the model", example = "steel-fatigue"),
-        ("version" = String, Path, description = "Its version"),
-        ("plot" = String, Path, description = "As linked in the version", example = "loss.svg"),
+        ("version" = String, Path, description = "The version"),
+        ("plot" = String, Path, description = "Name of the plot, as in the links of the version", example = "loss.svg"),
     ),
     responses((status = 200, body = String, content_type = "image/svg+xml", description = "The plot"), AdminProblems)
 )]
@@ -243,24 +243,24 @@ pub(super) async fn show_plot(
     .await
 }
 
-/// Make a version the one that answers. Scope `promote`.
+/// Promote a version: make it the active one. Scope `promote`.
 ///
-/// Hashes, schema and real passes are checked first; then it is swapped in between two batches: every
-/// request is answered by one whole version. A version that is worse than the one in use on the same rows,
-/// that cannot be compared, or that changes inputs or outputs is refused, unless `force` is given with a
-/// `reason`.
+/// The version's hashes and schema are checked and real forward passes are run first. Then it is swapped in between two
+/// batches, so every request is answered by one version only. The promotion is refused if the version is worse than the
+/// active one on the same rows, if it cannot be compared, or if its inputs or outputs differ. Override the refusal with
+/// `force` and a `reason`.
 #[utoipa::path(
     post, path = "/admin/models/{name}/versions/{version}/promote", tag = "admin", security(("admin_key" = [])),
     params(
         ("name" = String, Path, description = "Name of the model", example = "steel-fatigue"),
-        ("version" = String, Path, description = "Its version"),
+        ("version" = String, Path, description = "The version"),
         IdempotencyKey,
     ),
     request_body(content = Option<PromoteRequest>),
     responses(
-        (status = 200, body = Swapped, description = "What answers now"),
+        (status = 200, body = Swapped, description = "The version that is active now"),
         (status = 409, body = Problem, content_type = "application/problem+json",
-            description = "conflict: what speaks against it is in errors; or it answers already, or cannot be served"),
+            description = "conflict: objections (listed in errors), or it is already active, or cannot be served"),
         ActionProblems,
     )
 )]
@@ -290,14 +290,14 @@ pub(super) async fn promote(
     caller.act(&headers, asked, work).await
 }
 
-/// Make the version before the one in use the one that answers. Scope `promote`.
+/// Reactivate the previous version. Scope `promote`.
 ///
-/// Asked twice it goes back twice, unless both requests have the same `Idempotency-Key`.
+/// Two requests go back two versions, unless both have the same `Idempotency-Key`.
 #[utoipa::path(
     post, path = "/admin/models/{name}/rollback", tag = "admin", security(("admin_key" = [])),
     params(("name" = String, Path, description = "Name of the model", example = "steel-fatigue"), IdempotencyKey),
     request_body(content = Option<RollbackBody>),
-    responses((status = 200, body = Swapped, description = "What answers now"), ActionProblems)
+    responses((status = 200, body = Swapped, description = "The version that is active now"), ActionProblems)
 )]
 pub(super) async fn roll_back(
     State(state): State<AppState>,
@@ -319,7 +319,7 @@ pub(super) async fn roll_back(
     caller.act(&headers, asked, work).await
 }
 
-/// A JSON body that may be left out.
+/// Parses an optional JSON body.
 async fn optional<T>(state: &AppState, headers: &HeaderMap, body: Body) -> Result<T, ApiError>
 where
     T: Default + for<'de> Deserialize<'de>,

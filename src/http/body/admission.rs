@@ -1,8 +1,9 @@
-//! What may come in at the same time: bytes of JSON requests and short tables, and threads that work on large ones.
+//! Admission control: limits the bytes of JSON requests and short tables in memory, and the threads that process large
+//! ones.
 //!
-//! Its own because an overloaded server must refuse before it has worked: reading a request, checking it and making
-//! numbers of it costs more than passing it through a model. So room is taken for the bytes of a request as they come,
-//! and given back with its answer; and large requests are worked on by no more threads than there are cores.
+//! Reading, checking and featurizing a request costs more than its forward pass, so an overloaded server must refuse
+//! before this work. Memory is reserved for the bytes of a request as they arrive and released with the response. Large
+//! requests are processed by no more threads than there are cores.
 
 use axum::body::Body;
 use axum::http::HeaderMap;
@@ -13,23 +14,25 @@ use tokio::sync::Semaphore;
 use super::super::error::ApiError;
 use super::room::{Asker, Room, Taken};
 
-/// Work on more bytes than this happens on a thread of its own: it would keep others waiting. A body up to this is small.
+/// Larger requests are processed on a blocking thread, because they would delay others. A body up to this size is
+/// small.
 const LARGE_BYTES: usize = 32 * 1024;
 
-/// The door that requests come through that are read whole.
+/// Admission of requests that are read whole.
 pub(in crate::http) struct Admission {
     room: Room,
     threads: Semaphore,
 }
 
-/// A request that came in; its room is free again when this is dropped.
+/// An admitted request; its memory is released when it is dropped.
 pub(in crate::http) struct Admitted {
     pub(in crate::http) bytes: Vec<u8>,
     _room: Taken,
 }
 
 impl Admission {
-    /// So many bytes may wait or be under way, of which the largest body must find room; `least` bytes a second must come.
+    /// At most `waiting` bytes may be queued or in progress, including the `largest` body. A client must send `least`
+    /// bytes per second.
     pub(in crate::http) fn new(waiting: usize, largest: usize, least: f64) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let reserve = (waiting / 4).min(waiting.saturating_sub(largest));
@@ -40,8 +43,8 @@ impl Admission {
     /// Reads a body up to a limit.
     ///
     /// # Errors
-    /// 413 over the limit, 429 where there is no room, 408 where the rest of it keeps others waiting, 400 where the client
-    /// broke off.
+    /// 413 over the limit, 429 if there is no room, 408 if the rest of the body is late and others need its room, 400
+    /// if the client disconnects.
     pub(in crate::http) async fn read(
         &self,
         headers: &HeaderMap,
@@ -53,13 +56,13 @@ impl Admission {
             return Err(ApiError::BodyTooLarge(limit));
         }
         let is_small = |length: usize| length.max(announced.unwrap_or_default()) <= LARGE_BYTES;
-        // A small one may be whole, and then others yield to it.
+        // A small body may already be complete, and then slower ones are evicted for it.
         if !is_small(0) && !self.room.could_take(announced.unwrap_or_default(), false) {
             return Err(ApiError::Overloaded);
         }
         let mut stream = body.into_data_stream();
         let mut room = self.room.enter();
-        // Memory is taken as bytes come: their number in a head costs whoever sends it nothing.
+        // Memory is allocated as bytes arrive, because announcing a length costs the client nothing.
         let mut bytes = Vec::new();
         loop {
             let piece = match stream.next().now_or_never() {
@@ -87,7 +90,7 @@ impl Admission {
         if room.settle() { Ok(Admitted { bytes, _room: room }) } else { Err(ApiError::BodyTooSlow) }
     }
 
-    /// Works on so many bytes here, or on a thread for blocking work where they are many.
+    /// Processes a request of this size on the current thread, or on a blocking thread if it is large.
     pub(in crate::http) async fn run<T: Send + 'static>(
         &self,
         bytes: usize,
@@ -96,7 +99,7 @@ impl Admission {
         if bytes <= LARGE_BYTES { work() } else { self.run_blocking(work).await }
     }
 
-    /// Works on a thread for blocking work.
+    /// Runs work on a blocking thread.
     pub(in crate::http) async fn run_blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> Result<T, ApiError> + Send + 'static,
@@ -107,7 +110,7 @@ impl Admission {
     }
 }
 
-/// The length of a body, where its client says it.
+/// The length of a body according to its `Content-Length`, if there is one.
 pub(in crate::http) fn announced(headers: &HeaderMap) -> Option<usize> {
     headers.typed_get::<ContentLength>().and_then(|length| usize::try_from(length.0).ok())
 }

@@ -1,6 +1,6 @@
-//! Bodies: their kind, and small ones as typed JSON.
+//! The kind of a body by its content type, and parsing of small JSON bodies.
 //!
-//! Its own because every route reads bodies within the same limits; what the bytes mean is [`crate::wire`]'s.
+//! The content of prediction requests is parsed in [`crate::wire`].
 
 use axum::http::HeaderMap;
 
@@ -9,7 +9,7 @@ use super::media::{content_type, essence};
 use crate::domain::Violation;
 use crate::wire::{explain, without_mark};
 
-/// What a body holds, by its content type.
+/// The format of a body, by its content type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::http) enum BodyKind {
     Json,
@@ -25,8 +25,8 @@ pub(in crate::http) enum BodyKind {
 pub(in crate::http) fn body_kind(headers: &HeaderMap) -> Result<BodyKind, ApiError> {
     match essence(headers).as_str() {
         "application/json" => Ok(BodyKind::Json),
-        // Windows calls CSV files by Excel's name, and some clients call every file a stream of bytes; their first
-        // bytes tell.
+        // Windows sends CSV files with Excel's type, and some clients send every file as a byte stream. The first bytes
+        // tell CSV from a workbook.
         "text/csv"
         | "text/tab-separated-values"
         | "text/plain"
@@ -48,10 +48,10 @@ pub(in crate::http) fn body_kind(headers: &HeaderMap) -> Result<BodyKind, ApiErr
     }
 }
 
-/// Reads a small JSON body of the admin routes. `base` is the pointer to it.
+/// Parses a small JSON body of an admin route. `base` is the JSON pointer to it.
 ///
 /// # Errors
-/// 400 where it is not JSON, 422 naming the field that is unknown or ill-typed.
+/// 400 if it is not JSON, 422 naming the field that is unknown or has the wrong type.
 pub(in crate::http) fn typed_json<T: serde::de::DeserializeOwned>(bytes: &[u8], base: &str) -> Result<T, ApiError> {
     let bytes = without_mark(bytes);
     let mut reader = serde_json::Deserializer::from_slice(bytes);

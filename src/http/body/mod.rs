@@ -1,4 +1,4 @@
-//! Bodies of requests: room for their bytes, their kind, and small ones as typed JSON.
+//! Request bodies: admission, content types, and small JSON bodies.
 
 pub(super) mod admission;
 pub(super) mod extract;

@@ -1,50 +1,50 @@
-//! Whether a client moves its bytes as fast as it should.
+//! Checks whether a client sends or receives data fast enough.
 //!
-//! Its own because bodies, streams and answers ask the same: while it is the client's turn, time runs; bytes that move give
-//! time back, up to a little. So a burst of bytes pays for no long silence, and the server's own work costs nobody anything.
+//! The clock runs only while the server waits for the client. Transferred bytes add time, up to a small maximum, so
+//! that a burst does not pay for a long silence. Bodies, streams and responses share this rule.
 
 use std::time::{Duration, Instant};
 
-/// Whoever has just begun may be silent for so long, and nobody earns more.
+/// How long a client may be silent at the start, and the most time that it can save up.
 const GRACE: Duration = Duration::from_secs(2);
 
 /// The time that a client has left.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::http) struct Pace {
-    /// Bytes a second that it must move.
+    /// The least bytes per second that it must transfer.
     least: f64,
-    /// Its time is over then, as long as it is its turn.
+    /// When its time runs out, while the server waits for it.
     until: Instant,
-    /// Since when it is the server's turn.
+    /// Since when the client waits for the server.
     paused: Option<Instant>,
 }
 
 impl Pace {
-    /// It is the client's turn, now.
+    /// Starts the clock: the server waits for the client.
     pub(in crate::http) fn new(least: f64, now: Instant) -> Self {
         Self { least, until: now + GRACE, paused: None }
     }
 
-    /// Bytes have moved; it is still the client's turn.
+    /// Records transferred bytes; the server still waits for the client.
     pub(in crate::http) fn moved(&mut self, bytes: usize, now: Instant) {
         self.resume(now);
         let earned = Duration::try_from_secs_f64(bytes as f64 / self.least).map_or(GRACE, |time| time.min(GRACE));
         self.until = (self.until + earned).min(now + GRACE);
     }
 
-    /// The server has to do something before the client can.
+    /// Stops the clock: the client waits for the server.
     pub(in crate::http) fn pause(&mut self, now: Instant) {
         self.paused.get_or_insert(now);
     }
 
-    /// It is the client's turn.
+    /// Continues the clock: the server waits for the client again.
     pub(in crate::http) fn resume(&mut self, now: Instant) {
         if let Some(since) = self.paused.take() {
             self.until += now - since;
         }
     }
 
-    /// For how long the client has been too slow; `None` where it is not.
+    /// How late the client is; `None` if it is not late.
     pub(in crate::http) fn late(&self, now: Instant) -> Option<Duration> {
         self.paused.unwrap_or(now).checked_duration_since(self.until).filter(|late| !late.is_zero())
     }
@@ -63,10 +63,10 @@ mod tests {
         assert_eq!(pace.late(after(2.5)), Some(Duration::from_millis(500)));
         pace.moved(1_000_000, after(1.0));
         assert_eq!((pace.late(after(3.0)), pace.late(after(4.0))), (None, Some(Duration::from_secs(1))));
-        // A byte now and then makes up for nothing.
+        // Single bytes are not enough to catch up.
         (2..9).for_each(|second| pace.moved(1, after(f64::from(second))));
         assert!(pace.late(after(9.0)).is_some());
-        // What it should move, and more, does.
+        // More than the required rate is enough.
         (9..20).for_each(|second| pace.moved(2000, after(f64::from(second))));
         assert_eq!(pace.late(after(20.0)), None);
     }

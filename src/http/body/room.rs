@@ -1,7 +1,7 @@
-//! Room that requests share: bytes of bodies that are read whole, or places for streams.
+//! A shared capacity: bytes of bodies that are read whole, or slots for streams.
 //!
-//! Its own because room must not go to whoever keeps it longest: who is slow to send or to take yields to those that can go
-//! on, and some of it is kept for the small ones, which are most of what people wait for.
+//! A slow client must not hold capacity that others need. It is evicted if another request needs its share and can use
+//! it at once. A part is reserved for small requests, because most interactive requests are small.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,22 +11,22 @@ use tokio::sync::Notify;
 
 use super::pace::Pace;
 
-/// For so long a client may have the turn before it yields to those that are whole: the server may be busy elsewhere while the
-/// next bytes lie there.
+/// How long a client may be waited for before complete requests can evict it. The next bytes may already have arrived
+/// while the server was busy.
 const GRACE: Duration = Duration::from_millis(100);
 
-/// Room; cheap to clone.
+/// A shared capacity; cheap to clone.
 #[derive(Clone, Debug)]
 pub(in crate::http) struct Room(Arc<Mutex<Books>>);
 
 #[derive(Debug)]
 struct Books {
     free: usize,
-    /// What is left of `free` for the small ones.
+    /// The part of `free` that is reserved for small requests.
     reserve: usize,
-    /// Bytes a second that a client must move, or yield.
+    /// The least bytes per second of a client; a slower one may be evicted.
     least: f64,
-    /// Those whose clients have the turn, or had: they may have to yield.
+    /// Holders whose clients are or were waited for; they may be evicted.
     waiting: BTreeMap<u64, Waiting>,
     next: u64,
 }
@@ -39,21 +39,21 @@ struct Waiting {
     evicted: Arc<Notify>,
 }
 
-/// Who asks for room.
+/// The state of the request that asks for capacity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::http) enum Asker {
-    /// It has come whole, and could go on at once.
+    /// It has arrived completely and can be processed at once.
     Whole,
-    /// More of it is to come.
+    /// More bytes are expected.
     Part,
 }
 
-/// Room that somebody has; free again when this is dropped.
+/// A share of the capacity; released when it is dropped.
 #[derive(Debug)]
 pub(in crate::http) struct Taken {
     room: Room,
     taken: usize,
-    /// Its number among those that wait.
+    /// Its key in `waiting`, if its client is waited for.
     waits: Option<u64>,
     evicted: Arc<Notify>,
 }
@@ -67,27 +67,27 @@ impl Room {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether somebody who wants so much could get it, if all who are slow yield.
+    /// Whether this much could be granted if all late holders were evicted.
     pub(in crate::http) fn could_take(&self, wanted: usize, small: bool) -> bool {
         let (books, now) = (self.books(), Instant::now());
         let late = books.waiting.values().filter(|waiting| waiting.pace.late(now).is_some());
         books.free + late.map(|waiting| waiting.taken).sum::<usize>() >= wanted + books.kept(small)
     }
 
-    /// Nothing yet, of this room.
+    /// An empty share.
     pub(in crate::http) fn enter(&self) -> Taken {
         Taken { room: self.clone(), taken: 0, waits: None, evicted: Arc::default() }
     }
 }
 
 impl Books {
-    /// What is out of reach.
+    /// The capacity that this request may not use.
     fn kept(&self, small: bool) -> usize {
         if small { 0 } else { self.reserve }
     }
 
-    /// Makes room where it can be made: who is late yields, the latest first; to those that are whole all who have
-    /// waited a moment do, the largest first.
+    /// Evicts others until there is enough, if possible: first late holders, the latest first. For a complete request
+    /// then also those that have been waited for longer than [`GRACE`], the largest first.
     fn make(&mut self, wanted: usize, asker: Asker, now: Instant) {
         while self.free < wanted {
             let late = self.waiting.iter().filter_map(|(id, waiting)| Some((waiting.pace.late(now)?, *id)));
@@ -105,7 +105,7 @@ impl Books {
 }
 
 impl Taken {
-    /// Takes more; false where there is none, or where this had to yield.
+    /// Takes more capacity; false if there is none, or if this share was evicted.
     pub(in crate::http) fn take(&mut self, more: usize, small: bool, asker: Asker) -> bool {
         let mut books = self.room.books();
         let now = Instant::now();
@@ -131,7 +131,7 @@ impl Taken {
         enough
     }
 
-    /// The client has the turn: as long as it does not move, this may have to yield.
+    /// Starts waiting for the client: this share may be evicted while it transfers nothing.
     pub(in crate::http) fn wait(&mut self) {
         if self.waits.is_none() {
             let mut books = self.room.books();
@@ -143,17 +143,17 @@ impl Taken {
         }
     }
 
-    /// The server has the turn.
+    /// Stops the client's clock: the client waits for the server.
     pub(in crate::http) fn pause(&self) {
         self.with_pace(Pace::pause);
     }
 
-    /// The client has the turn again.
+    /// Continues the client's clock.
     pub(in crate::http) fn resume(&self) {
         self.with_pace(Pace::resume);
     }
 
-    /// Bytes have moved.
+    /// Records transferred bytes.
     pub(in crate::http) fn moved(&self, bytes: usize) {
         self.with_pace(|pace, now| pace.moved(bytes, now));
     }
@@ -166,7 +166,7 @@ impl Taken {
         }
     }
 
-    /// All of it has come: from now on this yields to nobody. False where it had to already.
+    /// Marks the request as complete: it can no longer be evicted. False if it was evicted before.
     pub(in crate::http) fn settle(&mut self) -> bool {
         let Some(id) = self.waits.take() else { return true };
         let stayed = self.room.books().waiting.remove(&id).is_some();
@@ -176,7 +176,7 @@ impl Taken {
         stayed
     }
 
-    /// Resolves when this has to yield.
+    /// Resolves when this share is evicted.
     pub(in crate::http) async fn evicted(&self) {
         self.evicted.notified().await;
     }
@@ -184,7 +184,7 @@ impl Taken {
 
 impl Drop for Taken {
     fn drop(&mut self) {
-        // What had to yield has given its room back.
+        // An evicted share was already released.
         if self.settle() {
             self.room.books().free += self.taken;
         }

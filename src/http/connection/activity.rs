@@ -1,8 +1,8 @@
-//! What moves on one connection, and how long it may stay as it is.
+//! The activity of one connection, and the timeouts that follow from it.
 //!
-//! Its own because hyper measures one time only, from the end of one answer to the end of the next head: a kept
-//! connection may rest for longer than a head may take, and a client that sends or reads nothing at all must end
-//! too. Whoever reads and writes the socket and whoever answers note here what happens; `listen` acts on it.
+//! Hyper has a single timeout, from the end of a response to the end of the next head. Here a kept connection may be
+//! idle for longer than a head may take, and a client that neither sends nor reads is cut off too. The socket and the
+//! request handlers record what happens; `listen` acts on it.
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,88 +11,88 @@ use std::time::{Duration, Instant};
 
 use futures_util::task::AtomicWaker;
 
-/// When the server stops, a connection that rests may go on for so long: a request may be on the wire already, and
-/// whoever closes then leaves its client in doubt.
+/// How long an idle connection stays open at shutdown. A request may already be on its way, and closing at once would
+/// leave its client in doubt.
 const LINGER: Duration = Duration::from_millis(500);
 
-/// A client that has closed its way out may wait for its answer: it is gone when nothing has moved for so long.
+/// How long a client that has closed its sending side may wait without any activity before it is considered gone.
 const UNTIL_GONE: Duration = Duration::from_secs(5);
 
-/// The longest times of a connection.
+/// The timeouts of a connection.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::http) struct Times {
-    /// For the head of a request.
+    /// Longest time for the head of a request.
     pub(in crate::http) header: Duration,
-    /// For which nothing moves: between requests, or in an answer that is not read.
+    /// Longest time without activity: between requests, or while a response is not read.
     pub(in crate::http) keep_alive: Duration,
 }
 
-/// What is to be done about a connection.
+/// What to do with a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::http) enum ConnectionAction {
-    /// Nothing before then.
+    /// Nothing before this time.
     Wait(Instant),
-    /// End it as its protocol has it.
+    /// End it in the way of its protocol.
     Goodbye,
-    /// Close it.
+    /// Close it at once.
     Cut,
 }
 
-/// What moves on one connection.
+/// The activity of one connection.
 #[derive(Debug)]
 pub(in crate::http) struct Activity {
     times: Times,
-    /// Who is at the other end.
+    /// The address of the peer.
     peer: Option<IpAddr>,
     now: Mutex<Now>,
-    /// Wakes whoever holds the connection.
+    /// Wakes the task of the connection.
     waker: AtomicWaker,
 }
 
 #[derive(Debug)]
 struct Now {
-    /// The last time that something moved.
+    /// The time of the last activity.
     last: Instant,
-    /// The first byte of a head that is not whole yet; at first, the beginning of the connection.
+    /// When the first byte of an incomplete head arrived; for the first request, when the connection was accepted.
     head: Option<Instant>,
-    /// Requests whose answers have not been handed over whole.
+    /// Requests whose responses have not been completed and dropped.
     under_way: usize,
-    /// Those of them of whose answers some is still to be handed over.
+    /// Requests whose responses have not been handed over completely.
     unfinished: usize,
-    /// Requests that have begun.
+    /// Requests that have begun since the connection was accepted.
     begun: usize,
-    /// Bytes have come of a request that has not begun.
+    /// Whether bytes of a request have arrived whose head is not complete.
     asked: bool,
-    /// The client has closed its way out.
+    /// Whether the client has closed its sending side.
     half_closed: bool,
-    /// The client does not take what is written.
+    /// Whether the last write was blocked.
     blocked: bool,
-    /// Many requests share the connection: bytes may be of none of them.
+    /// Whether the protocol is HTTP/2: requests share the connection, so bytes may belong to none of them.
     http2: bool,
-    /// After the next answer the connection ends.
+    /// Whether the connection ends after the next response.
     ending: bool,
     said_goodbye: bool,
-    /// Answers of which the client has not asked for all yet.
+    /// Responses that the client has not fully read yet.
     unread: Vec<Waiting>,
-    /// An answer of HTTP/1 ended before its end.
+    /// Whether an HTTP/1 response ended early.
     broken: bool,
-    /// Somebody wants it closed at once.
+    /// Whether the connection should be closed at once.
     cut: bool,
-    /// Nothing of an answer of ours is left to be written.
+    /// Whether no response from the routes is left to write.
     clear: bool,
 }
 
-/// An answer that waits for its client.
+/// A response that waits to be read by its client.
 #[derive(Debug)]
 struct Waiting {
     answer: usize,
     bytes: usize,
-    /// The last time that the client asked for some of it.
+    /// When the client last took some of it.
     taken: Instant,
 }
 
 impl Activity {
-    /// A connection that has just been accepted.
+    /// A newly accepted connection.
     pub(in crate::http) fn new(times: Times, peer: Option<IpAddr>) -> Arc<Self> {
         let last = Instant::now();
         let now = Now {
@@ -119,52 +119,52 @@ impl Activity {
         self.now.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The address at the other end, where the system knows it.
+    /// The address of the peer, if the system knows it.
     pub(in crate::http) fn peer(&self) -> Option<IpAddr> {
         self.peer
     }
 
-    /// When a client that has closed its way out is taken for gone; `None` where there is no request.
+    /// When a client that has closed its sending side is considered gone; `None` if there is no request.
     pub(in crate::http) fn gone_at(&self) -> Option<Instant> {
         let mut now = self.now();
         now.half_closed = true;
         (now.under_way > 0 || now.asked).then(|| now.last + UNTIL_GONE)
     }
 
-    /// What comes is read and forgotten.
+    /// Records that bytes were received and discarded.
     pub(in crate::http) fn lingers(&self) {
         self.now().last = Instant::now();
     }
 
-    /// Whether something of an answer will never leave.
+    /// Whether part of a response will never be sent.
     pub(in crate::http) fn is_broken(&self) -> bool {
         let now = self.now();
-        // A socket may be dropped before the answer that was written to it.
+        // The socket may be dropped before the response that was written to it.
         now.blocked || now.cut || !now.http2 && (now.broken || now.unfinished > 0)
     }
 
-    /// From now on no request is awaited: the one that comes nevertheless is answered.
+    /// Ends the connection after the next response; a request that still arrives is answered.
     pub(in crate::http) fn end(&self) {
         self.now().ending = true;
     }
 
-    /// Closes it, whatever it does.
+    /// Closes the connection at once.
     pub(in crate::http) fn cut(&self) {
         self.now().cut = true;
         self.waker.wake();
     }
 
-    /// Whoever holds the connection is woken where somebody cuts it.
+    /// Sets the waker that is called when the connection is cut.
     pub(in crate::http) fn wake(&self, waker: &Waker) {
         self.waker.register(waker);
     }
 
-    /// So many bytes of an answer wait for the client.
+    /// Records that bytes of a response wait to be read.
     pub(in crate::http) fn waits(&self, answer: usize, bytes: usize) {
         self.now().unread.push(Waiting { answer, bytes, taken: Instant::now() });
     }
 
-    /// The client asked for so many of them.
+    /// Records that the client took some of these bytes.
     pub(in crate::http) fn takes(&self, answer: usize, bytes: usize) {
         let mut now = self.now();
         if let Some(at) = now.unread.iter().position(|waiting| waiting.answer == answer) {
@@ -176,15 +176,15 @@ impl Activity {
         }
     }
 
-    /// Bytes that the client has not asked for, and since when it has asked for none of an answer; `None` where there are
-    /// none, or where it is being cut.
+    /// The number of unread bytes, and since when the client has taken none of some response; `None` if there are none,
+    /// or if the connection is being cut.
     pub(in crate::http) fn unread(&self) -> Option<(usize, Instant)> {
         let now = self.now();
         let since = now.unread.iter().map(|waiting| waiting.taken).min().filter(|_| !now.cut)?;
         Some((now.unread.iter().map(|waiting| waiting.bytes).sum(), since))
     }
 
-    /// The head of a request is whole.
+    /// Records that the head of a request is complete.
     pub(in crate::http) fn begin(self: &Arc<Self>, http2: bool) -> UnderWay {
         let mut now = self.now();
         now.http2 = http2;
@@ -197,19 +197,19 @@ impl Activity {
         UnderWay { activity: Arc::clone(self), whole: false }
     }
 
-    /// Which request's head is awaited, counted from 0; `None` where bytes may be of something else.
+    /// The number of the request whose head is expected, counted from 0; `None` if the bytes may be something else.
     pub(in crate::http) fn awaits_head(&self) -> Option<usize> {
         let now = self.now();
         (now.under_way == 0 && !now.http2).then_some(now.begun)
     }
 
-    /// Whether what is written now is no answer of ours.
+    /// Whether bytes written now are hyper's own response.
     pub(in crate::http) fn is_clear(&self) -> bool {
         let now = self.now();
         now.clear && !now.http2
     }
 
-    /// All that was written has left.
+    /// Records that everything written was flushed.
     pub(in crate::http) fn flushed(&self) {
         let mut now = self.now();
         now.clear = now.under_way == 0;
@@ -232,11 +232,11 @@ impl Activity {
         }
     }
 
-    /// What is to be done at this moment. It says goodbye once.
+    /// What to do now. Returns [`ConnectionAction::Goodbye`] once.
     pub(in crate::http) fn action(&self) -> ConnectionAction {
         let (mut now, time) = (self.now(), Instant::now());
         let mut until = match (now.under_way, now.head) {
-            // The deadline of the answer holds, or what streams has nothing to say: looked at again later.
+            // The response's own deadline applies, or a stream has nothing to send: checked again later.
             (1.., _) if !now.blocked => time + self.times.keep_alive,
             (0, Some(head)) => head + self.times.header,
             _ => now.last + self.times.keep_alive,
@@ -245,7 +245,7 @@ impl Activity {
             return ConnectionAction::Cut;
         }
         if let Some(since) = now.unread.iter().map(|waiting| waiting.taken).min() {
-            // A stream of HTTP/2 whose window stays shut keeps its answer however busy the others are.
+            // An HTTP/2 stream with a closed window keeps its response in memory, however active the other streams are.
             let stalled = since + self.times.keep_alive;
             if stalled <= time {
                 return ConnectionAction::Cut;
@@ -255,7 +255,7 @@ impl Activity {
         if now.ending && now.under_way == 0 {
             until = until.min(now.last + LINGER);
         }
-        // HTTP/2 has words for the end that lose no request; HTTP/1 says it in its last answer.
+        // HTTP/2 can announce the end without losing a request; HTTP/1 announces it in its last response.
         let farewell = now.ending && now.http2 && !now.said_goodbye;
         if until > time && !farewell {
             return ConnectionAction::Wait(until);
@@ -265,26 +265,26 @@ impl Activity {
         }
         (now.ending, now.said_goodbye) = (true, true);
         if now.http2 {
-            // Its goodbye goes there and back.
+            // The HTTP/2 goodbye needs a round trip.
             now.last = time;
         }
         ConnectionAction::Goodbye
     }
 }
 
-/// A request that is being answered; dropped with the last of its answer, or when its client has gone.
+/// A request in progress; dropped with the end of its response, or when its client has gone.
 pub(in crate::http) struct UnderWay {
     activity: Arc<Activity>,
     whole: bool,
 }
 
 impl UnderWay {
-    /// Whether the connection ends with this answer.
+    /// Whether the connection ends with this response.
     pub(in crate::http) fn is_last(&self) -> bool {
         self.activity.now().ending
     }
 
-    /// The last of its answer was handed over.
+    /// Records that the response was handed over completely.
     pub(in crate::http) fn whole(&mut self) {
         if !std::mem::replace(&mut self.whole, true) {
             self.activity.now().unfinished -= 1;
@@ -306,7 +306,7 @@ impl Drop for UnderWay {
             now.broken = true;
         }
         if now.half_closed {
-            // Nobody asks any more: the socket may say so.
+            // The client sends no more requests, so the socket may report the end of input.
             self.activity.waker.wake();
         }
     }

@@ -1,4 +1,4 @@
-//! One connection: what moves on it, and what waits on it for its client.
+//! One connection: its activity, and its unread responses.
 
 pub(super) mod activity;
 pub(super) mod unread;

@@ -1,7 +1,8 @@
-//! Answers that wait for their clients: how many bytes, over all connections, and who is cut when they are too many.
+//! Limits the bytes of unread responses over all connections of a listener.
 //!
-//! Its own because memory must stay bounded whoever reads how slowly. An answer waits here until its connection can send more
-//! of it, piece by piece; when too much waits, whoever has asked for nothing the longest loses its connection.
+//! Memory stays bounded however slowly clients read. A response is handed to its connection in pieces, as the
+//! connection can send them. When too many bytes wait, the connection that has taken nothing for the longest time is
+//! cut.
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
@@ -16,12 +17,12 @@ use tracing::warn;
 
 use super::activity::{Activity, UnderWay};
 
-/// Most bytes that a connection gets at once.
+/// Largest piece that a connection gets at once, in bytes.
 const PIECE_BYTES: usize = 64 << 10;
-/// Whoever has asked for nothing for so long is cut before those that read.
+/// A connection that has taken nothing for this time is cut before those that read.
 const STALLED: Duration = Duration::from_secs(1);
 
-/// All answers of a listener that wait.
+/// All unread responses of a listener.
 #[derive(Debug)]
 pub(in crate::http) struct Unread {
     most: usize,
@@ -30,14 +31,14 @@ pub(in crate::http) struct Unread {
     next: AtomicUsize,
 }
 
-/// A connection among those that may be cut.
+/// Registers a connection as one that may be cut; dropped with the connection.
 pub(in crate::http) struct Registration {
     unread: Arc<Unread>,
     id: u64,
 }
 
 impl Unread {
-    /// Nothing waits; at most so many bytes may.
+    /// Creates an empty counter with a limit of `most` bytes.
     pub(in crate::http) fn new(most: usize) -> Arc<Self> {
         let (total, open, next) = (AtomicUsize::new(0), Mutex::default(), AtomicUsize::new(0));
         Arc::new(Self { most, total, open, next })
@@ -47,14 +48,14 @@ impl Unread {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A connection takes part, until the seat is dropped.
+    /// Registers a connection until the result is dropped.
     pub(in crate::http) fn join(self: &Arc<Self>, activity: &Arc<Activity>) -> Registration {
         let id = self.next.fetch_add(1, Ordering::Relaxed) as u64;
         self.open().insert(id, Arc::clone(activity));
         Registration { unread: Arc::clone(self), id }
     }
 
-    /// Bytes of an answer wait; gives it a number.
+    /// Records the waiting bytes of a response and returns a number for it.
     fn waits(&self, activity: &Activity, bytes: usize) -> usize {
         let answer = self.next.fetch_add(1, Ordering::Relaxed);
         if bytes == 0 {
@@ -75,12 +76,12 @@ impl Unread {
         self.total.fetch_sub(bytes, Ordering::Relaxed);
     }
 
-    /// Cuts connections until little enough waits.
+    /// Cuts connections until the waiting bytes are within the limit.
     fn cut(&self) {
         let (open, now) = (self.open(), Instant::now());
         let states = open.values().filter_map(|activity| Some((activity, activity.unread()?)));
         let mut waiting: Vec<_> = states.collect();
-        // First those that stand still, the longest first; then those to whom most is owed.
+        // First stalled connections, the longest stalled first; then those with the most unread bytes.
         waiting.sort_by_key(|(_, (bytes, since))| {
             let still = now.saturating_duration_since(*since);
             std::cmp::Reverse(if still >= STALLED { (true, still.as_nanos()) } else { (false, *bytes as u128) })
@@ -103,17 +104,17 @@ impl Drop for Registration {
     }
 }
 
-/// Left in an answer whose body holds more bytes than it hands over.
+/// Response extension: how many bytes the body holds in memory, if that is more than its size hint tells.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::http) struct Holds(pub(in crate::http) usize);
 
-/// The body of an answer, handed over in pieces.
+/// A response body that is handed over in pieces.
 pub(in crate::http) struct Answer {
     body: Body,
-    /// Of the last piece of the body, what is not handed over.
+    /// The part of the body's last frame that is not handed over yet.
     rest: Bytes,
     number: usize,
-    /// Bytes that are still held, where that is known.
+    /// Bytes that are still in memory, if known; otherwise 0.
     left: usize,
     under_way: UnderWay,
     unread: Arc<Unread>,
@@ -121,7 +122,7 @@ pub(in crate::http) struct Answer {
 
 impl Answer {
     pub(in crate::http) fn new(body: Body, held: Option<Holds>, mut under_way: UnderWay, unread: &Arc<Unread>) -> Self {
-        // What a stream has ready is bounded by whoever fills it.
+        // The data that a stream has ready is limited by its producer.
         let left =
             held.map(|Holds(bytes)| bytes).or_else(|| usize::try_from(body.size_hint().exact()?).ok()).unwrap_or(0);
         let number = unread.waits(under_way.activity(), left);

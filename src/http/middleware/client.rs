@@ -1,6 +1,6 @@
-//! Who asks: the address at the other end of the connection, or the one that trusted proxies say they were asked from.
+//! The client's address: from trusted proxies if there are any, otherwise the peer of the connection.
 //!
-//! Its own because a header can be written by anyone: only what trusted proxies have added to it is believed.
+//! Anyone can write the `X-Forwarded-For` header, so only the entries that trusted proxies have added are used.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -12,13 +12,13 @@ use super::super::connection::activity::Activity;
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-/// The client's address, behind so many proxies. Where the header does not say it, the peer's.
+/// The client's address behind `trusted_proxies` proxies. If the header does not contain it, the peer's address.
 pub(in crate::http) fn client(request: &Request, trusted_proxies: usize) -> Option<IpAddr> {
     let peer = || request.extensions().get::<Arc<Activity>>().and_then(|connection| connection.peer());
     forwarded_for(request.headers(), trusted_proxies).or_else(peer)
 }
 
-/// Each proxy adds at the end whom it was asked by: of two, the last but one was added by the first of them.
+/// Each proxy appends the address it was called from. With two proxies, the first one added the last entry but one.
 fn forwarded_for(headers: &HeaderMap, trusted_proxies: usize) -> Option<IpAddr> {
     let place = trusted_proxies.checked_sub(1)?;
     let texts: Vec<&str> = headers.get_all(FORWARDED_FOR).iter().map(|value| value.to_str().unwrap_or("")).collect();

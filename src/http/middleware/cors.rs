@@ -1,27 +1,27 @@
-//! Pages and notebooks of other origins that may ask from a browser.
+//! CORS: which other origins (web pages, notebooks) may call the API from a browser.
 //!
-//! Its own because it opens a door that browsers keep shut: only to origins that are named, and to no admin route, whose
-//! key stands in a header that pages may not send.
+//! Only the configured origins are allowed, and never on admin routes, because pages may not send the `Authorization`
+//! header.
 
 use std::time::Duration;
 
 use axum::http::{HeaderName, HeaderValue, Method, Uri, header};
 use tower_http::cors::{AllowOrigin, Any, CorsLayer};
 
-/// Any page, of whatever origin.
+/// Allows every origin.
 const ANY: &str = "*";
-/// So long a browser need not ask again whether it may ask.
+/// How long a browser may cache a preflight response.
 const REMEMBERED: Duration = Duration::from_secs(3600);
 
-/// Whether a text names an origin as browsers do: `https://lab.example`, `http://localhost:8888`; `*` for all, `null` for
-/// files.
+/// Whether a text is an origin in the form that browsers send: `https://lab.example`, `http://localhost:8888`; `*` for
+/// all, `null` for local files.
 pub fn is_origin(text: &str) -> bool {
     let named =
         |uri: Uri| matches!(uri.scheme_str(), Some("http" | "https")) && uri.path() == "/" && uri.query().is_none();
     [ANY, "null"].contains(&text) || !text.ends_with('/') && !text.contains('*') && text.parse().is_ok_and(named)
 }
 
-/// What tells browsers so; nothing where no origin is named.
+/// The CORS layer; `None` if no origin is configured.
 pub(in crate::http) fn cors(origins: &[String]) -> Option<CorsLayer> {
     if origins.is_empty() {
         return None;

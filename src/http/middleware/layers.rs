@@ -1,8 +1,7 @@
-//! What every request passes through: first it is observed, then other origins are told, then it is refused where its head says
-//! enough, unpacked, answered, packed, and its errors and panics become problems; and the deadline of its routes.
+//! The layers around every route, from the outside in: observation, CORS, checks of the head, decompression, the
+//! handler, compression, and errors and panics as problem details. The deadline of a route is the innermost layer.
 //!
-//! Its own so that their order is one list, read from the outside in. They are few: each of axum's costs every request a copy
-//! of what lies below it.
+//! The number of layers is kept small, because each axum layer makes every request clone the layers below it.
 
 use std::any::Any;
 use std::convert::Infallible;
@@ -28,10 +27,10 @@ use super::observe::{Observer, observe};
 use super::pack::{asks_for_packed, pack};
 use super::unpack::unpack;
 
-/// Bodies that are packed, and bodies that are unpacked, at the same time.
+/// Largest number of bodies that are compressed at the same time, and likewise of bodies that are decompressed.
 const CODED_AT_ONCE: usize = 64;
 
-/// Places for what packs and unpacks bodies, which has memory of its own.
+/// Limits how many bodies are compressed and decompressed at the same time, because each needs its own memory.
 struct Places {
     packed: Arc<Semaphore>,
     unpacked: Arc<Semaphore>,
@@ -44,7 +43,7 @@ impl Default for Places {
     }
 }
 
-/// Wraps the routes.
+/// Adds the layers to the routes.
 pub(in crate::http) fn wrap(router: Router<AppState>, state: &AppState) -> Router<AppState> {
     let observer = Observer { metrics: Arc::clone(state.metrics()), trusted_proxies: state.http().trusted_proxies };
     router.layer(
@@ -55,7 +54,7 @@ pub(in crate::http) fn wrap(router: Router<AppState>, state: &AppState) -> Route
     )
 }
 
-/// Gives every answer of these routes so long, and no longer. It is the innermost layer.
+/// Adds a deadline to these routes; it is the innermost layer.
 pub(in crate::http) fn within(router: Router<AppState>, limit: Duration) -> Router<AppState> {
     router.route_layer(ServiceBuilder::new().map_future(move |answer| within_limit(limit, answer)))
 }
@@ -70,7 +69,7 @@ async fn within_limit(
     }
 }
 
-/// Answers a request, whatever happens meanwhile.
+/// Answers a request, even if the handler panics.
 async fn enter(State(places): State<Arc<Places>>, request: Request, next: Next) -> Response {
     let id = request.headers().get(REQUEST_ID).cloned();
     let response = match refused(&request) {
@@ -80,12 +79,12 @@ async fn enter(State(places): State<Arc<Places>>, request: Request, next: Next) 
     render(id.as_ref(), response)
 }
 
-/// What the head of a request alone decides.
+/// The error for a request that is refused because of its head alone.
 fn refused(request: &Request) -> Option<ApiError> {
     if is_crowded(request) {
         return Some(ApiError::Overloaded);
     }
-    // A proxy and this server may take such a request for different ones.
+    // A proxy and this server could read such a request differently.
     has_several_hosts(request.headers()).then_some(ApiError::MalformedHead)
 }
 
@@ -93,10 +92,10 @@ fn has_several_hosts(headers: &HeaderMap) -> bool {
     headers.get_all(header::HOST).iter().nth(1).is_some()
 }
 
-/// Unpacks and packs bodies where the head of the request asks for it.
+/// Decompresses and compresses bodies if the request's head asks for it.
 async fn coded(places: &Places, request: Request, next: Next) -> Response {
     let asked = asks_for_packed(&request);
-    // Most requests have no use for these futures, which are large.
+    // Boxed because these futures are large and most requests do not need them.
     let response = match request.headers().contains_key(header::CONTENT_ENCODING) {
         true => Box::pin(unpack(&places.unpacked, request, next)).await,
         false => next.run(request).await,

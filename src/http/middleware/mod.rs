@@ -1,4 +1,4 @@
-//! What every request passes through, whatever its route.
+//! Middleware for all routes.
 
 mod client;
 pub(super) mod cors;

@@ -1,7 +1,6 @@
-//! What operators learn of every request: one span, one line of the log, and the counters.
+//! Observability for each request: one span, one log line, and the counters.
 //!
-//! Its own so that the log and the metrics say the same of a request, measured once. Labels are the matched
-//! pattern, never the path.
+//! The log and the metrics use the same measurement. Metric labels are the matched route pattern, never the path.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -17,28 +16,29 @@ use super::client::client;
 use super::traceparent::trace_id;
 use crate::metrics::Metrics;
 
-/// Stands for the route of a request that has none.
+/// Label for requests that match no route.
 const NO_ROUTE: &str = "none";
-/// Asked every few seconds by machines: their lines would drown all others, and their refusals are answers.
+/// Probes are called every few seconds, so they are logged at debug level, and their refusals are not counted as
+/// errors.
 pub(in crate::http) const PROBES: [&str; 4] = ["/livez", "/readyz", "/startupz", "/metrics"];
 
-/// Characters of a path that are repeated, in the log and in answers.
+/// Largest number of characters of a path in logs and responses.
 const PATH_CHARACTERS: usize = 200;
 
-/// What is needed to observe.
+/// State of the observation layer.
 #[derive(Clone)]
 pub(in crate::http) struct Observer {
     pub(in crate::http) metrics: Arc<Metrics>,
-    /// Proxies before the server whose word on who asks is believed.
+    /// Number of trusted proxies in front of the server.
     pub(in crate::http) trusted_proxies: usize,
 }
 
-/// The beginning of a path, for whoever looks for it.
+/// The beginning of a path, for logs and error messages.
 pub(in crate::http) fn shown(path: &str) -> String {
     path.chars().take(PATH_CHARACTERS).collect()
 }
 
-/// Answers a request under observation; the answer carries its id.
+/// Runs a request, records it, and adds its id to the response.
 pub(in crate::http) async fn observe(State(observer): State<Observer>, mut request: Request, next: Next) -> Response {
     let Observer { metrics, trusted_proxies } = observer;
     let start = Instant::now();
@@ -46,10 +46,10 @@ pub(in crate::http) async fn observe(State(observer): State<Observer>, mut reque
     let (method, route) = (request.method().clone(), request.extensions().get::<MatchedPath>().cloned());
     let route = route.as_ref().map_or(NO_ROUTE, MatchedPath::as_str);
     let request_id = id.to_str().unwrap_or_default();
-    // Of the highest level, so that whatever is logged of a request carries its ids.
+    // The span has the highest level, so that all log lines of a request carry its ids.
     let client = client(&request, trusted_proxies).map(tracing::field::display);
     let span = error_span!("request", request_id, trace_id = trace_id(request.headers()), %method, route, client);
-    // Where a route matched it says where the request went.
+    // The path is only logged if no route matched.
     let path = (route == NO_ROUTE).then(|| shown(request.uri().path()));
     let mut response = next.run(request).instrument(span.clone()).await;
 

@@ -1,7 +1,7 @@
-//! Answers that are compressed where the client asks for it.
+//! Compression of responses for clients that ask for it.
 //!
-//! Its own because it must cost nothing to those who do not ask, and stay within bounds for those who do: what packs has
-//! memory of its own (some 300 kB), so only so many answers are packed at a time, and others go as they are.
+//! Other requests must have no extra cost. Each compressor needs about 300 kB, so the number of simultaneous ones is
+//! limited; beyond it, responses are sent uncompressed.
 
 use std::convert::Infallible;
 use std::future::ready;
@@ -21,12 +21,12 @@ use tower_http::compression::predicate::{NotForContentType, Predicate, SizeAbove
 use super::super::body::media::WORKBOOK;
 use super::super::connection::unread::Holds;
 
-/// Shorter answers fit into one packet as they are.
+/// Shorter responses fit into one packet without compression.
 const LEAST_BYTES: u64 = 1024;
 
-/// What a request says of packed answers, as a request of its own; `None` where it asks for none.
+/// A request with only the `Accept-Encoding` headers of the given one; `None` if it asks for no compression.
 pub(in crate::http) fn asks_for_packed(request: &Request) -> Option<Request> {
-    // To HTTP/1.0 a body without a length ends with the connection: let it have its length.
+    // In HTTP/1.0 a body without a length ends with the connection, so it keeps its length and is not compressed.
     if !request.headers().contains_key(header::ACCEPT_ENCODING) || request.version() < Version::HTTP_11 {
         return None;
     }
@@ -37,7 +37,7 @@ pub(in crate::http) fn asks_for_packed(request: &Request) -> Option<Request> {
     Some(asked)
 }
 
-/// Packs an answer as was asked for. A stream stays one: what is there is sent while more is waited for.
+/// Compresses a response as requested. A stream stays a stream: available data is sent without waiting for more.
 pub(in crate::http) async fn pack(places: &Arc<Semaphore>, asked: Request, response: Response) -> Response {
     if !is_worth_it().should_compress(&response) {
         return response;
@@ -48,21 +48,22 @@ pub(in crate::http) async fn pack(places: &Arc<Semaphore>, asked: Request, respo
     let answering = service_fn(move |_: Request| ready(Ok::<_, Infallible>(answer.take().unwrap_or_default())));
     let packing = Compression::new(answering).quality(CompressionLevel::Fastest).compress_when(is_worth_it());
     let Ok(mut packed) = packing.oneshot(asked).await;
-    // Whoever takes neither this nor anything else gets the answer all the same.
+    // A client that accepts no supported coding still gets the response with its status.
     *packed.status_mut() = status;
     if let Some(held) = held {
         packed.extensions_mut().insert(Holds(held));
     }
     packed.map(|body| {
         Body::new(body.map_err(move |error| {
-            // The place is kept as long as the body.
+            // Keeps the permit as long as the body exists.
             let _ = &place;
             error
         }))
     })
 }
 
-/// Long answers that are not packed already, and no events, which must not wait for each other.
+/// Compresses only long responses, no formats that are compressed already, and no server-sent events, which must not be
+/// delayed.
 fn is_worth_it() -> impl Predicate {
     SizeAbove::new(LEAST_BYTES)
         .and(NotForContentType::SSE)

@@ -1,7 +1,7 @@
-//! W3C trace context: which distributed trace a request belongs to.
+//! W3C trace context: reads the trace id of a request from its `traceparent` header.
 //!
-//! Its own because it comes from outside and goes into every log line of a request: what is no `traceparent` is as good
-//! as none. Of versions after 00 the first four fields are known, and more may follow.
+//! An invalid header is ignored, because the id goes into every log line of the request. Versions after 00 have the
+//! same first four fields, and more may follow.
 
 use axum::http::{HeaderMap, HeaderName};
 

@@ -1,7 +1,8 @@
-//! Bodies of requests that come compressed: whoever reads them gets the bytes they were before.
+//! Decompression of request bodies.
 //!
-//! Its own because it lies around all that reads bodies, so every limit is one of unpacked bytes; what was announced is the
-//! packed length and is taken off. What unpacks has memory of its own, so only so many bodies are unpacked at a time.
+//! It is outside all code that reads bodies, so every limit counts decompressed bytes. The `Content-Length` header is
+//! removed, because it is the compressed length. Each decompressor needs memory, so the number of simultaneous ones is
+//! limited.
 
 use std::io;
 use std::pin::Pin;
@@ -21,11 +22,11 @@ use tokio_util::io::{ReaderStream, StreamReader};
 
 use super::super::error::ApiError;
 
-/// What a refusal of other codings names.
+/// The codings listed in the response to an unsupported one.
 const CODINGS: HeaderValue = HeaderValue::from_static("gzip, deflate, zstd");
-/// A zstd frame may ask its reader to keep this power of two of bytes: as RFC 9659 has it, 8 MiB.
+/// Largest window of a zstd frame, as a power of two of bytes: 8 MiB, as in RFC 9659.
 const ZSTD_WINDOW_LOG: u32 = 23;
-/// Bytes that are unpacked at a time.
+/// Buffer size for decompressed data, in bytes.
 const PIECE_BYTES: usize = 16 << 10;
 
 #[derive(Clone, Copy)]
@@ -35,7 +36,7 @@ enum Coding {
     Zstd,
 }
 
-/// Answers a request whose body has codings, which are taken off.
+/// Runs a request with its body decompressed.
 pub(in crate::http) async fn unpack(places: &Arc<Semaphore>, mut request: Request, next: Next) -> Response {
     let coding = match coding(request.headers()) {
         Ok(coding) => coding,
@@ -51,9 +52,9 @@ pub(in crate::http) async fn unpack(places: &Arc<Semaphore>, mut request: Reques
         let packed = StreamReader::new(body.into_data_stream().map_err(io::Error::other));
         let unpacked = ReaderStream::with_capacity(coding.unpacked(packed), PIECE_BYTES);
         Body::from_stream(unpacked.map_err(move |error| {
-            // The place is kept as long as the body.
+            // Keeps the permit as long as the body exists.
             let _ = &place;
-            // What is no error of the connection is one of the packing.
+            // An error that does not come from the connection comes from the decompression.
             if !error.get_ref().is_some_and(|cause| cause.is::<axum::Error>()) {
                 let _ = noted.set(error.to_string());
             }
@@ -72,10 +73,10 @@ pub(in crate::http) async fn unpack(places: &Arc<Semaphore>, mut request: Reques
     }
 }
 
-/// The one coding of a body; `None` for one that is as it is.
+/// The coding of a body; `None` if it is not compressed.
 ///
 /// # Errors
-/// Another one, or several, as they were given.
+/// The unsupported coding, or the list of several codings, as given.
 fn coding(headers: &HeaderMap) -> Result<Option<Coding>, String> {
     let values = headers.get_all(header::CONTENT_ENCODING).iter();
     let said: Vec<String> =
@@ -109,7 +110,7 @@ impl Coding {
     }
 
     fn unpacked(self, packed: impl AsyncBufRead + Send + 'static) -> Pin<Box<dyn AsyncRead + Send>> {
-        // Several files that were packed one by one and put together are one file.
+        // Several compressed files in a row are read as one file.
         match self {
             Self::Gzip => {
                 let mut decoder = GzipDecoder::new(packed);

@@ -1,28 +1,26 @@
-//! Models that do not answer as they should, as several routes tell it.
-//!
-//! Its own because `/readyz` and `/models` must say the same.
+//! The degraded models, in the same form for `/readyz` and `/models`.
 
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::registry::{Catalogue, Trouble};
 
-/// A model that does not answer as it should: its version in use cannot be loaded, or another model is the default
-/// that it claims to be.
+/// A degraded model: its active version cannot be loaded, or it claims to be the default of its route while another
+/// model is.
 #[derive(Debug, Serialize, ToSchema)]
 pub(in crate::http) struct Degraded {
     #[schema(example = "steel-lab42")]
     name: String,
-    /// The version in use; empty where none is named.
+    /// The active version; empty if none is set.
     version: String,
-    /// What is wrong with it.
+    /// The reason.
     #[schema(example = "weights: SHA-256 is 5b…, the manifest says 9e…")]
     reason: String,
-    /// The version that answers all the same, such as the one before; null where none does.
+    /// The version that serves instead, such as the previous one; null if there is none.
     answers: Option<String>,
 }
 
-/// Models that do not answer as they should.
+/// The degraded models of a catalogue.
 pub(in crate::http) fn degraded(catalogue: &Catalogue) -> Vec<Degraded> {
     let degraded = |Trouble { model, version, reason, answers, .. }| Degraded { name: model, version, reason, answers };
     catalogue.troubles().into_iter().map(degraded).collect()

@@ -1,4 +1,4 @@
-//! Health and documentation, for operators and their tools.
+//! Health checks for operators and schedulers.
 
 use axum::Json;
 use axum::extract::State;
@@ -9,16 +9,16 @@ use super::super::error::{ApiError, Problem};
 use super::super::state::AppState;
 use super::degraded::{Degraded, degraded};
 
-/// A health answer.
+/// The result of a health check.
 #[derive(Debug, Serialize, ToSchema)]
 pub(in crate::http) struct Health {
     /// `alive`, `started` or `ready`.
     #[schema(example = "ready")]
     status: &'static str,
-    /// Of `/readyz`: models that do not answer as they should, while the others do; left out where all do.
+    /// Only in `/readyz`: degraded models, while the others work; omitted if there are none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     degraded: Vec<Degraded>,
-    /// Of `/readyz`: what keeps administration from working, in words; left out where nothing does.
+    /// Only in `/readyz`: problems of the administration, in words; omitted if there are none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     administration: Vec<String>,
 }
@@ -29,35 +29,42 @@ impl Health {
     }
 }
 
-/// Whether the process answers at all.
-#[utoipa::path(get, path = "/livez", tag = "health", responses((status = 200, body = Health, description = "The process answers")))]
+/// Check that the process responds.
+#[utoipa::path(
+    get, path = "/livez", tag = "health",
+    responses((status = 200, body = Health, description = "The process responds"))
+)]
 pub(in crate::http) async fn livez() -> Json<Health> {
     Health::of("alive")
 }
 
-/// Whether the models are loaded and have answered a real pass; stopping does not change it.
+/// Check that the models are loaded and have passed a real forward pass. Shutdown does not change the result.
 #[utoipa::path(
     get,
     path = "/startupz",
     tag = "health",
     responses(
-        (status = 200, body = Health, description = "Everything has been loaded"),
-        (status = 503, body = Problem, content_type = "application/problem+json", description = "loading"),
+        (status = 200, body = Health, description = "The models are loaded"),
+        (status = 503, body = Problem, content_type = "application/problem+json", description = "not_ready: loading"),
     )
 )]
 pub(in crate::http) async fn startupz(State(state): State<AppState>) -> Result<Json<Health>, ApiError> {
     if state.live().is_some() { Ok(Health::of("started")) } else { Err(ApiError::NotReady) }
 }
 
-/// Whether the models have answered a real pass, passes do not keep failing, and the server is not stopping. A model that
-/// cannot be loaded is named in `degraded`; the others answer. So they do where administration does not work.
+/// Check that the server can take requests.
+///
+/// The models must have passed a real forward pass, passes must not keep failing, and the server must not be shutting
+/// down. A model that cannot be loaded is listed in `degraded`, while the others work. Problems of the administration
+/// are listed in `administration`; they do not affect predictions.
 #[utoipa::path(
     get,
     path = "/readyz",
     tag = "health",
     responses(
-        (status = 200, body = Health, description = "The models answer, but for those in degraded"),
-        (status = 503, body = Problem, content_type = "application/problem+json", description = "loading, draining, or passes keep failing"),
+        (status = 200, body = Health, description = "The models work, except those listed in degraded"),
+        (status = 503, body = Problem, content_type = "application/problem+json",
+            description = "not_ready: loading, shutting down, or passes keep failing"),
     )
 )]
 pub(in crate::http) async fn readyz(State(state): State<AppState>) -> Result<Json<Health>, ApiError> {

@@ -1,6 +1,4 @@
-//! `GET /info` and `GET /metrics`: what runs here, for people and for Prometheus.
-//!
-//! Its own because both gather what is true at this moment from everything that is shared.
+//! `GET /info` and `GET /metrics`: the state of the server, for people and for Prometheus.
 
 use axum::Json;
 use axum::extract::State;
@@ -17,21 +15,21 @@ use crate::metrics::{ModelDegraded, ModelInUse, Now, TextFormat};
 use crate::registry::Catalogue;
 use crate::tables::LONGEST_ROW_BYTES;
 
-/// What runs here.
+/// Information about the server.
 #[derive(Serialize, ToSchema)]
 pub(in crate::http) struct Info {
     #[schema(example = "mcvn")]
     name: &'static str,
     #[schema(example = "0.1.0")]
     version: &'static str,
-    /// `starting`, `ready`, `failing` (passes of the device fail in a row) or `draining`.
+    /// `starting`, `ready`, `failing` (forward passes on the device keep failing) or `draining` (shutting down).
     #[schema(example = "ready")]
     status: &'static str,
     uptime_seconds: f64,
     build: Build,
     /// Null while nothing is loaded.
     device: Option<DeviceInfo>,
-    /// The models in use; empty while nothing is loaded.
+    /// The active models; empty while nothing is loaded.
     models: Vec<ModelSummary>,
     limits: Limits,
 }
@@ -42,45 +40,48 @@ struct Build {
     /// `release` or `debug`.
     #[schema(example = "release")]
     profile: &'static str,
-    /// Optional parts that were built in, such as `cuda`.
+    /// Optional features of the build, such as `cuda`.
     features: Vec<&'static str>,
     #[schema(example = "x86_64-linux")]
     target: String,
 }
 
-/// The device that answers.
+/// The device that runs the models.
 #[derive(Serialize, ToSchema)]
 struct DeviceInfo {
     /// `cpu` or `cuda:N`.
     #[schema(example = "cpu")]
     name: String,
-    /// How it was chosen.
+    /// How it was chosen, in words.
     #[schema(example = "asked for")]
     how: String,
 }
 
-/// What a request may ask, and what may wait.
+/// Limits of requests and queues.
 #[derive(Serialize, ToSchema)]
 struct Limits {
-    /// Most samples in one JSON request; tables and lines may be of any length.
+    /// Largest number of samples in one JSON request; tables and NDJSON may have any length.
     max_samples: usize,
     json_body_bytes: usize,
-    /// Bytes of JSON requests and short tables that may wait or be under way.
+    /// Largest total size of queued and running JSON requests and short tables, in bytes.
     waiting_bytes: usize,
-    /// Tables and lines that are answered at the same time.
+    /// Largest number of tables and NDJSON streams that are processed at the same time.
     bulk_streams: usize,
-    /// Longest row of a table, and longest line.
+    /// Longest row of a table, and longest NDJSON line, in bytes.
     row_bytes: usize,
-    /// Longest time for one answer.
+    /// Longest time for one response.
     deadline_seconds: f64,
-    /// Samples that may wait or be under way; null while nothing is loaded.
+    /// Largest number of queued and running samples; null while nothing is loaded.
     queue_samples: Option<usize>,
-    /// Samples in one pass; null while nothing is loaded.
+    /// Largest number of samples in one forward pass; null while nothing is loaded.
     max_batch: Option<usize>,
 }
 
-/// What runs here: program, device, models in use, limits.
-#[utoipa::path(get, path = "/info", tag = "health", responses((status = 200, body = Info, description = "What runs here")))]
+/// Get information about the server: program, device, active models, limits.
+#[utoipa::path(
+    get, path = "/info", tag = "health",
+    responses((status = 200, body = Info, description = "Information about the server"))
+)]
 pub(in crate::http) async fn info(State(state): State<AppState>) -> Json<Info> {
     let (live, http) = (state.live(), state.http());
     let serving = live.map(|live| live.current());
@@ -119,7 +120,7 @@ fn summaries(catalogue: &Catalogue) -> Vec<ModelSummary> {
     catalogue.iter().map(|bundle| summary(catalogue, bundle)).collect()
 }
 
-/// The server's numbers for Prometheus: OpenMetrics where it is asked for, else the text format 0.0.4.
+/// Get the server's metrics for Prometheus: OpenMetrics if the client accepts it, otherwise the text format 0.0.4.
 #[utoipa::path(
     get,
     path = "/metrics",

@@ -1,4 +1,4 @@
-//! What runs here and how it fares, for operators, schedulers and whoever writes a client.
+//! Health checks, server information, metrics and models.
 
 mod degraded;
 pub(super) mod health;

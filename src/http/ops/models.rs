@@ -1,4 +1,4 @@
-//! `GET /models`: what can be asked of which model.
+//! `GET /models`: the served models, with their inputs and outputs.
 
 use std::collections::BTreeMap;
 
@@ -24,10 +24,10 @@ pub(in crate::http) struct ModelSummary {
     name: String,
     version: String,
     title: String,
-    /// The route that answers with it, beside `/models/{name}/predict`; only that for a model without one.
+    /// The route that serves it, in addition to `/models/{name}/predict`. A model without a route only has the latter.
     #[schema(example = "/predict/steel")]
     route: String,
-    /// Whether it answers where a request of its route names no model.
+    /// Whether it is the default of its route: it answers requests that name no model.
     default: bool,
 }
 
@@ -35,53 +35,53 @@ pub(in crate::http) struct ModelSummary {
 #[derive(Serialize, ToSchema)]
 pub(in crate::http) struct ModelList {
     models: Vec<ModelSummary>,
-    /// Models that do not answer as they should; left out where all do.
+    /// Degraded models; omitted if there are none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     degraded: Vec<Degraded>,
 }
 
-/// One model in full.
+/// One model with all details.
 #[derive(Serialize, ToSchema)]
 pub(in crate::http) struct ModelDetail {
     #[serde(flatten)]
     summary: ModelSummary,
     composition: CompositionInput,
-    /// The process parameters it takes.
+    /// The process parameters that it accepts.
     processing: Vec<ParameterInput>,
-    /// What it gives: properties with units.
+    /// The predicted properties with their units.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     targets: Vec<TargetOutput>,
-    /// What it gives: the probabilities of these classes.
+    /// The classes for which it predicts probabilities.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     classes: Vec<String>,
     data: DataSource,
     /// Scores over splits, by protocol, target or class, and metric.
     #[schema(value_type = Vec<Object>)]
     evaluation: Vec<Evaluation>,
-    /// How far its answers can be trusted; left out where that was not measured.
+    /// The calibration of its intervals or probabilities; omitted if it was not measured.
     #[serde(skip_serializing_if = "Option::is_none")]
     calibration: Option<CalibrationDetail>,
-    /// True for a model whose answers depend on what else is asked at the same time.
+    /// True if the model's predictions depend on the other samples in the same batch.
     batch_dependent: bool,
 }
 
-/// The composition a model takes.
+/// The composition that a model accepts.
 #[derive(Serialize, ToSchema)]
 struct CompositionInput {
-    /// Basis of amounts that come without one.
+    /// Default basis of amounts.
     #[schema(example = "weight_percent")]
     basis: String,
-    /// Unit of the ranges.
+    /// Unit of the elements' ranges.
     #[schema(example = "wt%")]
     unit: &'static str,
-    /// The element that makes up the rest to 100 where it is not named.
+    /// The element that makes up the rest to 100 if its amount is not given.
     #[schema(example = "Fe")]
     balance: Option<String>,
-    /// Elements seen in training, with their ranges.
+    /// Elements in the training data, with their ranges.
     elements: Vec<ElementInput>,
 }
 
-/// One element seen in training.
+/// One element of the training data.
 #[derive(Serialize, ToSchema)]
 struct ElementInput {
     #[schema(example = "C")]
@@ -98,18 +98,18 @@ struct ParameterInput {
     #[schema(example = "°C")]
     unit: String,
     description: String,
-    /// Whether a sample must give it.
+    /// Whether every sample must have it.
     required: bool,
-    /// Least value seen in training.
+    /// Smallest value in the training data.
     #[serde(skip_serializing_if = "Option::is_none")]
     min: Option<f64>,
-    /// Largest value seen in training.
+    /// Largest value in the training data.
     #[serde(skip_serializing_if = "Option::is_none")]
     max: Option<f64>,
-    /// Levels of a categorical parameter.
+    /// The valid values of a categorical parameter.
     #[serde(skip_serializing_if = "Option::is_none")]
     levels: Option<Vec<String>>,
-    /// What is taken where none is given.
+    /// The default value.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<crate::wire::reply::Scalar>)]
     default: Option<serde_json::Value>,
@@ -122,48 +122,48 @@ struct TargetOutput {
     name: String,
     #[schema(example = "MPa")]
     unit: String,
-    /// `log` for a property that is learned in logarithms: it is always above 0.
+    /// `log` if the property is learned in logarithms; its values are always above 0.
     #[serde(skip_serializing_if = "Option::is_none")]
     scale: Option<&'static str>,
 }
 
-/// What a model was trained on.
+/// The training data of a model.
 #[derive(Serialize, ToSchema)]
 struct DataSource {
     rows: usize,
-    /// Heats, alloys or chemical systems among the rows.
+    /// Number of heats, alloys or chemical systems among the rows.
     groups: usize,
     citation: String,
     sha256: String,
 }
 
-/// What was measured on training rows that were held out, each answered by a model that had not seen its group.
+/// The calibration, measured on held-out training rows: each row was predicted by a model that had not seen its group.
 #[derive(Serialize, ToSchema)]
 struct CalibrationDetail {
-    /// How rows were held out: `grouped`, or `random` where there were too few groups.
+    /// How rows were held out: `grouped`, or `random` if there were too few groups.
     #[schema(example = "grouped")]
     protocol: String,
-    /// Parts in which they were held out, one after the other.
+    /// Number of cross-validation folds.
     #[schema(example = 5)]
     folds: usize,
-    /// Of a model with targets: how wide its intervals are.
+    /// For a model that predicts properties: the width of its intervals.
     #[serde(skip_serializing_if = "Option::is_none")]
     intervals: Option<IntervalDetail>,
-    /// Of a model with classes: how its probabilities were made to fit.
+    /// For a classifier: the calibration of its probabilities.
     #[serde(skip_serializing_if = "Option::is_none")]
     probabilities: Option<ProbabilityDetail>,
 }
 
-/// How wide intervals are at the confidence where a request names none.
+/// The width of intervals at the default confidence.
 #[derive(Serialize, ToSchema)]
 struct IntervalDetail {
     #[schema(example = 0.9)]
     confidence: f64,
-    /// By target: half widths, in their units.
+    /// Half widths by property, in the property's unit.
     #[schema(example = json!({"fatigue_strength": 33.4, "hardness": 12.9}))]
     half_widths: BTreeMap<String, f64>,
-    /// By target that is learned in logarithms: an interval reaches from the value divided by this factor to the value
-    /// times it.
+    /// Factors by property, for properties that are learned in logarithms: an interval reaches from the value divided
+    /// by the factor to the value times the factor.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     #[schema(example = json!({"creep_life": 2.6}))]
     factors: BTreeMap<String, f64>,
@@ -172,16 +172,17 @@ struct IntervalDetail {
 /// The calibration of class probabilities.
 #[derive(Serialize, ToSchema)]
 struct ProbabilityDetail {
-    /// Probabilities were raised to one over this and made to sum to 1.
+    /// Temperature of the scaling: probabilities were raised to the power of one over the temperature and normalised to
+    /// sum to 1.
     #[schema(example = 0.9)]
     temperature: f64,
-    /// Mean −ln of the probability of what was measured.
+    /// Mean −ln of the probability of the measured class.
     log_loss: Improvement,
-    /// Expected calibration error in ten bins: how far probabilities are from the share of cases that come true.
+    /// Expected calibration error in ten bins: the difference between predicted probabilities and observed frequencies.
     expected_calibration_error: Improvement,
 }
 
-/// A score of held-out rows before and after calibration.
+/// A score on held-out rows before and after calibration.
 #[derive(Serialize, ToSchema)]
 struct Improvement {
     #[schema(example = 0.07)]
@@ -190,7 +191,7 @@ struct Improvement {
     after: f64,
 }
 
-/// All models.
+/// List the served models.
 #[utoipa::path(
     get, path = "/models", tag = "models",
     responses((status = 200, body = ModelList, description = "The models that are served", links(
@@ -215,7 +216,7 @@ pub(in crate::http) async fn list_models(State(state): State<AppState>) -> Resul
     Ok(Json(ModelList { models, degraded: degraded(catalogue) }))
 }
 
-/// One model: inputs with units, ranges and defaults, outputs, version, scores.
+/// Get one model: inputs with units, ranges and defaults, outputs, version, scores.
 #[utoipa::path(
     get,
     path = "/models/{name}",
@@ -223,9 +224,10 @@ pub(in crate::http) async fn list_models(State(state): State<AppState>) -> Resul
     params(("name" = String, Path, description = "Name of the model", example = "steel-fatigue")),
     responses(
         (status = 200, body = ModelDetail, description = "The model"),
-        (status = 404, body = Problem, content_type = "application/problem+json", description = "no such model"),
+        (status = 404, body = Problem, content_type = "application/problem+json",
+            description = "not_found: no such model"),
         (status = 503, body = Problem, content_type = "application/problem+json",
-            description = "model_unavailable: its version in use cannot be loaded"),
+            description = "model_unavailable: the model's active version cannot be loaded"),
     )
 )]
 pub(in crate::http) async fn show_model(
@@ -243,7 +245,7 @@ pub(in crate::http) async fn show_model(
     }
 }
 
-/// Where a model answers: on its route, or at its own address alone.
+/// The URL path of a model: its route, or its own path if it has none.
 pub(in crate::http) fn address(manifest: &Manifest) -> String {
     manifest.route.clone().unwrap_or_else(|| format!("/models/{}/predict", manifest.name))
 }

@@ -1,8 +1,7 @@
-//! One request for predictions, from its bytes to its answer; both routes share it.
+//! Handles one prediction request, from its bytes to its response; all prediction routes use it.
 //!
-//! Its own because this is the walk of one request: extract → check → featurize → batch → render. A request
-//! chooses its bundle once, at the start, and the batch job carries it: schema, featurizer, scaler and
-//! weights of an answer are always those of one version.
+//! The steps are: read, check, featurize, run a batch, render. A request chooses its bundle once, at the start, and the
+//! batch job carries it. So the schema, featurizer, scaler and weights of a response always belong to one version.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -30,10 +29,10 @@ use crate::serving::Serving;
 use crate::wire::reply::{Answer, Many, Prediction, Single, model_ref, prediction};
 use crate::wire::request::{Misshapen, Parsed, parse};
 
-/// Answers a request of a route.
+/// Handles a prediction request.
 ///
 /// # Errors
-/// Every error of the design's table but those of administration.
+/// Every [`ApiError`] except those of administration.
 pub(in crate::http) async fn answer(
     state: &AppState,
     address: Address,
@@ -70,7 +69,7 @@ async fn answer_json(
             Ok((prepared, question))
         };
         let (outcome, asked) = state.admission().run(size, prepare).await?;
-        // Room is kept until the answer is there.
+        // The memory stays reserved until the response is ready.
         match outcome {
             Outcome::Prepared(prepared) => break (prepared, asked.admitted),
             Outcome::Wants { model, version, watch: so_far } => {
@@ -111,7 +110,8 @@ async fn answer_json(
     state.admission().run(size, render).await
 }
 
-/// A prediction that is made when it is written: a long list of them takes more memory than its text.
+/// A prediction that is created while it is serialized, because a long list of predictions takes more memory than its
+/// text.
 struct Late<'a, F> {
     at: usize,
     make: &'a F,
@@ -128,7 +128,7 @@ struct Prepared {
     bundle: Arc<Bundle>,
     samples: Vec<Sample>,
     features: Vec<Features>,
-    /// Their place in the queue.
+    /// The reserved space in the batcher's queue.
     room: Reserved,
     confidence: Confidence,
     echo: bool,
@@ -136,22 +136,22 @@ struct Prepared {
     watch: Stopwatch,
 }
 
-/// A request that was read, and what it is checked against.
+/// A request that was read, and what is needed to check it.
 struct Question {
     serving: Arc<Serving>,
     address: Address,
     asked: PredictQuery,
     admitted: Admitted,
     max_samples: usize,
-    /// The version that it wants, once that is loaded.
+    /// The requested version, once it is loaded.
     version: Option<Arc<Bundle>>,
 }
 
-/// What comes of checking a request.
+/// The result of checking a request.
 enum Outcome {
-    /// It can be answered.
+    /// It is valid and featurized.
     Prepared(Box<Prepared>),
-    /// A version is to be loaded first.
+    /// The requested version must be loaded first.
     Wants { model: String, version: String, watch: Stopwatch },
 }
 
@@ -197,7 +197,8 @@ impl Question {
         }
         drop(raw);
         watch.lap("parse");
-        // Featurized samples take ten times the memory of their text: as many as may wait are made ready, no more.
+        // Featurized samples take ten times the memory of their text, so queue space is reserved before they are
+        // featurized.
         let room = serving.batcher.reserve(samples.len())?;
         let features = samples.iter().map(|sample| featurize(sample, schema, &bundle.manifest().features)).collect();
         watch.lap("featurize");
@@ -207,8 +208,8 @@ impl Question {
     }
 }
 
-/// Other models of the route that would take the process parameters of the first sample, where those are
-/// what is wrong.
+/// Other models of the route that accept the process parameters of the first sample, if a process parameter is among
+/// the errors.
 fn models_that_take(serving: &Serving, bundle: &Bundle, violations: &[Violation], raw: &[RawSample]) -> Vec<String> {
     let manifest = bundle.manifest();
     let Some(first) = raw.first().filter(|_| violations.iter().any(|found| found.pointer.contains("/processing/")))

@@ -1,6 +1,6 @@
-//! Bulk requests: a table or lines of JSON, streamed both ways, of any length.
+//! Bulk requests: tables and NDJSON of any length, streamed in both directions.
 //!
-//! A short table is no bulk work: someone waits for it. It is read whole and answered like a list of samples. A workbook
+//! A short table is read whole and answered like a list of samples, because a person may be waiting for it. A workbook
 //! can only be read whole.
 
 use std::sync::Arc;
@@ -29,15 +29,15 @@ use crate::serving::Serving;
 use crate::tables::{Chunk, Decide, Feed, Head, Limits, is_workbook, read_table, text_to_workbook};
 use crate::wire::{Bulk, Columns, Lines, Table, foreign};
 
-/// What is said to be no longer than this is short: some hundred rows.
+/// A body with a `Content-Length` up to this is short: some hundred rows.
 const SHORT_BYTES: usize = 64 << 10;
-/// What a workbook of a request may hold; of what is on disk `mcvn predict` reads more.
+/// Limits of a workbook in a request; `mcvn predict` has larger ones for files.
 const LIMITS: Limits = Limits { unzipped_bytes: 128 << 20, cells: 2_000_000 };
 
-/// Answers a stream of rows.
+/// Handles a bulk request.
 ///
 /// # Errors
-/// What is wrong with the whole of it: the query, the header row, that there is no row.
+/// Errors that concern the whole request: in the query or the header row, or no rows at all.
 pub(in crate::http) async fn answer(
     state: &AppState,
     serving: &Serving,
@@ -67,7 +67,7 @@ pub(in crate::http) async fn answer(
     let mut bulk = Request { state, serving, bundle, kind, confidence, echo: asked.echo, table };
     let mut body = body;
     if kind == BodyKind::Csv {
-        // Programs send workbooks as whatever they like.
+        // Programs send workbooks with various content types.
         let (magic, whole) = peek(body, state.http().deadline()).await?;
         body = whole;
         if is_workbook(&magic) {
@@ -78,13 +78,13 @@ pub(in crate::http) async fn answer(
         return bulk.answer_apart(headers, body).await;
     }
     match announced(headers) {
-        // There may be less room at the door: what never fits through it is streamed.
+        // The admission limit may be lower than this; a larger body is streamed.
         Some(length) if length <= SHORT_BYTES.min(state.http().waiting_bytes) => bulk.answer_whole(headers, body).await,
         _ => bulk.answer_streamed(headers, body, connection).await,
     }
 }
 
-/// A request that has chosen its model.
+/// A request and the model that answers it.
 struct Request<'a> {
     state: &'a AppState,
     serving: &'a Serving,
@@ -95,7 +95,7 @@ struct Request<'a> {
     table: TableQuery,
 }
 
-/// How rows are read and answered, and what was understood so far.
+/// How rows are read and answered, the first rows, and the notes so far.
 struct Format {
     bulk: Arc<dyn Bulk>,
     first: Option<Chunk>,
@@ -104,7 +104,7 @@ struct Format {
 
 impl Request<'_> {
     async fn answer_whole(self, headers: &HeaderMap, body: Body) -> Result<Response, ApiError> {
-        // Room is kept until the answer is there.
+        // The memory stays reserved until the response is ready.
         let mut admitted = self.state.admission().read(headers, body, SHORT_BYTES).await?;
         let bytes = std::mem::take(&mut admitted.bytes);
         let mut input = self.input(bytes.into(), Decide::AtBytes(SHORT_BYTES));
@@ -132,7 +132,7 @@ impl Request<'_> {
         connection: Option<Arc<Activity>>,
     ) -> Result<Response, ApiError> {
         let place = Arc::new(self.state.place()?);
-        // Whoever does not say how much will come may wait for the first answer before there is more.
+        // A client that sends no length may wait for the first answer before it sends more.
         let decide = announced(headers).map_or(Decide::AtFirstRow, |length| Decide::AtBytes(length.min(SHORT_BYTES)));
         let mut input = self.input(body, decide).at(&place);
         let format = self.format(&mut input, decide == Decide::AtFirstRow);
@@ -159,10 +159,10 @@ impl Request<'_> {
         Ok(response)
     }
 
-    /// A workbook, or a table that is answered by one: read whole, and answered by one thread of those for bulk work.
+    /// Handles a workbook, or a table whose response is a workbook: read whole, and processed by one bulk thread.
     async fn answer_apart(self, headers: &HeaderMap, body: Body) -> Result<Response, ApiError> {
         let mut place = self.state.place()?;
-        // It is read whole, by the rules of the door; here it yields to nobody.
+        // The admission rules apply to reading it, so this slot cannot be evicted.
         place.settle();
         let admitted = self.state.admission().read(headers, body, self.state.http().waiting_bytes).await?;
         let as_workbook = wants_workbook(headers) || self.kind == BodyKind::Workbook && !wants_text(headers);
@@ -172,7 +172,7 @@ impl Request<'_> {
         let work = move || {
             let (head, rows) = read_table(&admitted.bytes, &options, LIMITS)?;
             let table = Table::new(head, Arc::clone(&bundle), confidence, Columns::Others(others), &mapping)?;
-            // In a workbook a text is a text.
+            // In a workbook, text cells are never run as formulas.
             let table = table.echoing(echo).guarding(safe_cells && !as_workbook);
             table.check_first(&rows, usize::MAX)?;
             let (mut notes, mut bytes) = (table.notes(), table.head());
@@ -182,7 +182,7 @@ impl Request<'_> {
             }
             notes.extend(answered.notes());
             bytes.extend(answered.bytes);
-            // Room is kept until the answer is there.
+            // The memory stays reserved until the response is ready.
             drop(admitted);
             let bytes = if as_workbook { text_to_workbook(&bytes, &notes)? } else { bytes };
             Ok::<_, ApiError>((bytes, notes))
@@ -200,7 +200,7 @@ impl Request<'_> {
         Input::new(body, feed, self.state.http().deadline())
     }
 
-    /// How rows are read and answered; a table's header row says which columns it has.
+    /// How rows are read and answered. For a table it depends on the header row.
     async fn format(&self, input: &mut Input, idle: bool) -> Result<Format, ApiError> {
         let bundle = Arc::clone(&self.bundle);
         let Some(head) = input.head().await? else {
@@ -217,7 +217,7 @@ impl Request<'_> {
         let (table, notes) = self.table(head)?;
         let first = input.chunk(idle).await?;
         if let Some(first) = &first {
-            // Where more rows may still come, no more than the first is sure to be there.
+            // If more rows may still arrive, only the first one is certain to be complete.
             table.check_first(first, if idle { 1 } else { usize::MAX })?;
         }
         Ok(Format { bulk: Arc::new(table), first, notes })

@@ -1,7 +1,7 @@
-//! Where the answers of a stream wait for their client.
+//! A bounded channel for the response bytes of a stream.
 //!
-//! Its own because it bounds them: when too many wait, nothing more is answered until some are taken. A client that takes none
-//! loses its connection, and one that takes few yields its place to others.
+//! When too many bytes wait, no more rows are answered until the client has taken some. A client that takes none loses
+//! its connection, and a slow client may lose its slot to others.
 
 use std::io::{Error, ErrorKind};
 use std::sync::Arc;
@@ -16,30 +16,31 @@ use tokio::sync::{Notify, Semaphore, mpsc};
 
 use super::super::body::room::Taken;
 
-/// Answers that may wait for their client, in bytes: as long as these, a request may be sent whole before any is read.
+/// Largest number of response bytes that may wait. A client can send a whole request before it reads, if the response
+/// is not longer than this.
 const WAITING_BYTES: usize = 16 << 20;
 
 /// Why a stream ends early.
 pub(in crate::http) enum Broken {
-    /// The client has gone.
+    /// The client has disconnected.
     Gone,
-    /// Its bytes cannot be read.
+    /// The request's bytes cannot be read.
     Input(String),
-    /// It does not move, or not fast enough: whatever waits for it is thrown away.
+    /// The client transfers nothing, or too slowly; waiting data is dropped.
     Stalled(String),
 }
 
-/// Takes answers.
+/// The sending end.
 pub(in crate::http) struct ByteChannel {
     sender: mpsc::UnboundedSender<Result<Frame<Bytes>, Error>>,
     room: Arc<Semaphore>,
-    /// Tells that some were taken.
+    /// Notified when bytes were taken.
     taken: Arc<Notify>,
-    /// For so long none may be taken.
+    /// Longest time for which nothing is taken.
     stall: Duration,
 }
 
-/// The two ends of an outlet: answers in, a body out.
+/// Creates a channel: the sending end, and the response body that receives.
 pub(in crate::http) fn byte_channel(stall: Duration) -> (ByteChannel, Body) {
     let (sender, receiver) = mpsc::unbounded_channel::<Result<Frame<Bytes>, Error>>();
     let (room, taken) = (Arc::new(Semaphore::new(WAITING_BYTES)), Arc::new(Notify::new()));
@@ -47,7 +48,7 @@ pub(in crate::http) fn byte_channel(stall: Duration) -> (ByteChannel, Body) {
     let answers = unfold(start, |ends| async {
         let (mut receiver, room, taken) = ends?;
         let Some(next) = receiver.recv().await else {
-            // Whoever answers was ended with the process.
+            // The sender was dropped before the end, because the process ended.
             return Some((Err(Error::new(ErrorKind::ConnectionAborted, "the stream has no end")), None));
         };
         room.add_permits(next.as_ref().ok().and_then(Frame::data_ref).map_or(0, |data| needed(data.len())));
@@ -58,13 +59,13 @@ pub(in crate::http) fn byte_channel(stall: Duration) -> (ByteChannel, Body) {
     (ByteChannel { sender, room, taken, stall }, Body::new(StreamBody::new(answers)))
 }
 
-/// The room that a chunk takes: one that is larger than all of it would wait for ever.
+/// The capacity that a chunk needs, limited to the whole capacity because a larger request would wait forever.
 fn needed(bytes: usize) -> usize {
     bytes.min(WAITING_BYTES)
 }
 
 impl ByteChannel {
-    /// Waits for room.
+    /// Sends bytes, after waiting for capacity.
     pub(in crate::http) async fn send(&self, bytes: Vec<u8>, place: &Taken) -> Result<(), Broken> {
         if bytes.is_empty() {
             return Ok(());
@@ -84,7 +85,7 @@ impl ByteChannel {
         self.sender.send(Ok(Frame::data(bytes.into()))).map_err(|_| Broken::Gone)
     }
 
-    /// Waits until all are taken: as long as some are not, memory is held.
+    /// Waits until all bytes are taken, because until then they use memory.
     pub(in crate::http) async fn drained(&self, place: &Taken) -> Result<(), Broken> {
         let mut free = self.room.available_permits();
         while free < WAITING_BYTES {
@@ -104,7 +105,8 @@ impl ByteChannel {
         Broken::Stalled(format!("no answer was taken for {} s", self.stall.as_secs_f64()))
     }
 
-    /// The end, with what is only known there, for clients that read trailers. Without it the body breaks off.
+    /// Ends the body with trailers, for values that are only known at the end. Without this call the body ends with an
+    /// error.
     pub(in crate::http) fn finish(&self, trailers: HeaderMap) {
         let _ = self.sender.send(Ok(Frame::trailers(trailers)));
     }
@@ -118,7 +120,7 @@ impl ByteChannel {
     }
 }
 
-/// Why a stream ends whose place others need.
+/// The reason for ending a stream whose slot others need.
 pub(in crate::http) fn yields() -> Broken {
     Broken::Stalled("its client moved too little while others waited for a place".to_owned())
 }

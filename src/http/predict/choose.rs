@@ -1,4 +1,4 @@
-//! Which model and version a request means.
+//! Chooses the model and version of a request.
 
 use std::sync::Arc;
 
@@ -7,18 +7,18 @@ use crate::domain::Violation;
 use crate::model::Bundle;
 use crate::serving::{Serving, VersionError};
 
-/// Where a request was sent.
+/// The path of a request.
 #[derive(Clone, Debug)]
 pub(in crate::http) enum Address {
-    /// To a route, which may have several models.
+    /// A route, which may have several models.
     Route(&'static str),
-    /// To one model, whatever its route.
+    /// The path of one model, independent of its route.
     Model(String),
 }
 
-/// What answers a request.
+/// The model that answers a request.
 pub(in crate::http) enum Choice<'a> {
-    /// The version in use of a model.
+    /// The active version of a model.
     InUse(&'a Arc<Bundle>),
     /// Another version, which may have to be loaded.
     Version {
@@ -29,11 +29,11 @@ pub(in crate::http) enum Choice<'a> {
     },
 }
 
-/// What answers a request that was sent to an address and names a model, a version, both or none.
+/// Chooses what answers a request to this path that names a model, a version, both or neither.
 ///
 /// # Errors
-/// 503 for a model whose version in use cannot be loaded; 404 with the names that there are; 422 where address and request
-/// name different models.
+/// 503 for a model whose active version cannot be loaded; 404 with a list of the existing names; 422 if the path and
+/// the request name different models.
 pub(in crate::http) fn choose<'a>(
     serving: &'a Serving,
     address: &Address,
@@ -54,7 +54,7 @@ pub(in crate::http) fn choose<'a>(
     let name = match (&found, address, model) {
         (Ok(bundle), ..) if bundle.manifest().version == version => return found.map(Choice::InUse),
         (Ok(bundle), ..) => bundle.manifest().name.as_str(),
-        // Where the version in use is damaged, an earlier one may answer all the same.
+        // If the active version is damaged, another version may still work.
         (Err(ApiError::ModelUnavailable(_)), Address::Model(name), _) => name,
         (Err(ApiError::ModelUnavailable(_)), _, Some(name)) => name,
         (Err(_), ..) => return found.map(Choice::InUse),
@@ -100,7 +100,7 @@ pub(in crate::http) fn unavailable(serving: &Serving, name: &str) -> Option<ApiE
     Some(ApiError::ModelUnavailable(format!("its version in use cannot be served: {fault}")))
 }
 
-/// A client's text as far as an error repeats it.
+/// A client's text, shortened for an error message.
 fn shown(text: &str) -> String {
     text.chars().take(60).collect()
 }

@@ -1,7 +1,7 @@
-//! `POST /debug/echo`: what HTTP and JSON alone cost.
+//! `POST /debug/echo`: measures the cost of HTTP and JSON alone.
 //!
-//! Its own because it is a measure, not a service: a request for predictions is read as always and answered in the same
-//! shape, but nobody looks at what it says, and no model is asked. It is there only with `--debug-routes`.
+//! A prediction request is parsed as usual and answered in the same format, but its content is not checked and no model
+//! is run. The route exists only with `--debug-routes`.
 
 use axum::Json;
 use axum::body::Body;
@@ -20,7 +20,7 @@ use crate::wire::request::parse;
 /// The route.
 pub(in crate::http) const ROUTE: &str = "/debug/echo";
 
-/// Answers as `/predict/steel` would, every value 0.
+/// Answers in the format of `/predict/steel`, with 0 for every value.
 pub(in crate::http) async fn echo(
     State(state): State<AppState>,
     headers: HeaderMap,

@@ -1,4 +1,4 @@
-//! `POST /models/{name}/predict`: what any model answers, whatever its route.
+//! `POST /models/{name}/predict`: predictions of any model, independent of its route.
 
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
@@ -13,13 +13,13 @@ use super::query::PredictQuery;
 use crate::wire::reply::{Answer, Prediction};
 use crate::wire::request::PredictRequest;
 
-/// The address, as it stands in the OpenAPI document.
+/// The path, as in the OpenAPI document.
 pub(in crate::http) const ROUTE: &str = "/models/{name}/predict";
 
-/// What a model predicts.
+/// Predict with a model.
 ///
-/// As `POST /predict/steel` and `POST /classify/glass`, for any model by its name: a lab's own columns need no route of
-/// their own.
+/// Works like `POST /predict/steel` and `POST /classify/glass`, for any model by its name. A model for a lab's own
+/// columns needs no route of its own.
 #[utoipa::path(
     post,
     path = "/models/{name}/predict",
@@ -34,8 +34,12 @@ pub(in crate::http) const ROUTE: &str = "/models/{name}/predict";
     responses(
         (status = 200, description = "Properties with units and intervals, or a class and all probabilities",
             headers(
-                ("server-timing" = String, description = "For JSON: where the time went, in milliseconds: read, parse, featurize, queue, pass, render"),
-                ("mcvn-notes" = String, description = "For tables: what was understood and chosen, a list of sentences as JSON in ASCII; of a stream what is known at its end follows as a trailer"),
+                ("server-timing" = String,
+                    description = "For JSON: the time of each step in milliseconds: read, parse, featurize, queue, \
+                        pass, render"),
+                ("mcvn-notes" = String,
+                    description = "For tables: how the table was read, as a JSON list of sentences in ASCII; for a \
+                        stream, notes that are only known at its end follow in a trailer"),
             ),
             content(
                 (Answer<Prediction> = "application/json"),

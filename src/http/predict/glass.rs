@@ -1,4 +1,4 @@
-//! `POST /classify/glass`.
+//! `POST /classify/glass`: classes of the glass models.
 
 use axum::extract::{Request, State};
 use axum::response::Response;
@@ -15,11 +15,12 @@ use crate::wire::request::PredictRequest;
 /// The route of the glass models.
 pub(in crate::http) const ROUTE: &str = "/classify/glass";
 
-/// Glass-forming class of alloys: bulk metallic glass (BMG), ribbon (RMG) or crystalline (CRA).
+/// Predict the glass-forming class of alloys: bulk metallic glass (BMG), ribbon (RMG) or crystalline (CRA).
 ///
-/// Takes JSON, a table (CSV or a workbook; a `formula` column, or one column per element) or lines of JSON (NDJSON) and
-/// answers in kind. Tables and lines may be of any length; they are answered while they arrive. A bad row of a table gets
-/// its message in the `error` column, a bad line an answer with `errors`.
+/// Accepts JSON, a table (CSV or a workbook; with a `formula` column, or one column per element) or NDJSON (one JSON
+/// object per line), and responds in the same format. Tables and NDJSON may have any length; rows are answered while
+/// they arrive. A bad row of a table gets a message in the `error` column; a bad NDJSON line gets an answer with
+/// `errors`.
 #[utoipa::path(
     post,
     path = "/classify/glass",
@@ -34,8 +35,12 @@ pub(in crate::http) const ROUTE: &str = "/classify/glass";
     responses(
         (status = 200, description = "The most probable class and all probabilities",
             headers(
-                ("server-timing" = String, description = "For JSON: where the time went, in milliseconds: read, parse, featurize, queue, pass, render"),
-                ("mcvn-notes" = String, description = "For tables: what was understood and chosen, a list of sentences as JSON in ASCII; of a stream what is known at its end follows as a trailer"),
+                ("server-timing" = String,
+                    description = "For JSON: the time of each step in milliseconds: read, parse, featurize, queue, \
+                        pass, render"),
+                ("mcvn-notes" = String,
+                    description = "For tables: how the table was read, as a JSON list of sentences in ASCII; for a \
+                        stream, notes that are only known at its end follow in a trailer"),
             ),
             content(
                 (Answer<ClassPrediction> = "application/json"),

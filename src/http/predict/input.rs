@@ -1,6 +1,6 @@
-//! The bytes of a bulk request, as chunks of whole rows.
+//! Reads the body of a bulk request as chunks of whole rows.
 //!
-//! Its own because bytes come as the network pleases, and a stream on which nothing comes must end.
+//! Pieces of the body end anywhere in a row, and a stream that sends nothing must end.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,16 +13,16 @@ use super::super::error::ApiError;
 use crate::domain::Violation;
 use crate::tables::{Chunk, Feed, FeedError, Head, LONGEST_ROW_BYTES, TableError};
 
-/// As many first bytes tell a workbook from a text.
+/// Number of first bytes that distinguish a workbook from text.
 const MAGIC_BYTES: usize = 8;
 
-/// A body that is read.
+/// A body and its rows.
 pub(in crate::http) struct Input {
     stream: BodyDataStream,
     feed: Feed,
     pub(in crate::http) ended: bool,
     stall: Duration,
-    /// The place of a stream, which it may lose where too little comes.
+    /// The slot of the stream, which it can lose if it sends too slowly.
     place: Option<Arc<Taken>>,
 }
 
@@ -31,7 +31,7 @@ impl Input {
         Self { stream: body.into_data_stream(), feed, ended: false, stall, place: None }
     }
 
-    /// What comes is for a place.
+    /// Records incoming bytes on a stream's slot.
     pub(in crate::http) fn at(self, place: &Arc<Taken>) -> Self {
         Self { place: Some(Arc::clone(place)), ..self }
     }
@@ -58,8 +58,8 @@ impl Input {
         Ok(self.feed.head().cloned())
     }
 
-    /// The next rows; `None` after the last. Where somebody is `idle` the first whole ones will do. May be dropped
-    /// while it waits: nothing is lost.
+    /// The next rows; `None` after the last. If `idle`, returns the whole rows that are available instead of waiting
+    /// for a full chunk. Cancel safe: nothing is lost if the future is dropped.
     pub(in crate::http) async fn chunk(&mut self, idle: bool) -> Result<Option<Chunk>, ApiError> {
         loop {
             let ready = self.feed.chunk().or_else(|| idle.then(|| self.feed.take_whole()).flatten());
@@ -81,7 +81,7 @@ async fn next(stream: &mut BodyDataStream, stall: Duration) -> Result<Option<Byt
     }
 }
 
-/// The first bytes of a body, and the body as it was.
+/// The first bytes of a body, and the complete body.
 pub(in crate::http) async fn peek(body: Body, stall: Duration) -> Result<(Vec<u8>, Body), ApiError> {
     let mut stream = body.into_data_stream();
     let (mut magic, mut pieces) = (Vec::new(), Vec::new());

@@ -1,4 +1,4 @@
-//! Requests for predictions, from their bytes to their answers.
+//! Prediction requests, from their bytes to their responses.
 
 mod answer;
 mod bulk;

@@ -1,12 +1,12 @@
-//! What was understood of a table, in words: a header that holds a list as JSON, in ASCII.
+//! The `mcvn-notes` header: how a table was read, as a JSON list of sentences in ASCII.
 
 use axum::http::{HeaderName, HeaderValue};
 
 const NOTES: HeaderName = HeaderName::from_static("mcvn-notes");
-/// Longest list, in bytes; what is over is counted.
+/// Longest list, in bytes; further notes are only counted.
 const NOTES_BYTES: usize = 4 << 10;
 
-/// The header of notes; `None` where there are none.
+/// The header with these notes; `None` if there are none.
 pub(in crate::http) fn notes_header(notes: &[String]) -> Option<(HeaderName, HeaderValue)> {
     let (mut kept, mut bytes) = (Vec::new(), 0);
     for note in notes {
@@ -23,7 +23,7 @@ pub(in crate::http) fn notes_header(notes: &[String]) -> Option<(HeaderName, Hea
     Some((NOTES, HeaderValue::from_str(&ascii(&list)).ok()?))
 }
 
-/// A text with the escapes of JSON for all that is no ASCII.
+/// A text in which all non-ASCII characters are replaced by JSON escapes.
 fn ascii(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     for c in text.chars() {

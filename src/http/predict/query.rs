@@ -1,6 +1,5 @@
-//! The query string of a prediction request.
-//!
-//! Its own because tables and lines cannot say in their bodies what a request asks, and because keys may be repeated.
+//! The query string of a prediction request. It gives the options of tables and NDJSON, whose bodies have no place for
+//! them.
 
 use axum::http::Uri;
 use serde::Deserialize;
@@ -12,47 +11,47 @@ use crate::model::{Bundle, Confidence};
 use crate::tables::{Charset, Mapping, ReadOptions};
 use crate::wire::Others;
 
-/// What a query may ask.
+/// The query parameters of a prediction.
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields, default)]
 #[into_params(parameter_in = Query)]
 pub(in crate::http) struct PredictQuery {
-    /// Which model answers
+    /// Name of the model; the default is the route's default model
     #[param(required = false)]
     pub(in crate::http) model: Option<String>,
-    /// Which version of it; the one in use where none is named
+    /// Version of the model; the default is the active version
     #[param(required = false)]
     pub(in crate::http) version: Option<String>,
-    /// How often intervals should hold what is measured, as a share; 0.9 where none is given
-    // As text: what is no number is a complaint like others, not a query that cannot be read.
+    /// Confidence of the intervals: the share of measured values that they should contain; the default is 0.9
+    // Kept as text, so that an invalid number is reported together with the other errors.
     #[param(required = false, value_type = f64, minimum = 0.5, maximum = 0.99)]
     confidence: Option<String>,
-    /// Whether answers repeat the composition as it was understood
+    /// Whether predictions repeat the composition as it was read
     #[param(required = false)]
     pub(in crate::http) echo: bool,
-    /// Of a table: its encoding; guessed where none is given
+    /// Encoding of a table; detected if not given
     #[param(required = false, example = "gb18030")]
     encoding: Option<String>,
-    /// Of a workbook: a sheet by name, or by number from 1
+    /// Sheet of a workbook, by name or by number from 1
     #[param(required = false)]
     sheet: Option<String>,
-    /// Of a table: what a column is, as COLUMN:FIELD with an element's symbol, a process parameter, `formula` or `other`;
-    /// may be repeated
+    /// Meaning of a table's column, as COLUMN:FIELD; FIELD is an element symbol, a process parameter, `formula` or
+    /// `other`; can be repeated
     #[param(required = false, style = Form, explode, example = json!(["AlT:Al"]))]
     map: Vec<String>,
-    /// Of a table: one value for all rows, as FIELD:VALUE; may be repeated
+    /// One value for all rows of a table, as FIELD:VALUE; can be repeated
     #[param(required = false, style = Form, explode, example = json!(["test_temperature:25"]))]
     set: Vec<String>,
-    /// Of a table: whether columns that are no input come back (`keep`), are left out (`drop`) or refused (`refuse`)
+    /// Whether columns of a table that are not inputs are returned (`keep`), left out (`drop`) or refused (`refuse`)
     #[param(required = false, example = "keep")]
     other_columns: Option<String>,
-    /// Of a table: whether text that a spreadsheet would run as a formula (it begins with = + - @ and is no number) comes
-    /// back with an apostrophe before it
+    /// Whether text in a table that a spreadsheet would run as a formula (it begins with = + - @ and is not a number)
+    /// is returned with an apostrophe in front
     #[param(required = false)]
     safe_cells: bool,
 }
 
-/// What a query says of a table.
+/// The options for tables.
 #[derive(Debug, Default)]
 pub(in crate::http) struct TableQuery {
     pub(in crate::http) options: ReadOptions,
@@ -65,14 +64,14 @@ impl PredictQuery {
     /// Reads a query.
     ///
     /// # Errors
-    /// 422 for what no prediction asks.
+    /// 422 for unknown or invalid parameters.
     pub(in crate::http) fn read(uri: &Uri) -> Result<Self, ApiError> {
         let refused = |error: serde_html_form::de::Error| vec![Violation::new("", format!("query: {error}"))];
         serde_html_form::from_str(uri.query().unwrap_or_default()).map_err(|error| refused(error).into())
     }
 
-    /// The confidence of a request to a model: of the body, else of the query, else the usual one. Complaints are
-    /// added to the others.
+    /// The confidence of a request: from the body, otherwise from the query, otherwise the default. Errors are added to
+    /// `violations`.
     pub(in crate::http) fn confidence(
         &self,
         body: Option<f64>,
@@ -93,7 +92,7 @@ impl PredictQuery {
         Confidence::default()
     }
 
-    /// What it says of a table. Complaints are added to the others.
+    /// The options for tables. Errors are added to `violations`.
     pub(in crate::http) fn table(&self, violations: &mut Vec<Violation>) -> TableQuery {
         let mut complain = |field: &str, detail: String| violations.push(Violation::new(format!("/{field}"), detail));
         let encoding = self
@@ -122,7 +121,7 @@ impl PredictQuery {
         }
     }
 
-    /// Complaints about what only a table can be asked, for other bodies.
+    /// Adds an error for each table option, for bodies that are not tables.
     pub(in crate::http) fn refuse_table(&self, violations: &mut Vec<Violation>) {
         let given = [
             ("encoding", self.encoding.is_some()),

@@ -1,4 +1,4 @@
-//! `POST /predict/steel`.
+//! `POST /predict/steel`: properties of the steel models.
 
 use axum::extract::{Request, State};
 use axum::response::Response;
@@ -15,12 +15,13 @@ use crate::wire::request::PredictRequest;
 /// The route of the steel models.
 pub(in crate::http) const ROUTE: &str = "/predict/steel";
 
-/// Mechanical properties of steels.
+/// Predict mechanical properties of steels.
 ///
-/// Takes JSON, a table (CSV as labs have it, or a workbook: docs/tables.md; columns that are no input come back) or lines
-/// of JSON (NDJSON: a sample a line, an `id` is given back) and answers in kind. Tables and lines may be of any length;
-/// they are answered while they arrive. A bad row of a table gets its message in the `error` column, a bad line an answer
-/// with `errors`. In a table the ends of an interval stand in `<property>_low` and `<property>_high`.
+/// Accepts JSON, a table (CSV or a workbook, see docs/tables.md; columns that are not inputs are returned) or NDJSON
+/// (one sample per line; an `id` is returned), and responds in the same format. Tables and NDJSON may have any length;
+/// rows are answered while they arrive. A bad row of a table gets a message in the `error` column; a bad NDJSON line
+/// gets an answer with `errors`. In a table, the bounds of an interval are in the columns `<property>_low` and
+/// `<property>_high`.
 #[utoipa::path(
     post,
     path = "/predict/steel",
@@ -35,8 +36,12 @@ pub(in crate::http) const ROUTE: &str = "/predict/steel";
     responses(
         (status = 200, description = "Properties with units and intervals",
             headers(
-                ("server-timing" = String, description = "For JSON: where the time went, in milliseconds: read, parse, featurize, queue, pass, render"),
-                ("mcvn-notes" = String, description = "For tables: what was understood and chosen, a list of sentences as JSON in ASCII; of a stream what is known at its end follows as a trailer"),
+                ("server-timing" = String,
+                    description = "For JSON: the time of each step in milliseconds: read, parse, featurize, queue, \
+                        pass, render"),
+                ("mcvn-notes" = String,
+                    description = "For tables: how the table was read, as a JSON list of sentences in ASCII; for a \
+                        stream, notes that are only known at its end follow in a trailer"),
             ),
             content(
                 (Answer<PropertyPrediction> = "application/json"),

@@ -1,7 +1,8 @@
-//! A stream of rows that is answered while it arrives: from its bytes, over the threads for bulk work, to its client.
+//! Processes a stream of rows while it arrives: reads rows, passes them to the bulk threads, and sends the answers to
+//! the client.
 //!
-//! Bytes are only read as fast as answers are taken. Some answers may wait for a client that sends everything before it
-//! reads; when too many wait, nothing more is read. A stream that stands still is cut off.
+//! Bytes are only read as fast as answers are taken. A limited number of answers may wait for a client that sends
+//! everything before it reads; beyond it, nothing more is read. A stalled stream is cut off.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -24,25 +25,25 @@ use crate::model::Bundle;
 use crate::tables::Chunk;
 use crate::wire::{Answered, Bulk};
 
-/// Chunks of one stream that are under way, for each thread: one is answered while the next one waits.
+/// Chunks of one stream in progress per thread: one is processed while the next one waits.
 const CHUNKS_PER_THREAD: usize = 2;
-/// How many rows were answered, after the last of them: an answer that is whole has it.
+/// Trailer with the number of answered rows; only a complete response has it.
 const ROWS: HeaderName = HeaderName::from_static("mcvn-rows");
 
-/// What has become of a stream, for the log.
+/// The totals of a stream, for the log.
 pub(super) struct Total {
     start: Instant,
     answered: Answered,
 }
 
 impl Total {
-    /// Nothing yet.
+    /// Starts with zero rows.
     pub(super) fn start() -> Self {
         Self { start: Instant::now(), answered: Answered::default() }
     }
 }
 
-/// Moves rows to the threads and their answers to the client, in order.
+/// Moves rows to the bulk threads and their answers to the client, in order.
 pub(super) struct StreamTask {
     pub(super) format: Arc<dyn Bulk>,
     pub(super) bundle: Arc<Bundle>,
@@ -52,7 +53,7 @@ pub(super) struct StreamTask {
     pub(super) answers: ByteChannel,
     pub(super) total: Total,
     pub(super) place: Arc<Taken>,
-    /// Cut where its client takes nothing.
+    /// The connection, which is cut if the client takes nothing.
     pub(super) connection: Option<Arc<Activity>>,
 }
 
@@ -74,7 +75,7 @@ impl StreamTask {
                 info!(model, rows, bad_rows, seconds, "bulk work done");
             }
             Some(Broken::Gone) => info!(model, rows, bad_rows, seconds, "bulk work left by its client"),
-            // The head of the answer is sent, so the only way to say that this is not all is to break off.
+            // The response head is already sent, so the only way to signal an incomplete response is to break off.
             Some(Broken::Input(cause)) => {
                 warn!(model, rows, bad_rows, seconds, cause, "bulk work cut off");
                 self.answers.break_off(cause);
@@ -129,14 +130,14 @@ impl StreamTask {
     }
 }
 
-/// Answers rows on this thread.
+/// Answers rows on the current thread.
 pub(super) fn answer_rows(format: &dyn Bulk, batcher: &Batcher, bundle: &Arc<Bundle>, rows: &Chunk) -> Answered {
     let model = Arc::clone(bundle) as Arc<dyn Predict>;
     let answerer = |features: &[Features]| batcher.answer_bulk(&model, features).map_err(|error| error.to_string());
     format.answer(rows, &answerer)
 }
 
-/// Counts and logs what has become of rows.
+/// Counts answered rows and logs their failures.
 pub(super) fn count(metrics: &Metrics, bundle: &Bundle, mut answered: Answered) -> Answered {
     metrics.predicted(&bundle.manifest().name, answered.rows - answered.bad_rows, answered.in_domain);
     for cause in answered.failures.drain(..) {

@@ -1,7 +1,6 @@
-//! Where the time of an answer went, for its client: the `Server-Timing` header.
+//! The `Server-Timing` header: the time spent on the parts of a response.
 //!
-//! Its own because what it says must be honest: it is measured in consecutive laps, so that the parts never
-//! add up to more than the whole.
+//! The parts are consecutive, so their sum never exceeds the total.
 
 use std::fmt::Write;
 use std::time::{Duration, Instant};
@@ -13,13 +12,13 @@ use crate::batcher::Answers;
 
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
-/// Measures the parts of an answer, one after the other.
+/// Measures the parts of a response, one after the other.
 #[derive(Debug)]
 pub(in crate::http) struct Stopwatch {
     lap: Instant,
     queue: Duration,
     pass: Duration,
-    /// `name;dur=milliseconds`, as far as it is written.
+    /// The header value so far: `name;dur=milliseconds` for each part.
     text: String,
 }
 
@@ -28,27 +27,27 @@ impl Stopwatch {
         Self { lap: Instant::now(), queue: Duration::ZERO, pass: Duration::ZERO, text: String::with_capacity(128) }
     }
 
-    /// Ends a part; the next one begins.
+    /// Ends a part and begins the next one.
     pub(in crate::http) fn lap(&mut self, name: &str) {
         let now = Instant::now();
         self.write(name, now - self.lap);
         self.lap = now;
     }
 
-    /// Adds the time of samples that have come back from the device.
+    /// Adds the times of samples that the device has answered.
     pub(in crate::http) fn submitted(&mut self, answers: &Answers) {
         self.queue += answers.queue;
         self.pass += answers.pass;
     }
 
-    /// Ends the part in which samples were with the device; what is left of it belongs to none.
+    /// Ends the part in which samples were with the device. Time that is neither queue nor pass is not reported.
     pub(in crate::http) fn lap_device(&mut self) {
         self.write("queue", self.queue);
         self.write("pass", self.pass);
         self.lap = Instant::now();
     }
 
-    /// Ends the last part and tells the client.
+    /// Ends the last part and sets the header.
     pub(in crate::http) fn finish(mut self, response: &mut Response) {
         self.lap("render");
         if let Ok(value) = HeaderValue::from_str(&self.text) {
@@ -56,7 +55,7 @@ impl Stopwatch {
         }
     }
 
-    /// Milliseconds as the header wants them, with the digits of microseconds.
+    /// Appends a part, in milliseconds with three decimals.
     fn write(&mut self, name: &str, duration: Duration) {
         let separator = if self.text.is_empty() { "" } else { ", " };
         // Writing into a string cannot fail.

@@ -1,24 +1,26 @@
-//! Heads of requests of HTTP/1 whose lines end without CR: they are spoiled, so that hyper refuses them.
+//! Rejects HTTP/1 request heads with lines that end without CR: the line feed is replaced, so that hyper refuses the
+//! head.
 //!
-//! Its own because hyper reads such lines as lines. A proxy before it that does not sees other requests than it does, which is
-//! how requests are smuggled past a proxy's rules.
+//! Hyper itself accepts such lines. A proxy in front that does not accept them would see other requests than hyper
+//! does, which allows request smuggling.
 
 use memchr::memchr;
 
-/// What stands before the line feed that ends a head.
+/// The bytes before the line feed that ends a head.
 const BEFORE_END: u32 = u32::from_be_bytes(*b"\0\r\n\r");
 
-/// Reads along.
+/// Scans the incoming bytes of one connection.
 #[derive(Debug, Default)]
 pub(in crate::http) struct Heads {
-    /// The last three bytes.
+    /// The last three bytes read.
     tail: u32,
-    /// The last request of the connection whose head has ended.
+    /// Number of the last request whose head is complete.
     ended: Option<usize>,
 }
 
 impl Heads {
-    /// Looks at bytes that came where the head of a request was expected, the connection's request of that number.
+    /// Checks bytes that arrived while a request head was expected. `request` is the number of the request on this
+    /// connection.
     pub(in crate::http) fn check(&mut self, request: usize, bytes: &mut [u8]) {
         if self.ended == Some(request) {
             return;
@@ -38,7 +40,7 @@ impl Heads {
         self.tail = self.tail_after(bytes);
     }
 
-    /// The last three bytes once these have come, too.
+    /// The last three bytes after `bytes` are appended.
     fn tail_after(&self, bytes: &[u8]) -> u32 {
         let last = &bytes[bytes.len().saturating_sub(3)..];
         last.iter().fold(self.tail, |tail, byte| tail << 8 | u32::from(*byte)) & 0xff_ffff

@@ -1,7 +1,7 @@
-//! Connections of one listener: accepted up to a limit, ended when nothing moves, drained when the server stops.
+//! The connections of one listener: accepts them up to a limit, closes idle ones, and drains them at shutdown.
 //!
-//! Its own because `axum::serve` accepts without limit, waits for ever, and closes resting connections at the stop
-//! while a request may be on the wire. The protocols themselves are hyper's.
+//! Replaces `axum::serve`, which accepts without limit, never times out, and at shutdown closes idle connections even
+//! if a request is on its way. Hyper handles the protocols.
 
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
@@ -32,30 +32,30 @@ use super::rest::ReadToEnd;
 use super::socket::Watched;
 use crate::metrics::Metrics;
 
-/// After a refusal of the system (no file descriptor is left, say) the next try waits for so long: it would be
-/// refused again at once.
+/// Pause after the system refused to accept (for example, no file descriptor is left). An immediate retry would fail
+/// again.
 const AFTER_REFUSAL: Duration = Duration::from_millis(500);
-/// Connections beyond the limit, on which probes are answered.
+/// Additional connections above the limit, on which only probes are answered.
 const RESERVE: usize = 256;
-/// What a connection may hold of heads and answers that are on their way, in bytes.
+/// Buffer size per connection for request heads and for outgoing responses, in bytes.
 const BUFFER_BYTES: usize = 32 << 10;
-/// What the system may hold of answers of a connection; it takes twice as much, for its own needs.
+/// Size of the system's send buffer per connection, in bytes. The system doubles it for its own needs.
 const SEND_BUFFER_BYTES: usize = 256 << 10;
 
-/// What the connections of a listener share.
+/// State shared by the connections of a listener.
 #[derive(Clone)]
 struct Shared {
     router: Router,
     metrics: Arc<Metrics>,
     times: Times,
     unread: Arc<Unread>,
-    /// A permit for each connection that may ask anything.
+    /// One permit for each connection within the limit.
     seats: Arc<Semaphore>,
     stopped: watch::Receiver<bool>,
 }
 
-/// Serves connections until `stopped` is true (or its sender gone), then answers what was accepted and returns when
-/// all are closed. Dropped before, it cuts them.
+/// Serves connections until `stopped` is true or its sender is dropped. Then answers all accepted requests and returns
+/// when all connections are closed. If the future is dropped earlier, open connections are cut.
 pub async fn serve(listener: TcpListener, router: Router, state: AppState, stopped: watch::Receiver<bool>) {
     let config = state.http().clone();
     let shared = Shared {
@@ -76,7 +76,7 @@ pub async fn serve(listener: TcpListener, router: Router, state: AppState, stopp
             biased;
             () = &mut stop => break,
             Some(_) = open.join_next() => {}
-            // Those beyond the limit wait in the system's queue, which costs nothing and has its own limit.
+            // Further connections wait in the system's accept queue, which is cheap and has its own limit.
             accepted = listener.accept(), if open.len() < most => match accepted {
                 Ok((socket, _)) => { open.spawn(connection(socket)); }
                 Err(error) if is_of_the_client(&error) => {}
@@ -99,16 +99,16 @@ pub async fn serve(listener: TcpListener, router: Router, state: AppState, stopp
             }
         }
     }
-    // Those whose clients were told that they are connected before the stop.
+    // Connections that the system had already accepted before the stop.
     for socket in waiting(listener).take(most.saturating_sub(open.len())) {
         open.spawn(connection(socket));
     }
     while open.join_next().await.is_some() {}
 }
 
-/// Resolves when it is time to stop.
+/// Resolves at shutdown.
 async fn until(mut stopped: watch::Receiver<bool>) {
-    // An error means that the sender is gone, which is a stop too.
+    // An error means that the sender was dropped, which also means shutdown.
     let _ = stopped.wait_for(|stopped| *stopped).await;
 }
 
@@ -117,7 +117,7 @@ fn is_of_the_client(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }
 
-/// The connections that the system has accepted and the server has not; then the listener is closed.
+/// Connections that the system has accepted and the server has not. Closes the listener after the last one.
 fn waiting(listener: TcpListener) -> impl Iterator<Item = TcpStream> {
     let listener = listener.into_std().ok();
     let next = move || listener.as_ref().and_then(|listener| listener.accept().ok());
@@ -127,7 +127,7 @@ fn waiting(listener: TcpListener) -> impl Iterator<Item = TcpStream> {
     })
 }
 
-/// The routes, with a note of when each request begins and ends.
+/// The routes as a service that records the start and end of each request.
 fn answering<B>(
     shared: &Shared,
     activity: Arc<Activity>,
@@ -140,7 +140,7 @@ where
     service_fn(move |mut request: Request<B>| {
         let http2 = request.version() == Version::HTTP_2;
         let under_way = activity.begin(http2);
-        // Whoever answers in pieces can cut a client that takes none; the log names who asks.
+        // Streaming handlers use this to cut a client that takes no data. The log uses it for the client's address.
         request.extensions_mut().insert(Arc::clone(&activity));
         let (router, unread, seating) = (router.clone(), Arc::clone(&unread), seating.clone());
         async move {
@@ -159,17 +159,17 @@ where
     })
 }
 
-/// One connection, to its end.
+/// Serves one connection until it is closed.
 async fn connection(socket: TcpStream, shared: Shared) {
-    // Small answers leave at once; where that cannot be set they leave a little later.
+    // Sends small responses at once. If the option cannot be set, they are only sent a little later.
     let _ = socket.set_nodelay(true);
-    // What the system holds of an answer counts, too: it would let megabytes of it wait.
+    // Without this limit the system would buffer megabytes of a response.
     let _ = rustix::net::sockopt::set_socket_send_buffer_size(&socket, SEND_BUFFER_BYTES);
     let activity = Activity::new(shared.times, socket.peer_addr().ok().map(|peer| peer.ip().to_canonical()));
     let _seat = shared.unread.join(&activity);
     let seating = Seating::new(&shared.seats);
     if seating.is_guest() {
-        // It asks once, and soon.
+        // A connection above the limit gets one request.
         activity.end();
     }
     let io = TokioIo::new(Watched::new(socket, activity.clone(), Arc::clone(&shared.metrics)));
@@ -188,7 +188,7 @@ async fn connection(socket: TcpStream, shared: Shared) {
         }
         activity.wake(cx.waker());
         loop {
-            // An error is the client's: it has gone, or does not speak HTTP.
+            // Errors are caused by the client: it disconnected, or does not speak HTTP.
             if connection.as_mut().poll(cx).is_ready() {
                 return Poll::Ready(());
             }
@@ -196,7 +196,8 @@ async fn connection(socket: TcpStream, shared: Shared) {
                 ConnectionAction::Cut => return Poll::Ready(()),
                 ConnectionAction::Goodbye => connection.as_mut().graceful_shutdown(),
                 ConnectionAction::Wait(until) => {
-                    // A later time is looked at when the earlier one has come: most requests set no timer.
+                    // The timer is only moved to an earlier time. A later deadline is checked when the timer fires, so
+                    // most requests set no timer.
                     let armed = timer.deadline().into_std();
                     if until < armed || armed <= Instant::now() {
                         timer.as_mut().reset(until.into());

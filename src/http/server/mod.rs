@@ -1,4 +1,4 @@
-//! Listeners and their connections, below any route.
+//! Listeners and their connections; knows no routes.
 
 mod heads;
 pub(super) mod listen;

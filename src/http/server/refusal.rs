@@ -1,7 +1,7 @@
-//! Refusals of requests whose heads are no HTTP: hyper answers them before any route is asked.
+//! Replaces hyper's own error responses to invalid request heads by problem details.
 //!
-//! Its own because hyper's answers are empty and nobody hears of them: they become problems like all others, which are logged
-//! and counted.
+//! Hyper sends these responses before any route is called. They have no body and are not logged; the replacements are
+//! logged and counted like all other errors.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,10 +12,10 @@ use super::super::error::ApiError;
 use super::super::request_id::fresh_id;
 use crate::metrics::Metrics;
 
-/// Where the status stands in the first line of an answer.
+/// Position of the status code in the first line of a response.
 const STATUS: std::ops::Range<usize> = 9..12;
 
-/// The problem that stands for an answer which hyper gave on its own; `None` for any other bytes.
+/// The problem response that replaces a response which hyper generated; `None` for any other bytes.
 pub(in crate::http) fn problem(bytes: &[u8], metrics: &Arc<Metrics>) -> Option<Vec<u8>> {
     let status = bytes.strip_prefix(b"HTTP/1.").and(bytes.get(STATUS))?;
     let error = match status {

@@ -1,7 +1,7 @@
-//! What of a request's body nobody has read when its answer is there.
+//! Reads and discards the rest of a request body after its response is ready.
 //!
-//! Its own because every refusal has to do with it: a client that still sends reads no answer, and one whose connection is
-//! closed meanwhile loses it; a proxy then takes the server for dead. So the rest is read and forgotten, for a while.
+//! A client that is still sending does not read the response. If the connection were closed meanwhile, the client would
+//! lose the response, and a proxy would consider the server dead. So the rest is discarded, within limits.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -12,20 +12,20 @@ use axum::http::{HeaderMap, header};
 use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt;
 
-/// For so long the rest of a body is read and forgotten,
+/// Longest total time for which the rest of a body is read.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// as long as some of it comes within this time,
+/// Longest time without new bytes.
 const SILENCE: Duration = Duration::from_secs(1);
-/// and so many bytes of it.
+/// Largest number of bytes that are discarded.
 const MOST_BYTES: usize = 64 << 20;
 
-/// A body whose rest is read and forgotten when it is dropped.
+/// A request body; when it is dropped, the rest of it is read and discarded.
 pub(in crate::http) struct ReadToEnd<B>
 where
     B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
 {
     body: Option<B>,
-    /// The client sends: it was asked to, or does not wait for that.
+    /// Whether the client sends the body: it does not wait for `100 Continue`, or has been told to go on.
     comes: bool,
 }
 
@@ -71,7 +71,7 @@ where
     fn drop(&mut self) {
         let comes = self.comes;
         let body = self.body.take().filter(|body| comes && !body.is_end_stream());
-        // Without a runtime the server is gone.
+        // Without a runtime the server has already stopped.
         let (Some(mut body), Ok(runtime)) = (body, tokio::runtime::Handle::try_current()) else { return };
         runtime.spawn(tokio::time::timeout(PATIENCE, async move {
             let mut left = MOST_BYTES;

@@ -1,8 +1,9 @@
-//! A socket that notes what moves, and closes so that its client reads the last answer.
+//! A socket that records its activity and closes so that the client can read the last response.
 //!
-//! Its own because closing is not simple. Bytes that nobody reads make the system reset a connection, which takes the answer
-//! away from a client that still sends. An answer that ends early without a reset looks whole where it has neither length nor
-//! chunks (HTTP/1.0). And a client that has closed its way out may still wait for its answer, or be gone.
+//! Closing has three difficulties. If received bytes are not read, the system resets the connection, and a client that
+//! is still sending loses the response. A response that ends early without a reset looks complete if it has neither a
+//! length nor chunks (HTTP/1.0). And a client that has closed its sending side may still wait for its response, or may
+//! be gone.
 
 use std::future::Future;
 use std::io::{self, IoSlice};
@@ -20,24 +21,24 @@ use super::heads::Heads;
 use super::refusal::problem;
 use crate::metrics::Metrics;
 
-/// After the last answer a client may go on sending for so long, unread.
+/// How long bytes from the client are discarded after the last response.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The socket of one connection.
 pub(in crate::http) struct Watched {
     socket: TcpStream,
     activity: Arc<Activity>,
-    /// The end of patience, once the way out is closed.
+    /// Ends the discarding of bytes; set when the sending side is closed.
     lingering: Option<Pin<Box<Sleep>>>,
-    /// When to look whether the client is gone, once it has closed its way out.
+    /// When to check whether the client is gone; set when the client has closed its sending side.
     closed: Option<Pin<Box<Sleep>>>,
     heads: Heads,
-    /// What is written in place of what hyper wrote, which is no more than that long; and what of it was written.
+    /// The response that replaces one of hyper's, and how much of it was written. Hyper's is never longer.
     instead: Option<Instead>,
     metrics: Arc<Metrics>,
 }
 
-/// An answer in place of another one.
+/// A replacement response.
 struct Instead {
     bytes: Vec<u8>,
     written: usize,
@@ -52,7 +53,7 @@ impl Watched {
         self.activity.written(written.is_ready());
     }
 
-    /// Takes an answer that is not ours, for which another one is written.
+    /// Intercepts a response that hyper generated, if there is a replacement for it.
     fn replaces(&mut self, bytes: &[u8]) -> bool {
         if self.instead.is_none() && self.activity.is_clear() {
             self.instead = problem(bytes, &self.metrics).map(|bytes| Instead { bytes, written: 0 });
@@ -61,7 +62,7 @@ impl Watched {
         false
     }
 
-    /// Writes what stands in place of something.
+    /// Writes the replacement response.
     fn poll_instead(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if let Some(Instead { bytes, written }) = &mut self.instead {
             while *written < bytes.len() {
@@ -86,7 +87,7 @@ impl AsyncRead for Watched {
                 return Poll::Ready(Ok(()));
             }
         }
-        // To whom it is told that the client is gone, the request that is being answered is of no use any more.
+        // Reporting the end of input would make hyper drop the request that is being answered.
         loop {
             let Some(gone) = this.activity.gone_at() else { return Poll::Ready(Ok(())) };
             let gone = tokio::time::Instant::from_std(gone);
@@ -157,7 +158,7 @@ impl AsyncWrite for Watched {
 impl Drop for Watched {
     fn drop(&mut self) {
         if self.activity.is_broken() {
-            // Where that cannot be set the client sees an end that may be none.
+            // If this fails, a truncated response may look complete to the client.
             let _ = self.socket.set_zero_linger();
         }
     }
