@@ -4,10 +4,11 @@ machine whose speed drifts is the same for both.
 
     git worktree add ../before COMMIT && (cd ../before && cargo build --release --locked)
     cargo build --release --locked
-    scripts/side_by_side.py ../before [--turns 24] [--routes /debug/echo /predict/steel] [--connections 1 64]
+    scripts/side_by_side.py ../before [--turns 24] [--routes /debug/echo /predict/steel] [--connections 1 64] [--rows 100000]
 
 Prints, for each figure, the median of both, and of the ratios of neighbouring turns the median and the middle half. "user" and
-"system" are what a request takes of a core. Needs wrk. Leave the machine alone meanwhile.
+"system" are what a request takes of a core. `--rows` posts a table of so many rows as well (0 for none), in half as many turns.
+Needs wrk and curl. Leave the machine alone meanwhile.
 """
 
 import argparse
@@ -66,6 +67,13 @@ class Server:
         fields = pathlib.Path(f"/proc/{self.child.pid}/stat").read_text().rsplit(")", 1)[1].split()
         return int(fields[11]), int(fields[12])
 
+    def table(self, table, rows):
+        """Rows a second of a table that is posted and read at the same time."""
+        command = ["curl", "-sfT", str(table), "-X", "POST", self.url + "/predict/steel", "-H", "content-type: text/csv", "-o", "/dev/null"]
+        start = time.monotonic()
+        subprocess.run(command, check=True, timeout=300)
+        return rows / (time.monotonic() - start)
+
     def turn(self, script, route, connections):
         before = self.ticks()
         command = ["wrk", "-t1", f"-c{connections}", f"-d{SECONDS}", "--latency", "-s", str(script), self.url + route]
@@ -85,6 +93,7 @@ def main():
     parser.add_argument("--turns", type=int, default=24)
     parser.add_argument("--routes", nargs="+", default=["/debug/echo", "/predict/steel"])
     parser.add_argument("--connections", nargs="+", type=int, default=[1, 64])
+    parser.add_argument("--rows", type=int, default=100_000)
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
@@ -98,11 +107,30 @@ def main():
             for connections in asked.connections:
                 for route in asked.routes:
                     compare(servers, script, route, connections, asked.turns)
+            if asked.rows:
+                compare_tables(servers, folder, asked.rows, max(asked.turns // 2, 4))
         finally:
             for server in servers:
                 server.child.terminate()
             for server in servers:
                 server.child.wait()
+
+
+def compare_tables(servers, folder, rows, turns):
+    table = folder / "steels.csv"
+    columns = [*STEEL["composition"], *STEEL["processing"]]
+    values = [*STEEL["composition"].values(), *STEEL["processing"].values()]
+    with table.open("w") as out:
+        out.write(",".join(columns) + "\n")
+        for row in range(rows):
+            out.write(",".join(map(str, [0.3 + row % 25 / 100, *values[1:]])) + "\n")
+    for server in servers:
+        server.table(table, rows)
+    taken = [[], []]
+    for turn in range(turns):
+        for side in (0, 1) if turn % 2 else (1, 0):
+            taken[side].append([servers[side].table(table, rows)])
+    report(taken, 1, f"/predict/steel, {rows} rows", ["rows/s"])
 
 
 def compare(servers, script, route, connections, turns):
@@ -112,7 +140,12 @@ def compare(servers, script, route, connections, turns):
     for turn in range(turns):
         for side in (0, 1) if turn % 2 else (1, 0):
             taken[side].append(servers[side].turn(script, route, connections))
-    for index, what in enumerate(FIGURES):
+    report(taken, connections, route, FIGURES)
+
+
+def report(taken, connections, route, names):
+    turns = len(taken[0])
+    for index, what in enumerate(names):
         before, after = ([figures[index] for figures in side] for side in taken)
         ratios = sorted(new / max(old, 1e-9) for old, new in zip(before, after))
         middle = f"{ratios[turns // 4]:.2f}–{ratios[-1 - turns // 4]:.2f}"
