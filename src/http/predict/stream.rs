@@ -25,8 +25,6 @@ use crate::model::Bundle;
 use crate::tables::Chunk;
 use crate::wire::{Answered, Bulk};
 
-/// Chunks of one stream in progress per thread: one is processed while the next one waits.
-const CHUNKS_PER_THREAD: usize = 2;
 /// Trailer with the number of answered rows; only a complete response has it.
 const ROWS: HeaderName = HeaderName::from_static("mcvn-rows");
 
@@ -89,7 +87,7 @@ impl StreamTask {
     }
 
     async fn stream(&mut self, mut input: Input, first: Chunk) -> Result<(), Broken> {
-        let most = CHUNKS_PER_THREAD * self.pool.config().threads;
+        let most = self.pool.chunks_under_way();
         let mut under_way = FuturesOrdered::new();
         self.answers.send(self.format.head(), &self.place).await?;
         under_way.push_back(self.begin(first));
