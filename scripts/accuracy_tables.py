@@ -95,10 +95,14 @@ def paper_network(out: Path, model: str, protocol: str) -> dict[str, list[dict]]
 
 
 def trust(out: Path) -> str:
-    lines = ["| model, protocol | output | 90 % interval covers | mean width |", "|---|---|---|---|"]
+    """How often intervals hold, beside intervals of one width for all rows; and the calibration of classes."""
+    lines = [
+        "| model, protocol | output | covers | mean width | interval score to that of constant width |",
+        "|---|---|---|---|---|",
+    ]
     classes = ["", "| model, protocol | expected calibration error | log loss |", "|---|---|---|"]
     for model in MODELS:
-        for protocol in PROTOCOLS:
+        for protocol in [*PROTOCOLS, "region"]:
             splits = evaluated(out, model, protocol) or []
             if model == "glass" and splits and "ece" in splits[0]["all"]:
                 ece, loss = (mean(split["all"][name] for split in splits) for name in ("ece", "log_loss"))
@@ -108,7 +112,8 @@ def trust(out: Path) -> str:
                     covered = [split[output]["coverage_90"] for split in splits]
                     width = mean(split[output]["width_90"] for split in splits)
                     lines.append(
-                        f"| {model}, {protocol} | {output} | {mean(covered):.3f} ± {stdev(covered):.3f} | {width:.1f} |"
+                        f"| {model}, {protocol} | {output} | {mean(covered):.3f} ± {stdev(covered):.3f} | {width:.1f} | "
+                        f"{score_ratio(splits, output)} |"
                     )
     active = MODELS_FOLDER / "glass" / (MODELS_FOLDER / "glass" / "active").read_text().strip() / "manifest.json"
     held_out = json.loads(active.read_text())["calibration"]["probabilities"]
@@ -117,6 +122,56 @@ def trust(out: Path) -> str:
         ece, loss = (held_out[f"{name}_{when}"] for name in ("ece", "log_loss"))
         classes.append(f"| {when} calibration | {ece:.3f} | {loss:.3f} |")
     return "\n".join(lines + classes)
+
+
+def score_ratio(splits: list[dict], output: str) -> str:
+    """The interval score over that of intervals of one width for all rows, with its standard error over splits."""
+    ratios = [split[output]["interval_score_90"] / split[output]["constant_interval_score_90"] for split in splits]
+    error = stdev(ratios) / len(ratios) ** 0.5 if len(ratios) > 1 else 0.0
+    return f"{mean(ratios):.3f} ± {error:.3f}"
+
+
+def coverage(out: Path) -> str:
+    """Coverage of 90 % intervals in parts of the rows, as a mean of the targets."""
+    parts = ["least_disagreement", "middle_disagreement", "most_disagreement", "least_value", "middle_value", "most_value"]
+    parts += ["ten_lowest", "ten_highest"]
+    lines = [
+        f"| model, protocol | all | with an interval | {' | '.join(part.replace('_', ' ') for part in parts)} |",
+        "|---|---|---|" + "---|" * len(parts),
+    ]
+    for model in MODELS:
+        for protocol in [*PROTOCOLS, "region"]:
+            splits = [split["all"] for split in evaluated(out, model, protocol) or []]
+            if splits and "coverage_90" in splits[0]:
+                names = ["coverage_90", "with_interval", *(f"coverage_90_{part}" for part in parts)]
+                cells = [f"{mean(split[name] for split in splits):.3f}" for name in names]
+                lines.append(f"| {model}, {protocol} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def chances(out: Path) -> str:
+    """Brier scores of `chance_all`, and how often limits were kept where a chance was given."""
+    edges = [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]
+    heads = [f"{low:.1f} to {high:.1f}" for low, high in zip(edges, edges[1:])]
+    lines = [
+        f"| model, protocol | Brier score | independent errors | share alone | {' | '.join(heads)} |",
+        "|---|---|---|---|" + "---|" * len(heads),
+    ]
+    for model in MODELS:
+        for protocol in [*PROTOCOLS, "region"]:
+            path = out / f"{model}.{protocol}.json"
+            splits = json.loads(path.read_text())["splits"] if path.exists() else []
+            outcomes = [outcome for split in splits for outcome in split.get("chances", [])]
+            if not outcomes:
+                continue
+            names = ["chance_brier", "chance_brier_independent", "chance_brier_of_share"]
+            cells = [f"{mean(split['scores']['all'][name] for split in splits):.3f}" for name in names]
+            for low, high in zip(edges, edges[1:]):
+                own = [outcome for outcome in outcomes if low <= outcome["chance"] < high]
+                said, kept = (mean(float(o[key]) for o in own) if own else 0.0 for key in ("chance", "kept"))
+                cells.append(f"{said:.2f} said, {kept:.2f} kept ({len(own)})" if own else "")
+            lines.append(f"| {model}, {protocol} | {' | '.join(cells)} |")
+    return "\n".join(lines)
 
 
 def ranks(out: Path) -> str:
@@ -169,6 +224,7 @@ def main() -> None:
     tables = {}
     if all(found.values()):
         tables |= {"trust": trust(arguments.out), "ranks": ranks(arguments.out)}
+        tables |= {"coverage": coverage(arguments.out), "chances": chances(arguments.out)}
     for model in MODELS:
         tables[f"{model}.ablation"] = ablations(arguments.out, model)
         for protocol in PROTOCOLS:

@@ -70,14 +70,14 @@ const INSIDE: [(&str, &[&[&str]]); 4] = [
             &["bounds", "folds", "digest"],
             &["recipe", "report"],
             &["dataset"],
-            &["reading"],
+            &["reading", "regions"],
             &["draft"],
         ],
     ),
     (
         "train",
         &[
-            &["error", "metrics", "progress"],
+            &["error", "input_distance", "metrics", "progress"],
             &["parallel", "training_set"],
             &["learners"],
             &["infer", "trained"],

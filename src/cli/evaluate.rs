@@ -13,7 +13,7 @@ use super::fit_flags::FitFlags;
 use super::progress::{Reporter, cancel_flag};
 use super::read;
 use super::whole::write_whole;
-use crate::data::{Dataset, Protocol, Recipe, Split, draw_splits, read_splits};
+use crate::data::{Dataset, Protocol, Recipe, Split, draw_regions, draw_splits, read_splits, training_steps};
 use crate::model::Evaluation;
 use crate::train::{Progress, SplitReport, evaluate, split_plots, summarise, variants};
 
@@ -24,7 +24,8 @@ pub(super) struct Arguments {
     /// Test rows of each split: `split,row,part`, rows counted from 0. Without it splits are drawn, 2 : 1.
     #[arg(long)]
     splits_file: Option<PathBuf>,
-    /// How the splits are drawn, or were for the file: random or grouped.
+    /// How the splits are drawn, or were for the file: random, grouped, or region, which leaves out the farthest fifth
+    /// by composition and the highest and the lowest fifth of the process parameter that varies most within groups.
     #[arg(long)]
     protocol: String,
     /// Number of splits: the first of the file (all by default), or as many drawn (10 by default).
@@ -83,7 +84,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
     } else {
         vec![(recipe.name.as_str(), recipe.clone())]
     };
-    let steps: usize = runs.iter().map(|(_, recipe)| recipe.steps(data.target_sets()) * splits.len()).sum();
+    let steps: usize = runs.iter().map(|(_, recipe)| training_steps(recipe, &data) * splits.len()).sum();
     let reporter = Reporter::new(arguments.fit.progress, steps)?;
     reporter.summary(&data.summary);
     reporter.phase("splits", steps);
@@ -119,7 +120,11 @@ impl Arguments {
             let protocol = match self.protocol.as_str() {
                 "random" => Protocol::Random,
                 "grouped" => Protocol::Grouped,
-                other => bail!("--protocol {other}: without --splits-file it must be random or grouped"),
+                "region" => {
+                    let rows: Vec<usize> = (0..data.samples.len()).collect();
+                    return Ok(draw_regions(data, &rows).into_iter().map(|region| region.split).collect());
+                }
+                other => bail!("--protocol {other}: without --splits-file it must be random, grouped or region"),
             };
             let count = self.splits.unwrap_or(10).max(1);
             let drawn = draw_splits(&data.groups, protocol, count, self.fit.seed());

@@ -17,14 +17,15 @@ use super::table_flags::{SetFlags, TableFlags};
 use super::whole::write_whole;
 use super::{UnreadableInput, device, in_words};
 use crate::bulk::{BulkConfig, Pool, Priority};
+use crate::domain::Specification;
 use crate::featurize::Features;
-use crate::model::{Bundle, Confidence, ConfidenceError, DeviceChoice};
+use crate::model::{Bundle, Confidence, ConfidenceError, DeviceChoice, TrustOptions};
 use crate::registry::{self, load_bundle};
 use crate::tables::{
     Charset, Chunk, Decide, Feed, FeedError, Limits, ReadOptions, TableError, is_workbook, text_to_workbook,
     workbook_to_text,
 };
-use crate::wire::{Answered, Bulk, Columns, Lines, Table};
+use crate::wire::{Answered, Bulk, Columns, Lines, Table, paired_limits};
 
 #[derive(Args)]
 pub(super) struct Arguments {
@@ -59,6 +60,13 @@ pub(super) struct Arguments {
     /// How often intervals should hold what is measured, as a share from 0.5 to 0.99; 0.9 where none is given.
     #[arg(long, value_parser = confidence)]
     confidence: Option<Confidence>,
+    /// Least value of a property that a test should reach, PROPERTY=NUMBER such as "fatigue_strength=600"; the answers
+    /// then give the chance, for each property and for all limits together; may be repeated.
+    #[arg(long, value_name = "PROPERTY=NUMBER")]
+    min: Vec<String>,
+    /// Largest value of a property, PROPERTY=NUMBER; may be repeated.
+    #[arg(long, value_name = "PROPERTY=NUMBER")]
+    max: Vec<String>,
     /// auto, cpu or cuda:N.
     #[arg(long, default_value = "auto", value_parser = device)]
     device: DeviceChoice,
@@ -91,14 +99,14 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
     }
     let place = || arguments.input.display().to_string();
     let mut input = Input::open(&arguments.input, format, &arguments.table.options()).with_context(place)?;
-    let confidence = arguments.confidence.unwrap_or_default();
+    let options = trust_options(arguments, &bundle)?;
     let mut notes = std::mem::take(&mut input.notes);
     let first = input.chunk().with_context(place)?;
     let rows: Arc<dyn Bulk> = match input.feed.head() {
-        None => Arc::new(Lines::new(Arc::clone(&bundle), confidence, arguments.echo)),
+        None => Arc::new(Lines::new(Arc::clone(&bundle), options, arguments.echo)),
         Some(head) => {
             let mapping = arguments.table.mapping(&arguments.set);
-            let table = Table::new(Arc::clone(head), Arc::clone(&bundle), confidence, Columns::All, &mapping);
+            let table = Table::new(Arc::clone(head), Arc::clone(&bundle), options, Columns::All, &mapping);
             let table = table.map(|table| {
                 // In a workbook no text can become a formula.
                 table.echoing(arguments.echo).guarding(arguments.safe_cells && output != Format::Workbook)
@@ -257,6 +265,23 @@ impl Format {
             _ => bail!("{}: must end in .csv, .tsv, .txt, .xlsx, .xls, .ods, .ndjson or .jsonl", path.display()),
         }
     }
+}
+
+/// The confidence and the limits that were asked for.
+fn trust_options(arguments: &Arguments, bundle: &Bundle) -> Result<TrustOptions> {
+    let (manifest, mut violations) = (bundle.manifest(), Vec::new());
+    let limits = paired_limits(&arguments.min, &arguments.max, &mut violations);
+    let specification = Specification::parse(&limits, &manifest.schema.outputs, &mut violations);
+    if !violations.is_empty() {
+        bail!("{}", in_words(&violations));
+    }
+    if !specification.is_empty() && !manifest.has_chances() {
+        bail!(
+            "--min, --max: this version of {} was calibrated without what chances need; train it again",
+            manifest.name
+        );
+    }
+    Ok(TrustOptions { confidence: arguments.confidence.unwrap_or_default(), specification })
 }
 
 /// Folder of the bundle.

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 
 use super::progress::Reporter;
-use crate::data::{Dataset, Protocol, Recipe, Report, VersionName, draw_folds};
+use crate::data::{Dataset, Protocol, Recipe, Report, VersionName, draw_folds, training_steps};
 use crate::registry::{LoadError, load_bundle};
 use crate::train::{
     CrossValidation, FitOptions, InUse, Incumbent, LossCurves, Observer, Trained, cross_validate, plots,
@@ -72,7 +72,7 @@ impl ReportFlags {
                     Protocol::Random => "random folds",
                     Protocol::Grouped => "grouped folds",
                 },
-                recipe.steps(data.target_sets()) * self.folds(),
+                training_steps(recipe, data) * self.folds(),
             );
             validations.extend(cross_validate(recipe, data, protocol, self.folds(), options, observe, stopped)?);
         }

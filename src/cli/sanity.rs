@@ -15,7 +15,7 @@ use super::sweeps::{Amounts, Direction, Expectation, Input, Steel, Sweep, Sweeps
 use super::{device, in_words};
 use crate::domain::{Outputs, RawComposition, RawSample, RawValue, Sample, Target};
 use crate::featurize::{Features, featurize};
-use crate::model::{Bundle, Confidence, DeviceChoice, Predicted, Trust};
+use crate::model::{Bundle, DeviceChoice, Predicted, Trust, TrustOptions};
 use crate::registry::{active_bundles, load_bundle};
 
 /// A relative change below this counts as no change.
@@ -98,7 +98,7 @@ fn ask(bundle: &Bundle, sweep: &Sweep, steel: &Steel) -> Result<Vec<(Predicted, 
         samples.iter().map(|sample| featurize(sample, &manifest.schema, &manifest.features)).collect();
     let answers = bundle.predict(&features.iter().collect::<Vec<_>>())?;
     let with_trust = |(sample, predicted): (&Sample, Predicted)| {
-        let trust = manifest.trust(sample, &predicted, Confidence::default());
+        let trust = manifest.trust(sample, &predicted, &TrustOptions::default());
         (predicted, trust)
     };
     Ok(samples.iter().zip(answers).map(with_trust).collect())
@@ -142,7 +142,7 @@ fn judge(expected: &Expectation, sweep: &Sweep, answers: &[(Predicted, Trust)], 
 /// One answer as `512 [489, 536]`, with a star if the sample is out of domain.
 fn cell((predicted, trust): &(Predicted, Trust), target: usize) -> String {
     let value = predicted.values.get(target).copied().unwrap_or(f64::NAN);
-    let interval = trust.intervals.get(target).map(|[low, high]| format!(" [{low:.0}, {high:.0}]"));
+    let interval = trust.intervals.get(target).copied().flatten().map(|[low, high]| format!(" [{low:.0}, {high:.0}]"));
     format!("{value:.0}{}{}", interval.unwrap_or_default(), if trust.in_domain() { "" } else { " *" })
 }
 

@@ -12,7 +12,7 @@ use super::fit_flags::FitFlags;
 use super::progress::{ProgressFormat, Reporter, cancel_flag, print_event};
 use super::read;
 use super::report::ReportFlags;
-use crate::data::{Dataset, Recipe, TrainingEvent};
+use crate::data::{Dataset, Recipe, TrainingEvent, training_steps};
 use crate::model::Evaluation;
 use crate::registry::{self, StoredBundle, Writer};
 use crate::train::{LossCurves, Progress, fit, model_card};
@@ -57,7 +57,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
         bail!("--version {version}: use letters, digits, dots, - and _");
     }
     let options = arguments.fit.options(arguments.created.clone())?;
-    let (steps, protocols) = (recipe.steps(data.target_sets()), arguments.report.protocols(&data, options.seed));
+    let (steps, protocols) = (training_steps(&recipe, &data), arguments.report.protocols(&data, options.seed));
     let reporter = Reporter::new(arguments.fit.progress, steps * (1 + protocols.len() * arguments.report.folds()))?;
     reporter.summary(&data.summary);
     let cancelled = cancel_flag()?;

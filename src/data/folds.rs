@@ -4,7 +4,7 @@
 //! (Splits from a file are read by [`super::read_splits`].)
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -63,6 +63,23 @@ pub fn draw_folds(groups: &[String], protocol: Protocol, folds: usize, seed: u64
     Some((0..folds).map(split).collect())
 }
 
+/// Splits rows into folds as [`draw_folds`] does for groups, but every third group that has several rows is divided: its
+/// rows are held out one by one, while the rest of the group stays in training. So the folds show the errors on new
+/// groups and on known ones.
+pub fn draw_mixed_folds(groups: &[String], folds: usize, seed: u64) -> Option<Vec<Split>> {
+    let mut sizes: BTreeMap<&str, usize> = BTreeMap::new();
+    groups.iter().for_each(|group| *sizes.entry(group).or_default() += 1);
+    let several: Vec<&str> = sizes.into_iter().filter(|(_, size)| *size > 1).map(|(group, _)| group).collect();
+    let order = shuffled(several.len(), &mut rng(seed, "known groups"));
+    let known: BTreeSet<&str> = order.into_iter().take(several.len() / 3).map(|group| several[group]).collect();
+    let units: Vec<String> = groups
+        .iter()
+        .enumerate()
+        .map(|(row, group)| if known.contains(group.as_str()) { format!("{group} {row}") } else { group.clone() })
+        .collect();
+    draw_folds(&units, Protocol::Grouped, folds, seed)
+}
+
 /// Draws `count` independent splits with a ratio of 2 : 1. `None` if there are fewer than three groups (or rows).
 pub fn draw_splits(groups: &[String], protocol: Protocol, count: usize, seed: u64) -> Option<Vec<Split>> {
     // Only groups of equal size are assigned at random, so the choice of the test fold varies as well.
@@ -105,6 +122,23 @@ mod tests {
         assert!(draw_folds(&groups, Protocol::Random, 10, 7).is_some());
         let splits = draw_splits(&groups, Protocol::Grouped, 4, 7).unwrap();
         assert!(splits.len() == 4 && splits[0] != splits[1] && (14..=16).contains(&splits[0].test.len()));
+    }
+
+    #[test]
+    fn mixed_folds_hold_out_groups_and_single_rows() {
+        let groups: Vec<String> = (0..90).map(|row| (row / 3).to_string()).collect();
+        let folds = draw_mixed_folds(&groups, 5, 7).unwrap();
+        let mut tested: Vec<usize> = folds.iter().flat_map(|fold| fold.test.clone()).collect();
+        tested.sort_unstable();
+        assert_eq!(tested, (0..90).collect::<Vec<_>>());
+        let known = |fold: &Split| {
+            fold.test.iter().filter(|row| fold.train.iter().any(|other| groups[*other] == groups[**row])).count()
+        };
+        // Ten of thirty groups have their three rows held out one by one.
+        let known: usize = folds.iter().map(known).sum();
+        assert!((24..=30).contains(&known), "{known}");
+        let alone: Vec<String> = (0..20).map(|row| row.to_string()).collect();
+        assert_eq!(draw_mixed_folds(&alone, 5, 7), draw_folds(&alone, Protocol::Grouped, 5, 7));
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod label;
 mod learners;
 mod reading;
 mod recipe;
+mod regions;
 mod report;
 mod source;
 mod splits;
@@ -23,7 +24,7 @@ pub use dataset::Dataset;
 pub use digest::row_digest;
 pub use draft::draft_recipe;
 pub use events::{TrainingEvent, TrainingProgress};
-pub use folds::{Protocol, draw_folds, draw_splits};
+pub use folds::{Protocol, draw_folds, draw_mixed_folds, draw_splits};
 pub use label::Label;
 pub use learners::{
     BoostingRecipe, CalibrationRecipe, ForestRecipe, GpRecipe, MemberRecipe, NetworkMemberRecipe, Splits,
@@ -31,6 +32,7 @@ pub use learners::{
 };
 pub use reading::complaints::{BadCell, BadCells, DataError};
 pub use recipe::{NetworkRecipe, Preset, PresetName, Recipe, RecipeError, ScalingKind, ScalingRecipe};
+pub use regions::{Region, calibration_regions, draw_regions, training_steps};
 pub use report::{
     Actual, Comparison, ComparisonBasis, FoldScores, Predictions, ProtocolReport, REPORT_FORMAT, Report, ReportData,
     VersionName,

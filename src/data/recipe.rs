@@ -202,8 +202,8 @@ impl Recipe {
 
     /// Number of steps of a whole training, with all members and those trained only for calibration. Families other
     /// than networks have one member for each of the `target_sets` sets of targets that were measured on different
-    /// rows.
-    pub fn steps(&self, target_sets: usize) -> usize {
+    /// rows. `regions` is the number of regions held out for calibration.
+    pub fn steps(&self, target_sets: usize, regions: usize) -> usize {
         let parts = if self.training.one_net_per_target { self.targets.len() } else { 1 };
         let once = |members: Option<usize>| {
             let networks = self.training.steps * members.unwrap_or(self.training.members) * parts;
@@ -211,7 +211,7 @@ impl Recipe {
             let partners = self.committee.iter().map(|member| member.steps(members, target_sets));
             networks + partners.sum::<usize>() + teacher
         };
-        once(None) + self.calibration.folds * once(self.calibration_networks())
+        once(None) + (self.calibration.folds + regions) * once(self.calibration_networks())
     }
 
     /// Number of networks per family to train for calibration; `None` for all. One is enough to measure errors. But if

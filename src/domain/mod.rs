@@ -11,6 +11,7 @@ mod raw;
 mod sample;
 mod scale;
 mod schema;
+mod specification;
 mod stated;
 mod units;
 
@@ -23,4 +24,5 @@ pub use scale::Scale;
 pub use schema::{
     CompositionSchema, ElementRange, Outputs, Parameter, ParameterKind, ProcessValue, Schema, Target, most_probable,
 };
+pub use specification::{PropertyLimits, RawLimits, Specification};
 pub use units::{ABSOLUTE_ZERO_CELSIUS, Basis};

@@ -20,6 +20,7 @@ use crate::model::nn::residual::ReferenceAttention;
 use crate::model::spec::calibration::apply_temperature;
 use crate::model::spec::manifest::Manifest;
 use crate::model::spec::members::MemberKind;
+use crate::model::spec::training_inputs::InputDistance;
 use crate::model::validate::check;
 use crate::model::weights::{check_numbers, member_prefix};
 
@@ -35,6 +36,8 @@ pub struct Predicted {
     pub novelty: Option<f64>,
     /// Disagreement within the model (see [`EnsembleOutput::disagreement`]); `None` for a single member.
     pub disagreement: Option<f64>,
+    /// Distance of the inputs from the training rows; `None` if the model does not measure it.
+    pub distance: Option<InputDistance>,
     /// The references with the largest weights in the answer, in decreasing order, as indices in
     /// [`Manifest::references`].
     pub references: Vec<ReferenceAttention>,
@@ -95,11 +98,14 @@ impl Bundle {
         if samples.is_empty() {
             return Ok(Vec::new());
         }
-        let predicted = |output: EnsembleOutput| {
+        let inputs = self.manifest.calibration.as_ref().and_then(|calibration| calibration.inputs.as_ref());
+        let predicted = |(output, sample): (EnsembleOutput, &&Features)| {
             let EnsembleOutput { mixed, novelty, disagreement, references, .. } = output;
             let values = self.in_units(mixed);
+            let distance = inputs.map(|inputs| inputs.distance(&sample.row));
             let finite = values.iter().all(|value| value.is_finite());
-            finite.then_some(Predicted { values, novelty, disagreement, references }).ok_or(BundleError::NotFinite)
+            let predicted = Predicted { values, novelty, disagreement, distance, references };
+            finite.then_some(predicted).ok_or(BundleError::NotFinite)
         };
         let at_once = match self.device.is_cpu() && !self.manifest.batch_dependent() {
             true => CACHED_SAMPLES,
@@ -107,7 +113,7 @@ impl Bundle {
         };
         let mut answers = Vec::with_capacity(samples.len());
         for samples in samples.chunks(at_once) {
-            let given = self.ensemble_outputs(samples)?.into_iter();
+            let given = self.ensemble_outputs(samples)?.into_iter().zip(samples);
             answers.extend(given.map(predicted).collect::<Result<Vec<_>, _>>()?);
         }
         Ok(answers)

@@ -39,6 +39,8 @@ pub struct EnsembleOutput {
     /// Standard deviation over the families, or over the members if there is only one family, averaged over the
     /// outputs. `None` for a single member.
     pub disagreement: Option<f64>,
+    /// The same standard deviation for each output; empty for a single member.
+    pub spreads: Vec<f64>,
     /// The references with the largest weights, in decreasing order, at most three.
     pub references: Vec<ReferenceAttention>,
 }
@@ -88,13 +90,14 @@ impl Ensemble {
             // A member returned NaN for an output that it should give. The whole prediction is then NaN, instead of
             // leaving the member out.
             let broken = means.iter().zip(&votes).any(|(mean, votes)| *votes > 0 && !mean.is_finite());
-            let disagreement = match squares.get(sample * self.width..(sample + 1) * self.width) {
+            let spreads = match squares.get(sample * self.width..(sample + 1) * self.width) {
                 Some(squares) => among_members(&means, squares, &votes),
                 None => among_families(&families),
             };
             EnsembleOutput {
                 mixed: if broken { vec![f64::NAN; self.width] } else { mix_families(&self.families, &families, far) },
-                disagreement,
+                disagreement: (!spreads.is_empty()).then(|| spreads.iter().sum::<f64>() / self.width.max(1) as f64),
+                spreads,
                 references: largest(&references, sample, inputs.count),
                 families,
                 novelty,
@@ -104,16 +107,19 @@ impl Ensemble {
     }
 }
 
-/// The spread of the members of a single family, from their means and sums of squares.
-fn among_members(means: &[f64], squares: &[f64], votes: &[u32]) -> Option<f64> {
+/// The spread of the members of a single family for each output, from their means and sums of squares; empty if no
+/// output has several members.
+fn among_members(means: &[f64], squares: &[f64], votes: &[u32]) -> Vec<f64> {
     let spread =
         |((mean, square), votes): ((&f64, &f64), &u32)| (square / f64::from(*votes) - mean * mean).max(0.0).sqrt();
-    let spreads = means.iter().zip(squares).zip(votes).map(spread);
-    votes.iter().any(|votes| *votes > 1).then(|| spreads.sum::<f64>() / means.len().max(1) as f64)
+    match votes.iter().any(|votes| *votes > 1) {
+        true => means.iter().zip(squares).zip(votes).map(spread).collect(),
+        false => Vec::new(),
+    }
 }
 
-/// The spread of several families.
-fn among_families(families: &[Vec<f64>]) -> Option<f64> {
+/// The spread of several families for each output.
+fn among_families(families: &[Vec<f64>]) -> Vec<f64> {
     let width = families.first().map_or(0, Vec::len);
     let spread = |output: usize| {
         let values = families.iter().map(|family| family[output]).filter(|value| !value.is_nan());
@@ -121,7 +127,7 @@ fn among_families(families: &[Vec<f64>]) -> Option<f64> {
         let mean = values.clone().sum::<f64>() / count;
         (values.map(|value| (value - mean).powi(2)).sum::<f64>() / count).sqrt()
     };
-    Some((0..width).map(spread).sum::<f64>() / width.max(1) as f64)
+    (0..width).map(spread).collect()
 }
 
 /// The references of a sample with the largest weights, averaged over all members that have references.
@@ -178,14 +184,14 @@ mod tests {
     #[test]
     fn families_disagree_by_their_spread() {
         // Outputs of two families: 1 and 3 for the first; only one family for the second.
-        assert_eq!(among_families(&[vec![1.0, 2.0], vec![3.0, f64::NAN]]), Some(0.5));
+        assert_eq!(among_families(&[vec![1.0, 2.0], vec![3.0, f64::NAN]]), [1.0, 0.0]);
     }
 
     #[test]
     fn members_of_a_sole_family_disagree_by_their_spread() {
         // Values of two members: 1 and 3 for the first output; one value of 2 for the second.
-        assert_eq!(among_members(&[2.0, 2.0], &[10.0, 4.0], &[2, 1]), Some(0.5));
-        assert_eq!(among_members(&[2.0], &[4.0], &[1]), None);
+        assert_eq!(among_members(&[2.0, 2.0], &[10.0, 4.0], &[2, 1]), [1.0, 0.0]);
+        assert!(among_members(&[2.0], &[4.0], &[1]).is_empty());
     }
 
     #[test]

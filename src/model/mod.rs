@@ -36,13 +36,14 @@ pub use nn::residual::{HIDDEN, Measured, ReferenceAttention, References};
 pub use probabilities::to_probabilities;
 pub use probe::{probe_features, probe_samples};
 pub use rng::{rng, shuffled};
-pub use spec::calibration::{
-    BeforeAfter, CONFIDENCE_PERCENT, Calibration, DEFAULT_CONFIDENCE, apply_temperature, half_widths, percentiles,
-};
+pub use spec::calibration::{BeforeAfter, Calibration, apply_temperature, percentiles};
+pub use spec::errors::{ErrorModel, Reach, Signals, TargetErrors, log_disagreement, standardised};
+pub use spec::levels::{CONFIDENCE_PERCENT, DEFAULT_CONFIDENCE, half_widths};
 pub use spec::manifest::{
     DataRecord, Evaluation, Gate, MANIFEST_FORMAT, Manifest, MemberSpec, Reference, Scaling, Share, Spread,
 };
 pub use spec::members::{ForestConfig, GpConfig, MemberKind};
 pub use spec::network::{Activation, Architecture, AttentionMode, ConfigError, ImageChannel, McvnConfig, Norm};
-pub use trust::{Confidence, ConfidenceError, Trust};
+pub use spec::training_inputs::{InputDistance, TrainingInputs};
+pub use trust::{Confidence, ConfidenceError, Trust, TrustOptions};
 pub use weights::{MemberTensors, encode_weights};

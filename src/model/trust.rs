@@ -6,9 +6,11 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::domain::{Outputs, Sample};
+use crate::domain::{Outputs, Sample, Specification, Target};
 use crate::model::bundle::Predicted;
-use crate::model::spec::calibration::{CONFIDENCE_PERCENT, DEFAULT_CONFIDENCE, percentile};
+use crate::model::spec::calibration::{Calibration, percentile};
+use crate::model::spec::errors::Signals;
+use crate::model::spec::levels::{CONFIDENCE_PERCENT, DEFAULT_CONFIDENCE};
 use crate::model::spec::manifest::Manifest;
 
 /// A sample is out of domain if its novelty or disagreement is above this percentile of the held-out rows.
@@ -63,11 +65,25 @@ impl FromStr for Confidence {
     }
 }
 
+/// What a user wants to know about the reliability of a prediction.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TrustOptions {
+    /// Nominal coverage of the intervals.
+    pub confidence: Confidence,
+    /// Limits whose chance is asked for.
+    pub specification: Specification,
+}
+
 /// The reliability of one prediction.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Trust {
-    /// Lower and upper end for each target of a calibrated regression; otherwise empty.
-    pub intervals: Vec<[f64; 2]>,
+    /// Lower and upper end for each target of a calibrated regression; `None` for a sample so far out that no error was
+    /// measured there. Otherwise empty.
+    pub intervals: Vec<Option<[f64; 2]>>,
+    /// For each target, the chance that a test keeps its specified limits; `None` without limits, or if it is unknown.
+    pub chances: Vec<Option<f64>>,
+    /// The chance that a test keeps all specified limits; `None` without limits, or if it is unknown.
+    pub chance_all: Option<f64>,
     /// Reasons why the sample is outside the training domain; empty if it is inside.
     pub reasons: Vec<String>,
     /// The percentage of held-out training rows with a lower novelty than this sample, rounded up. `None` if unknown,
@@ -98,6 +114,11 @@ impl Manifest {
         self.calibration.as_ref().is_some_and(|calibration| !calibration.half_widths.is_empty())
     }
 
+    /// Whether the chance of a specification can be given.
+    pub fn has_chances(&self) -> bool {
+        self.calibration.as_ref().is_some_and(|calibration| calibration.errors.is_some())
+    }
+
     /// The names of the percentiles that predictions have.
     pub fn percentile_columns(&self) -> Vec<&'static str> {
         let Some(calibration) = &self.calibration else { return Vec::new() };
@@ -107,9 +128,9 @@ impl Manifest {
     }
 
     /// The reliability of a prediction. A sample is out of domain if a value or an amount is outside its training
-    /// range, an element was not seen in training, or its novelty or disagreement is above that of 99 % of the held-out
-    /// rows.
-    pub fn trust(&self, sample: &Sample, predicted: &Predicted, confidence: Confidence) -> Trust {
+    /// range, an element was not seen in training, its novelty or disagreement is above that of 99 % of the held-out
+    /// rows, or no error was measured so far from the training rows.
+    pub fn trust(&self, sample: &Sample, predicted: &Predicted, options: &TrustOptions) -> Trust {
         let mut reasons = sample.out_of_domain().to_vec();
         let Some(calibration) = &self.calibration else { return Trust { reasons, ..Trust::default() } };
         let beyond = |measured: &[f64], value: f64| measured.get(LIMIT_PERCENT).is_some_and(|limit| value > *limit);
@@ -125,23 +146,60 @@ impl Manifest {
         // An element that was not seen is not a feature, so the distance ignores it and can only be too small.
         let seen = self.schema.composition.knows(sample.composition());
         let novelty = predicted.novelty.filter(|_| far || seen);
-        let intervals = match &self.schema.outputs {
-            Outputs::Classification { .. } => Vec::new(),
-            Outputs::Regression { targets } => targets
-                .iter()
-                .zip(&predicted.values)
-                .enumerate()
-                .filter_map(|(index, (target, value))| {
-                    let half_width = calibration.half_width(index, confidence.level())?;
-                    Some(cut(*value, target.around(*value, half_width), target.physical_limits()))
-                })
-                .collect(),
-        };
-        Trust {
-            intervals,
+        let mut trust = Trust {
             reasons,
             novelty_percentile: novelty.and_then(|novelty| percentile(&calibration.novelty, novelty)),
             disagreement_percentile: predicted.disagreement.and_then(|own| percentile(&calibration.disagreement, own)),
+            ..Trust::default()
+        };
+        if let (Outputs::Regression { targets }, true) = (&self.schema.outputs, self.has_intervals()) {
+            self.add_intervals(&mut trust, calibration, targets, (predicted, seen), options);
+        }
+        trust
+    }
+
+    /// Adds intervals and chances, or the reason why there are none.
+    fn add_intervals(
+        &self,
+        trust: &mut Trust,
+        calibration: &Calibration,
+        targets: &[Target],
+        (predicted, seen): (&Predicted, bool),
+        options: &TrustOptions,
+    ) {
+        let level = options.confidence.level();
+        let ends = |value: f64, target: &Target, interval: [f64; 2]| cut(value, interval, target.physical_limits());
+        let (Some(errors), Some(scaler)) = (&calibration.errors, &self.scaling.targets) else {
+            let fixed = |(index, (target, value)): (usize, (&Target, &f64))| {
+                Some(ends(*value, target, target.around(*value, calibration.half_width(index, level)?)))
+            };
+            trust.intervals = targets.iter().zip(&predicted.values).enumerate().map(fixed).collect();
+            return;
+        };
+        let unseen = || "no error was measured with an element that was never seen in training".to_owned();
+        if let Some(cause) = (!seen).then(unseen).or_else(|| errors.unreached(predicted.distance)) {
+            trust.reasons.push(format!("no interval: {cause}"));
+            trust.intervals = vec![None; targets.len()];
+            trust.chances = vec![None; targets.len()];
+            return;
+        }
+        let values: Vec<f64> =
+            targets.iter().zip(&predicted.values).map(|(target, value)| target.scale.learned(*value)).collect();
+        let Predicted { disagreement, distance, .. } = *predicted;
+        let signals = Signals { values: &values, disagreement, distance, input_spread: &[] };
+        let likely = errors.likely(&signals, scaler);
+        let adaptive = |(index, (target, value)): (usize, (&Target, &f64))| {
+            Some(ends(*value, target, errors.interval(index, target, *value, &likely, level)?))
+        };
+        trust.intervals = targets.iter().zip(&predicted.values).enumerate().map(adaptive).collect();
+        let limits = options.specification.limits();
+        if !limits.is_empty() {
+            let chance = |output: usize| {
+                let own = limits.iter().find(|limits| limits.output == output)?;
+                errors.chance(std::slice::from_ref(own), targets, &likely)
+            };
+            trust.chances = (0..targets.len()).map(chance).collect();
+            trust.chance_all = errors.chance(limits, targets, &likely);
         }
     }
 }

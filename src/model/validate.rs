@@ -3,6 +3,7 @@
 use crate::domain::{Outputs, Parameter, ParameterKind};
 use crate::featurize::{PIXELS, featurizer_version, row_width};
 use crate::model::error::BundleError;
+use crate::model::spec::calibration::Calibration;
 use crate::model::spec::manifest::{MANIFEST_FORMAT, Manifest, MemberSpec, Share};
 use crate::model::spec::members::MemberKind;
 
@@ -62,7 +63,8 @@ pub(super) fn check(manifest: &Manifest) -> Result<(), BundleError> {
         return wrong("the families' shares are not positive numbers".to_owned());
     }
     let targets = manifest.scaling.targets.as_ref().map_or(0, |targets| targets.mean.len());
-    if manifest.calibration.as_ref().is_some_and(|calibration| !calibration.is_sound(targets)) {
+    let inputs = |calibration: &Calibration| calibration.inputs.as_ref().is_none_or(|own| own.is_sound(width));
+    if manifest.calibration.as_ref().is_some_and(|own| !own.is_sound(targets) || !inputs(own)) {
         return wrong("the calibration does not fit".to_owned());
     }
     for (index, member) in manifest.members.iter().enumerate() {

@@ -11,10 +11,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use candle_core::Device;
 
-use crate::data::{Dataset, Protocol, Recipe, Split, draw_folds};
+use crate::data::{Dataset, Protocol, Recipe, Split, calibration_regions, draw_folds, draw_mixed_folds};
 use crate::featurize::Scaler;
 use crate::model::Scaling;
-use crate::train::calibrate::{HeldOut, calibrate};
+use crate::train::calibrate::{HeldOut, Kind, Measured, calibrate};
 use crate::train::error::FitError;
 use crate::train::learners::teacher::Taught;
 use crate::train::parallel::run_all;
@@ -34,14 +34,20 @@ pub fn fit(
     options: &FitOptions,
     observe: Observer,
 ) -> Result<Trained, FitError> {
-    let (protocol, folds) = calibration_folds(recipe, data, rows, options.seed);
+    let (protocol, folds) = held_out_parts(recipe, data, rows, options.seed);
     let fitting = Fitting { recipe, data, options, observe, parts: prepare(recipe, data, rows, &folds)? };
     let tasks = fitting.plan();
     let taught = fitting.teach_all(&tasks)?;
     let members = fitting.train_all(&tasks, &taught)?;
     let (mut whole, held_out) = fitting.assemble_all(members, &folds)?;
     if !held_out.is_empty() {
-        let (gate, calibration) = calibrate(&recipe.shares(), &recipe.targets, data, protocol, &held_out);
+        let measured = Measured {
+            shares: &recipe.shares(),
+            targets: &recipe.targets,
+            scaler: whole.manifest.scaling.targets.as_ref(),
+            inputs: fitting.parts.first().and_then(|part| part.set.inputs.as_ref()),
+        };
+        let (gate, calibration) = calibrate(&measured, data, protocol, &held_out);
         whole.manifest.gate = gate;
         whole.manifest.calibration = Some(calibration);
     }
@@ -72,14 +78,14 @@ fn prepare<'a>(
     recipe: &Recipe,
     data: &Dataset,
     rows: &'a [usize],
-    folds: &'a [Split],
+    folds: &'a [(Kind, Split)],
 ) -> Result<Vec<Part<'a>>, FitError> {
     let part = |rows: &'a [usize]| Part {
         rows,
         set: TrainingSet::prepare(recipe, data, rows),
         output_sets: data.output_sets(rows, LEAST_MEASURED),
     };
-    let parts: Vec<Part> = std::iter::once(rows).chain(folds.iter().map(|fold| &*fold.train)).map(part).collect();
+    let parts: Vec<Part> = std::iter::once(rows).chain(folds.iter().map(|(_, fold)| &*fold.train)).map(part).collect();
     if parts.iter().all(|part| is_finite(&part.set.scaling)) { Ok(parts) } else { Err(FitError::TooLarge) }
 }
 
@@ -121,17 +127,18 @@ impl<'a> Fitting<'a> {
     fn assemble_all(
         &self,
         members: Vec<Vec<TrainedMember>>,
-        folds: &[Split],
+        folds: &[(Kind, Split)],
     ) -> Result<(Trained, Vec<HeldOut>), FitError> {
         let assemble = |(part, members): (&Part, Vec<TrainedMember>)| {
             assemble(self.recipe, (self.data, part.rows), &part.set, members, self.options)
         };
         let mut assembled = self.parts.iter().zip(members).map(assemble);
         let whole = assembled.next().unwrap_or(Err(FitError::Cancelled))?;
-        let ask = |(trained, fold): (Result<Trained, FitError>, &Split)| {
-            HeldOut::ask(&trained?, self.data, fold, &self.options.device)
+        let ask = |((trained, part), (kind, fold)): ((Result<Trained, FitError>, &Part), &(Kind, Split))| {
+            HeldOut::ask(&trained?, part.set.inputs.as_ref(), self.data, (*kind, fold), &self.options.device)
         };
-        Ok((whole, assembled.zip(folds).map(ask).collect::<Result<_, _>>()?))
+        let held_out = assembled.zip(self.parts.iter().skip(1)).zip(folds).map(ask);
+        Ok((whole, held_out.collect::<Result<_, _>>()?))
     }
 
     /// Reports a step of a member to the observer. `member` is `None` if it is not part of the final ensemble.
@@ -184,21 +191,38 @@ fn is_finite(scaling: &Scaling) -> bool {
 /// Digits of the digest used as the name of a version.
 const VERSION_DIGITS: usize = 12;
 
-/// Folds of the rows (given by their indices in the data) to hold out in turn; empty if the recipe wants none or there
-/// are too few rows.
+/// The parts of the rows (given by their indices in the data) to hold out in turn: folds, and for a regression regions.
+/// Empty if the recipe wants none or there are too few rows.
+fn held_out_parts(recipe: &Recipe, data: &Dataset, rows: &[usize], seed: u64) -> (Protocol, Vec<(Kind, Split)>) {
+    let (protocol, folds) = calibration_folds(recipe, data, rows, seed);
+    let regions = if folds.is_empty() { Vec::new() } else { calibration_regions(recipe, data, rows) };
+    // If a target was measured in a region only, the other rows cannot predict it.
+    let regions = regions.into_iter().map(|region| region.split).filter(|split| teaches(recipe, data, split));
+    let folds = folds.into_iter().map(|fold| (Kind::Fold, fold));
+    let regions: Vec<(Kind, Split)> = regions.map(|region| (Kind::Region, region)).collect();
+    (protocol, folds.chain(regions).collect())
+}
+
+/// Whether the training rows of a split have all targets.
+fn teaches(recipe: &Recipe, data: &Dataset, split: &Split) -> bool {
+    let measured = |target: usize| split.train.iter().any(|row| data.labels[*row].value(target).is_some());
+    (0..recipe.targets.len()).all(measured)
+}
+
+/// Folds of the rows to hold out in turn.
 fn calibration_folds(recipe: &Recipe, data: &Dataset, rows: &[usize], seed: u64) -> (Protocol, Vec<Split>) {
     let groups: Vec<String> = rows.iter().map(|row| data.groups[*row].clone()).collect();
     let draw = |protocol| {
-        let folds = draw_folds(&groups, protocol, recipe.calibration.folds, seed)?;
+        let folds = match protocol {
+            Protocol::Grouped if recipe.class.is_none() => draw_mixed_folds(&groups, recipe.calibration.folds, seed)?,
+            _ => draw_folds(&groups, protocol, recipe.calibration.folds, seed)?,
+        };
         let in_data = |part: Vec<usize>| part.into_iter().map(|index| rows[index]).collect();
         let split = |fold: Split| Split { train: in_data(fold.train), test: in_data(fold.test) };
         Some((protocol, folds.into_iter().map(split).collect()))
     };
     // If a target was measured in only one fold, the other folds cannot predict it.
-    let measured = |fold: &Split, target| fold.train.iter().any(|row| data.labels[*row].value(target).is_some());
-    let teaches = |(_, folds): &(Protocol, Vec<Split>)| {
-        folds.iter().all(|fold| (0..recipe.targets.len()).all(|target| measured(fold, target)))
-    };
-    let grouped = draw(Protocol::Grouped).filter(teaches);
+    let teaching = |(_, folds): &(Protocol, Vec<Split>)| folds.iter().all(|fold| teaches(recipe, data, fold));
+    let grouped = draw(Protocol::Grouped).filter(teaching);
     grouped.or_else(|| draw(Protocol::Random)).unwrap_or((Protocol::Grouped, Vec::new()))
 }

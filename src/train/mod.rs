@@ -10,6 +10,7 @@ mod fit;
 #[cfg(test)]
 mod fixture;
 mod infer;
+mod input_distance;
 mod learners;
 mod metrics;
 mod parallel;
@@ -24,6 +25,7 @@ pub use error::FitError;
 pub use evaluation::ablation::{Variant, variants};
 pub use evaluation::crossval::{Contender, CrossValidation, cross_validate};
 pub use evaluation::evaluate::{SplitReport, evaluate};
+pub use evaluation::trust_scores::ChanceOutcome;
 pub use fit::fit;
 pub use metrics::{Scores, classification_scores, regression_scores, summarise};
 pub use plots::canvas::PlotError;

@@ -8,13 +8,16 @@ use candle_core::{Device, Tensor};
 use crate::data::{Dataset, Label, Recipe, ScalingKind};
 use crate::domain::{Outputs, Schema, Target};
 use crate::featurize::{ColumnStatistics, Features, PIXELS, Scaler, StandardScaler, featurize, row_width};
-use crate::model::Scaling;
+use crate::model::{Scaling, TrainingInputs};
+use crate::train::input_distance::measure_inputs;
 
 /// The training rows of an ensemble.
 #[derive(Clone)]
 pub(in crate::train) struct TrainingSet {
     pub(in crate::train) schema: Schema,
     pub(in crate::train) scaling: Scaling,
+    /// To measure how far a sample is from these rows; for a regression only.
+    pub(in crate::train) inputs: Option<TrainingInputs>,
     pub(in crate::train) count: usize,
     /// Scaled, row by row.
     pub(in crate::train) row: Vec<f32>,
@@ -58,6 +61,7 @@ impl TrainingSet {
             pixels
         });
         let (labels, targets) = labels(data, rows, &schema.outputs);
+        let inputs = targets.is_some().then(|| measure_inputs(&featurized, width)).flatten();
         let scaling = Scaling { row: row_scaler, pixels: pixel_scaler, targets };
         let mut numbers = BTreeMap::new();
         let groups = rows.iter().map(|row| {
@@ -65,7 +69,7 @@ impl TrainingSet {
             *numbers.entry(data.groups[*row].as_str()).or_insert(next)
         });
         let (groups, places) = (groups.collect(), (0..rows.len() as u32).collect());
-        Self { schema, scaling, count: rows.len(), row, pixels, labels, places, groups }
+        Self { schema, scaling, inputs, count: rows.len(), row, pixels, labels, places, groups }
     }
 
     /// N, the width of the feature row.
@@ -115,6 +119,7 @@ impl TrainingSet {
             labels: Targets::Values { values: pick(values, *width), width: *width },
             schema: self.schema.clone(),
             scaling: self.scaling.clone(),
+            inputs: self.inputs.clone(),
             places: kept.iter().map(|row| self.places[*row]).collect(),
             groups: kept.iter().map(|row| self.groups[*row]).collect(),
         })

@@ -10,13 +10,13 @@ use super::reply::{LineAnswer, LineProblem, model_ref, prediction};
 use super::request::{Line, Misshapen, parse_line};
 use super::{Answered, Answerer, Bulk, RowOutcome, answer_rows};
 use crate::domain::{Sample, Violation};
-use crate::model::{Bundle, Confidence};
+use crate::model::{Bundle, TrustOptions};
 use crate::tables::Chunk;
 
 /// How lines are read and answered.
 pub struct Lines {
     bundle: Arc<Bundle>,
-    confidence: Confidence,
+    options: TrustOptions,
     /// Whether answers repeat the composition as it was understood.
     echo: bool,
 }
@@ -29,8 +29,8 @@ struct Row<'a> {
 
 impl Lines {
     /// Lines for a model.
-    pub fn new(bundle: Arc<Bundle>, confidence: Confidence, echo: bool) -> Self {
-        Self { bundle, confidence, echo }
+    pub fn new(bundle: Arc<Bundle>, options: TrustOptions, echo: bool) -> Self {
+        Self { bundle, options, echo }
     }
 
     fn read<'a>(&self, line: &'a [u8]) -> Row<'a> {
@@ -57,7 +57,7 @@ impl Lines {
         // Writing into memory cannot fail, and every part can be serialized.
         let _ = match &outcome {
             Ok((sample, predicted, trust)) => {
-                let prediction = prediction(&self.bundle, sample, predicted, trust.clone(), self.confidence, self.echo);
+                let prediction = prediction(&self.bundle, sample, predicted, trust.clone(), &self.options, self.echo);
                 serde_json::to_writer(&mut *bytes, &LineAnswer { id, model, prediction, batch_dependent })
             }
             Err(violations) => serde_json::to_writer(&mut *bytes, &LineProblem::new(id, model, violations)),
@@ -75,6 +75,6 @@ impl Bulk for Lines {
         let lines = chunk.bytes.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty());
         let rows = lines.map(|line| self.read(line));
         let write = |bytes: &mut Vec<u8>, row: &Row, outcome: RowOutcome| self.write(bytes, row, outcome);
-        answer_rows(&self.bundle, self.confidence, rows, |row| &row.sample, answerer, write)
+        answer_rows(&self.bundle, &self.options, rows, |row| &row.sample, answerer, write)
     }
 }

@@ -5,6 +5,7 @@
 
 mod cells;
 mod entries;
+mod limits;
 mod lines;
 mod misread;
 pub(crate) mod model_schema;
@@ -14,13 +15,14 @@ mod reread;
 pub(crate) mod schema;
 mod table;
 
+pub use limits::paired_limits;
 pub use lines::Lines;
 pub(crate) use misread::{explain, foreign, without_mark};
 pub use table::{Columns, Others, Table};
 
 use crate::domain::{Sample, Violation};
 use crate::featurize::{Features, featurize};
-use crate::model::{Bundle, Confidence, Predicted, Trust};
+use crate::model::{Bundle, Predicted, Trust, TrustOptions};
 use crate::tables::{Chunk, Tally};
 
 /// How many rows are answered in one pass.
@@ -81,7 +83,7 @@ type RowOutcome<'a> = Result<(&'a Sample, Predicted, Trust), &'a [Violation]>;
 /// Answers rows pass by pass, as they are read, and writes each answer.
 fn answer_rows<R>(
     bundle: &Bundle,
-    confidence: Confidence,
+    options: &TrustOptions,
     mut rows: impl Iterator<Item = R>,
     sample: impl Fn(&R) -> &Result<Sample, Vec<Violation>>,
     answerer: Answerer,
@@ -105,7 +107,7 @@ fn answer_rows<R>(
                 Ok(sample) => match predicted.next().flatten() {
                     None => Err(FAILED.as_slice()),
                     Some(predicted) => {
-                        let trust = manifest.trust(sample, &predicted, confidence);
+                        let trust = manifest.trust(sample, &predicted, options);
                         answered.in_domain += usize::from(trust.in_domain());
                         Ok((sample, predicted, trust))
                     }

@@ -5,6 +5,7 @@ use utoipa::PartialSchema;
 use utoipa::openapi::schema::{AdditionalProperties, ArrayBuilder, Object, ObjectBuilder, Schema, SchemaType, Type};
 use utoipa::openapi::{Ref, RefOr};
 
+use super::limits::LimitsInput;
 use super::request::{ListRequest, SampleInput, SingleRequest};
 use super::schema::object_or_null;
 use crate::domain::{Outputs, Parameter, ParameterKind};
@@ -32,10 +33,23 @@ pub(crate) fn sample_of(manifest: &Manifest) -> RefOr<Schema> {
 /// The schemas of request bodies for a model: one sample, or a list.
 pub(crate) fn requests_of(manifest: &Manifest, naming: Naming) -> [RefOr<Schema>; 2] {
     let options = |body: &mut Object| {
-        if let Outputs::Classification { .. } = manifest.schema.outputs {
-            let none = ObjectBuilder::new().schema_type(Type::Null);
-            let none = none.description(Some("A classifier gives probabilities, not intervals"));
-            body.properties.insert("confidence".to_owned(), none.into());
+        match &manifest.schema.outputs {
+            Outputs::Classification { .. } => {
+                for field in ["confidence", "specification"] {
+                    let none = ObjectBuilder::new().schema_type(Type::Null);
+                    let none = none.description(Some("A classifier gives probabilities, not intervals"));
+                    body.properties.insert(field.to_owned(), none.into());
+                }
+            }
+            Outputs::Regression { targets } => {
+                let mut limits = object_or_null()
+                    .description(Some("Limits that the properties should keep, by property"))
+                    .additional_properties(Some(AdditionalProperties::<Schema>::FreeForm(false)));
+                for target in targets {
+                    limits = limits.property(&target.name, LimitsInput::schema());
+                }
+                body.properties.insert("specification".to_owned(), limits.into());
+            }
         }
         let mut model = ObjectBuilder::new().description(Some("Name of the model"));
         model = match naming {

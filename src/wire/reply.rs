@@ -7,7 +7,7 @@ use serde_json::value::RawValue as RawJson;
 use utoipa::ToSchema;
 
 use crate::domain::{Composition, MOST_VIOLATIONS, Outputs, RawValue, Sample, Scale, Target, Violation, most_probable};
-use crate::model::{Bundle, Confidence, Predicted, ReferenceAttention, Trust};
+use crate::model::{Bundle, Predicted, ReferenceAttention, Trust, TrustOptions};
 
 /// The model of a prediction.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -26,10 +26,16 @@ pub(crate) struct Quantity<'a> {
     #[schema(example = "MPa")]
     unit: &'a str,
     /// Lower and upper bound of the value that a test of the sample will measure, at the `confidence` given beside;
+    /// null if the input is so far from the training data that no error was measured there (`reasons` says why);
     /// omitted if the model is not calibrated.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Vec<f64>>, min_items = 2, max_items = 2, example = json!([489.0, 535.6]))]
-    interval: Option<[f64; 2]>,
+    interval: Option<Option<[f64; 2]>>,
+    /// The chance that a test keeps the limits that the `specification` sets for this property; null if it is unknown;
+    /// omitted without limits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<f64>, minimum = 0, maximum = 1, example = 0.87)]
+    chance: Option<Option<f64>>,
 }
 
 /// How an input was read, and how far the prediction can be trusted.
@@ -126,6 +132,11 @@ pub(crate) struct PropertyPrediction<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 0.5, maximum = 0.99, example = 0.9)]
     confidence: Option<f64>,
+    /// The chance that a test of the sample keeps all limits of the `specification`; errors of properties of one sample
+    /// go together, so it is not the product of the chances. Null if it is unknown; omitted without a specification.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<f64>, minimum = 0, maximum = 1, example = 0.81)]
+    chance_all: Option<Option<f64>>,
     #[serde(flatten)]
     reading: Reading<'a>,
 }
@@ -233,10 +244,10 @@ pub(crate) fn prediction<'a>(
     sample: &'a Sample,
     predicted: &Predicted,
     trust: Trust,
-    confidence: Confidence,
+    options: &TrustOptions,
     echo: bool,
 ) -> Prediction<'a> {
-    let mut prediction = in_shape(bundle, &predicted.values, trust, confidence);
+    let mut prediction = in_shape(bundle, &predicted.values, trust, options);
     let (Prediction::Properties(PropertyPrediction { reading, .. })
     | Prediction::Class(ClassPrediction { reading, .. })) = &mut prediction;
     reading.assumed = sample.assumed().iter().map(|(name, value)| (name.as_str(), value_of(value))).collect();
@@ -262,16 +273,16 @@ fn references<'a>(bundle: &'a Bundle, weights: &[ReferenceAttention]) -> Vec<Ref
 /// A placeholder prediction in the usual format, with 0 for every value.
 pub(crate) fn blank(bundle: &Bundle) -> Prediction<'_> {
     let width = bundle.manifest().schema.outputs.width();
-    let intervals = if bundle.manifest().has_intervals() { vec![[0.0; 2]; width] } else { Vec::new() };
+    let intervals = if bundle.manifest().has_intervals() { vec![Some([0.0; 2]); width] } else { Vec::new() };
     let trust = Trust { intervals, novelty_percentile: Some(0), disagreement_percentile: Some(0), ..Trust::default() };
-    let mut blank = in_shape(bundle, &vec![0.0; width], trust, Confidence::default());
+    let mut blank = in_shape(bundle, &vec![0.0; width], trust, &TrustOptions::default());
     let (Prediction::Properties(PropertyPrediction { reading, .. })
     | Prediction::Class(ClassPrediction { reading, .. })) = &mut blank;
     reading.references = references(bundle, &[ReferenceAttention::default(); 2]);
     blank
 }
 
-fn in_shape<'a>(bundle: &'a Bundle, values: &[f64], trust: Trust, confidence: Confidence) -> Prediction<'a> {
+fn in_shape<'a>(bundle: &'a Bundle, values: &[f64], trust: Trust, options: &TrustOptions) -> Prediction<'a> {
     let manifest = bundle.manifest();
     let reading = Reading {
         in_domain: trust.in_domain(),
@@ -285,14 +296,18 @@ fn in_shape<'a>(bundle: &'a Bundle, values: &[f64], trust: Trust, confidence: Co
     };
     match &manifest.schema.outputs {
         Outputs::Regression { targets } => {
+            let limits = options.specification.limits();
             let property = |(index, (target, value)): (usize, (&'a Target, &f64))| {
                 let shown = |value| shown(value, target.scale);
-                let interval = trust.intervals.get(index).map(|ends| ends.map(shown));
-                (target.name.as_str(), Quantity { value: shown(*value), unit: &target.unit, interval })
+                let interval = trust.intervals.get(index).map(|interval| interval.map(|ends| ends.map(shown)));
+                let limited = limits.iter().any(|limits| limits.output == index);
+                let chance = limited.then(|| trust.chances.get(index).copied().flatten().map(|own| rounded(own, 4)));
+                (target.name.as_str(), Quantity { value: shown(*value), unit: &target.unit, interval, chance })
             };
             Prediction::Properties(PropertyPrediction {
                 properties: targets.iter().zip(values).enumerate().map(property).collect(),
-                confidence: manifest.has_intervals().then_some(confidence.level()),
+                confidence: manifest.has_intervals().then_some(options.confidence.level()),
+                chance_all: (!limits.is_empty()).then(|| trust.chance_all.map(|own| rounded(own, 4))),
                 reading,
             })
         }

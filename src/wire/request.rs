@@ -12,10 +12,11 @@ use serde_json::value::RawValue as RawJson;
 use utoipa::ToSchema;
 
 use super::entries::Entries;
+use super::limits::LimitsInput;
 use super::misread::{explain, without_mark};
 use super::reread::{Reader, is_null, number, typed};
 use super::schema;
-use crate::domain::{Basis, RawComposition, RawSample, RawValue, Violation};
+use crate::domain::{Basis, RawComposition, RawLimits, RawSample, RawValue, Violation};
 
 /// A text that is not JSON.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +40,11 @@ pub(crate) struct SingleRequest<'a> {
     #[serde(default)]
     #[schema(minimum = 0.5, maximum = 0.99, example = 0.8)]
     confidence: Option<f64>,
+    /// Limits that the properties should keep, by property: the prediction then gives the chance that a test keeps
+    /// them, for each property and for all together. For tables and NDJSON: `?min=` and `?max=`.
+    #[serde(default, borrow)]
+    #[schema(schema_with = schema::any_specification)]
+    specification: Option<Entries<'a, LimitsInput>>,
     /// Whether the prediction repeats the composition as it was read.
     #[serde(default)]
     echo: bool,
@@ -72,6 +78,11 @@ pub(crate) struct ListRequest<'a> {
     #[serde(default)]
     #[schema(minimum = 0.5, maximum = 0.99, example = 0.8)]
     confidence: Option<f64>,
+    /// Limits that the properties should keep, by property: the prediction then gives the chance that a test keeps
+    /// them, for each property and for all together. For tables and NDJSON: `?min=` and `?max=`.
+    #[serde(default, borrow)]
+    #[schema(schema_with = schema::any_specification)]
+    specification: Option<Entries<'a, LimitsInput>>,
     /// Whether the predictions repeat the compositions as they were read.
     #[serde(default)]
     echo: bool,
@@ -184,6 +195,8 @@ pub(crate) struct Parsed<'a> {
     pub(crate) version: Option<String>,
     /// The requested confidence of intervals.
     pub(crate) confidence: Option<f64>,
+    /// The limits of the specification.
+    pub(crate) specification: Vec<RawLimits<'a>>,
     /// Whether predictions repeat the composition as it was read.
     pub(crate) echo: bool,
     /// The samples; one if the body is a single sample.
@@ -211,18 +224,25 @@ pub(crate) fn parse(body: &[u8]) -> Result<Parsed<'_>, Malformed> {
 
 impl<'a> SingleRequest<'a> {
     fn into_parsed(self) -> Parsed<'a> {
-        let Self { model, version, confidence, echo, composition, basis, processing } = self;
+        let Self { model, version, confidence, specification, echo, composition, basis, processing } = self;
         let samples = vec![SampleInput { composition, basis, processing }.into_raw()];
-        Parsed { model, version, confidence, echo, samples, ..Parsed::default() }
+        let specification = raw_limits(specification);
+        Parsed { model, version, confidence, specification, echo, samples, ..Parsed::default() }
     }
 }
 
 impl<'a> ListRequest<'a> {
     fn into_parsed(self) -> Parsed<'a> {
-        let Self { model, version, confidence, echo, samples } = self;
+        let Self { model, version, confidence, specification, echo, samples } = self;
         let samples = samples.into_iter().map(SampleInput::into_raw).collect();
-        Parsed { model, version, confidence, echo, samples, listed: true, ..Parsed::default() }
+        let specification = raw_limits(specification);
+        Parsed { model, version, confidence, specification, echo, samples, listed: true, ..Parsed::default() }
     }
+}
+
+fn raw_limits<'a>(specification: Option<Entries<'a, LimitsInput>>) -> Vec<RawLimits<'a>> {
+    let limits = |(property, LimitsInput { min, max })| RawLimits { property, min, max };
+    specification.map(|entries| entries.0.into_iter().map(limits).collect()).unwrap_or_default()
 }
 
 const STRAY: &str = "belongs into each sample where samples is given";
@@ -244,7 +264,8 @@ fn reread(body: &[u8]) -> Result<Parsed<'_>, Malformed> {
     let whole: &RawJson = serde_json::from_slice(body).map_err(|error| Malformed(explain(body, &error)))?;
     let mut reader = Reader::default();
     let mut parsed = Parsed::default();
-    let known = ["model", "version", "confidence", "echo", "samples", "composition", "basis", "processing"];
+    let known =
+        ["model", "version", "confidence", "specification", "echo", "samples", "composition", "basis", "processing"];
     if let Some(fields) = reader.fields(whole, "", &known) {
         let given = |name: &str| {
             let field = fields.iter().find(|(known, _)| known == name).map(|(_, value)| *value);
@@ -255,6 +276,9 @@ fn reread(body: &[u8]) -> Result<Parsed<'_>, Malformed> {
         // A value that is not a number becomes NaN, which is out of range: so there is one error, reported where the
         // range is known.
         parsed.confidence = given("confidence").map(|value| number(value).unwrap_or(f64::NAN));
+        if let Some(value) = given("specification") {
+            parsed.specification = reader.specification(value);
+        }
         if let Some(value) = given("echo") {
             parsed.echo = typed(value).unwrap_or_default();
             if typed::<bool>(value).is_none() {
@@ -265,7 +289,7 @@ fn reread(body: &[u8]) -> Result<Parsed<'_>, Malformed> {
             Some(list) => {
                 parsed.listed = true;
                 for (name, value) in &fields {
-                    if !["model", "version", "confidence", "echo", "samples"].contains(&name.as_ref())
+                    if !["model", "version", "confidence", "specification", "echo", "samples"].contains(&name.as_ref())
                         && !is_null(value)
                     {
                         reader.complain(Violation::child("", name), STRAY);

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue as RawJson;
 
 use super::entries::Entries;
-use crate::domain::{MOST_VIOLATIONS, RawComposition, RawSample, RawValue, Violation, is_balance};
+use crate::domain::{MOST_VIOLATIONS, RawComposition, RawLimits, RawSample, RawValue, Violation, is_balance};
 
 pub(super) type Fields<'a> = Vec<(Cow<'a, str>, &'a RawJson)>;
 
@@ -123,6 +123,31 @@ impl Reader {
             }
         }
         values
+    }
+
+    /// The limits of a specification.
+    pub(super) fn specification<'a>(&mut self, value: &'a RawJson) -> Vec<RawLimits<'a>> {
+        let wanted = "must be a map of properties to limits, such as {\"hardness\": {\"max\": 360}}";
+        let entries = self.entries(value, "/specification", wanted).unwrap_or_default();
+        let mut limits = Vec::with_capacity(entries.len());
+        for (property, value) in entries {
+            let pointer = Violation::child("/specification", &property);
+            let Some(fields) = self.fields(value, &pointer, &["min", "max"]) else { continue };
+            let complaints = self.violations.len();
+            let mut limit = |name: &str| {
+                let (_, value) = fields.iter().find(|(known, value)| known == name && !is_null(value))?;
+                let limit = number(value);
+                if limit.is_none() {
+                    self.complain(Violation::child(&pointer, name), "must be a number");
+                }
+                limit
+            };
+            let (min, max) = (limit("min"), limit("max"));
+            if self.violations.len() == complaints {
+                limits.push(RawLimits { property, min, max });
+            }
+        }
+        limits
     }
 
     pub(super) fn text(&mut self, value: &RawJson, pointer: &str) -> Option<String> {

@@ -1,8 +1,10 @@
 //! Schemas of requests to any model, for the OpenAPI document.
 
+use utoipa::PartialSchema;
 use utoipa::openapi::schema::{ObjectBuilder, OneOfBuilder, Schema, SchemaType, Type};
 use utoipa::openapi::{Ref, RefOr};
 
+use super::limits::LimitsInput;
 use crate::domain::Element;
 
 /// Name of the composition schema in the document.
@@ -53,6 +55,15 @@ pub(super) fn any_processing() -> RefOr<Schema> {
             "Process parameters by name; `GET /models/{name}` lists them with units, ranges and defaults",
         ))
         .additional_properties(Some(value))
+        .into()
+}
+
+/// Limits of properties of any model.
+pub(super) fn any_specification() -> RefOr<Schema> {
+    object_or_null()
+        .description(Some("Limits that the properties should keep, by property"))
+        .additional_properties(Some(LimitsInput::schema()))
+        .examples([serde_json::json!({"fatigue_strength": {"min": 600}, "hardness": {"max": 360}})])
         .into()
 }
 

@@ -9,7 +9,7 @@ use super::cells::Cells;
 use super::reply::{shown, shown_amounts};
 use super::{Answered, Answerer, Bulk, RowOutcome, answer_rows};
 use crate::domain::{Composition, Outputs, RawValue, Sample, Scale, Target, Violation, most_probable};
-use crate::model::{Bundle, Confidence, Trust};
+use crate::model::{Bundle, Trust, TrustOptions};
 use crate::tables::{Chunk, Head, Mapping, Row as Cellular, TableLayout, Tally};
 
 /// The only column that is not an input and always comes back.
@@ -44,7 +44,7 @@ pub struct Table {
     bundle: Arc<Bundle>,
     head: Arc<Head>,
     layout: TableLayout,
-    confidence: Confidence,
+    options: TrustOptions,
     columns: Columns,
     /// Indices of the columns that come back.
     carried: Vec<usize>,
@@ -70,7 +70,7 @@ impl Table {
     pub fn new(
         head: Arc<Head>,
         bundle: Arc<Bundle>,
-        confidence: Confidence,
+        options: TrustOptions,
         columns: Columns,
         mapping: &Mapping,
     ) -> Result<Self, Vec<Violation>> {
@@ -92,7 +92,7 @@ impl Table {
                 layout.others().map(|(at, _)| at).collect()
             }
         };
-        Ok(Self { bundle, head, layout, confidence, columns, carried, echo: false, safe_cells: false })
+        Ok(Self { bundle, head, layout, options, columns, carried, echo: false, safe_cells: false })
     }
 
     /// Whether each row repeats its composition as it was understood, on both bases.
@@ -168,7 +168,7 @@ impl Table {
             Ok((sample, predicted, trust)) => {
                 self.write_outputs(&mut cells, &predicted.values, &trust);
                 if manifest.has_intervals() {
-                    cells.number(self.confidence.level(), 6);
+                    cells.number(self.options.confidence.level(), 6);
                 }
                 cells.text(if trust.in_domain() { "true" } else { "false" });
                 cells.joined(&trust.reasons);
@@ -194,12 +194,25 @@ impl Table {
     fn write_outputs(&self, cells: &mut Cells, values: &[f64], trust: &Trust) {
         match &self.bundle.manifest().schema.outputs {
             Outputs::Regression { targets } => {
+                let limited =
+                    |output: usize| self.options.specification.limits().iter().any(|own| own.output == output);
                 for (index, (target, value)) in targets.iter().zip(values).enumerate() {
-                    let ends = trust.intervals.get(index).into_iter().flatten();
-                    std::iter::once(value).chain(ends).for_each(|value| match target.scale {
-                        Scale::Linear => cells.number(*value, 3),
-                        Scale::Log => cells.text(&shown(*value, target.scale).to_string()),
-                    });
+                    let mut write = |value: f64| match target.scale {
+                        Scale::Linear => cells.number(value, 3),
+                        Scale::Log => cells.text(&shown(value, target.scale).to_string()),
+                    };
+                    write(*value);
+                    match trust.intervals.get(index) {
+                        Some(Some(ends)) => ends.iter().for_each(|end| write(*end)),
+                        Some(None) => cells.texts(["", ""]),
+                        None => {}
+                    }
+                    if limited(index) {
+                        write_chance(cells, trust.chances.get(index).copied().flatten());
+                    }
+                }
+                if !self.options.specification.is_empty() {
+                    write_chance(cells, trust.chance_all);
                 }
             }
             Outputs::Classification { classes } => {
@@ -219,12 +232,16 @@ impl Table {
         let mut columns = Vec::new();
         match &manifest.schema.outputs {
             Outputs::Regression { targets } => {
-                for Target { name, .. } in targets {
+                let limited =
+                    |output: usize| self.options.specification.limits().iter().any(|own| own.output == output);
+                for (index, Target { name, .. }) in targets.iter().enumerate() {
                     columns.push(format!("{predicted}{name}"));
                     if manifest.has_intervals() {
                         columns.extend(["low", "high"].map(|end| format!("{predicted}{name}_{end}")));
                     }
+                    columns.extend(limited(index).then(|| format!("chance_{name}")));
                 }
+                columns.extend((!self.options.specification.is_empty()).then(|| "chance_all".to_owned()));
             }
             Outputs::Classification { classes } => {
                 columns.push(format!("{predicted}class"));
@@ -261,8 +278,16 @@ impl Bulk for Table {
         let write = |bytes: &mut Vec<u8>, row: &Row, outcome: RowOutcome| self.write(bytes, row, outcome);
         let tally = std::cell::RefCell::default();
         let rows = self.read(chunk, &tally);
-        let answered = answer_rows(&self.bundle, self.confidence, rows, |row| &row.sample, answerer, write);
+        let answered = answer_rows(&self.bundle, &self.options, rows, |row| &row.sample, answerer, write);
         Answered { tally: tally.into_inner(), ..answered }
+    }
+}
+
+/// Writes a chance, or an empty cell if it is unknown.
+fn write_chance(cells: &mut Cells, chance: Option<f64>) {
+    match chance {
+        Some(chance) => cells.number(chance, 4),
+        None => cells.text(""),
     }
 }
 

@@ -207,8 +207,8 @@ fn answers(trained: &Trained, data: &Dataset) {
         data.samples.iter().map(|sample| featurize(sample, &manifest.schema, &manifest.features)).collect();
     let predicted = bundle.predict(&features.iter().collect::<Vec<_>>()).unwrap();
     for (sample, predicted) in data.samples.iter().zip(&predicted) {
-        let Trust { intervals, .. } = manifest.trust(sample, predicted, Default::default());
-        let numbers = predicted.values.iter().chain(intervals.iter().flatten());
+        let Trust { intervals, .. } = manifest.trust(sample, predicted, &Default::default());
+        let numbers = predicted.values.iter().chain(intervals.iter().flatten().flatten());
         assert!(numbers.chain(&predicted.novelty).chain(&predicted.disagreement).all(|number| number.is_finite()));
     }
 }

@@ -6,7 +6,7 @@ use mcvn::data::draw_splits;
 use mcvn::data::{Dataset, Label, Protocol, Recipe};
 use mcvn::domain::{ParameterKind, ProcessValue, Sample};
 use mcvn::featurize::featurize;
-use mcvn::model::{Bundle, Confidence, MemberKind};
+use mcvn::model::{Bundle, Confidence, MemberKind, TrustOptions};
 use mcvn::train::model_card;
 use mcvn::train::{FitOptions, Trained, cross_validate, evaluate, fit};
 
@@ -91,7 +91,7 @@ fn targets_that_are_all_there_are_learned_together() {
     let (_, trained) = train_on(&recipe, &doubled(40, |_| true), &options(7));
     let outputs: Vec<usize> = trained.manifest.members.iter().map(|member| member.outputs.len()).collect();
     assert_eq!(outputs, [2, 2, 2, 2]);
-    assert_eq!(recipe.steps(1), 2 * 150 + 60 + 1 + 5 * (150 + 60 + 1));
+    assert_eq!(recipe.steps(1, 0), 2 * 150 + 60 + 1 + 5 * (150 + 60 + 1));
 }
 
 #[test]
@@ -188,11 +188,12 @@ fn a_life_over_decades_is_learned_in_logarithms() {
     let (data, trained) = train_on(&recipe, &text, &options(7));
     let bundle = load(&trained);
     let mut errors = Vec::new();
+    let wide = TrustOptions { confidence: Confidence::new(0.99).unwrap(), ..TrustOptions::default() };
     for (sample, outcome) in data.samples.iter().zip(&data.labels) {
         let features = featurize(sample, &bundle.manifest().schema, &bundle.manifest().features);
         let predicted = bundle.predict(&[&features]).unwrap().remove(0);
-        let trust = bundle.manifest().trust(sample, &predicted, Confidence::new(0.99).unwrap());
-        let (value, [low, high]) = (predicted.values[0], trust.intervals[0]);
+        let trust = bundle.manifest().trust(sample, &predicted, &wide);
+        let (value, [low, high]) = (predicted.values[0], trust.intervals[0].unwrap());
         assert!(0.0 < low && low <= value && value <= high && high.is_finite(), "{low} {value} {high}");
         errors.push((value / outcome.value(0).unwrap()).ln().abs());
     }
@@ -203,6 +204,6 @@ fn a_life_over_decades_is_learned_in_logarithms() {
     let splits = draw_splits(&data.groups, Protocol::Grouped, 1, 7).unwrap();
     let report = evaluate(&recipe, &data, &splits, &options(7), &|_| ControlFlow::Continue(())).unwrap().remove(0);
     assert!(report.scores["life"]["r2"] > 0.8 && report.scores["life"]["mae"] < 2.0, "{:?}", report.scores);
-    assert!(report.lower.iter().flatten().all(|end| *end > 0.0));
+    assert!(report.lower.iter().flatten().all(|end| end.unwrap() > 0.0));
     assert!(matches!(data.labels[0], Label::Values(_)));
 }

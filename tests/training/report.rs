@@ -115,12 +115,12 @@ fn a_report_compares_with_baselines_and_the_version_in_use() {
     assert_eq!(manifest["data"]["row_digests"].as_array().map(Vec::len), Some(60));
     assert!(std::fs::read_to_string(folder.join("new/MODEL_CARD.md")).unwrap().contains("3 splits, grouped"));
 
-    // Progress counts over the whole run, 40 steps for the network and for each of its five calibration folds; every
-    // phase has its first and last step.
+    // Progress counts over the whole run, 40 steps for the network, for each of its five calibration folds and for each
+    // of three regions; every phase has its first and last step.
     let progress = |phase: &str, step: u64| {
-        events.iter().any(|event| event["phase"] == phase && event["step"] == step && event["steps"] == 1680)
+        events.iter().any(|event| event["phase"] == phase && event["step"] == step && event["steps"] == 2520)
     };
-    for (phase, first, last) in [("random folds", 1, 720), ("grouped folds", 721, 1440), ("training", 1441, 1680)] {
+    for (phase, first, last) in [("random folds", 1, 1080), ("grouped folds", 1081, 2160), ("training", 2161, 2520)] {
         assert!(progress(phase, first) && progress(phase, last), "{phase}: {events:?}");
     }
     let warned: Vec<&Value> = events.iter().filter(|event| event["event"] == "warning").collect();

@@ -159,7 +159,11 @@ struct CalibrationDetail {
 struct IntervalDetail {
     #[schema(example = 0.9)]
     confidence: f64,
-    /// Half widths by property, in the property's unit.
+    /// Whether each sample has intervals of its own width: wider where the members disagree, where errors were larger,
+    /// and beyond the training data. Otherwise all intervals of a property have the half width below.
+    #[schema(example = true)]
+    adaptive: bool,
+    /// Typical half widths by property, in the property's unit: those of held-out rows if all had the same width.
     #[schema(example = json!({"fatigue_strength": 33.4, "hardness": 12.9}))]
     half_widths: BTreeMap<String, f64>,
     /// Factors by property, for properties that are learned in logarithms: an interval reaches from the value divided
@@ -307,6 +311,7 @@ fn calibration(calibration: &Calibration, outputs: &Outputs) -> CalibrationDetai
         Outputs::Regression { targets } if !calibration.half_widths.is_empty() => {
             let mut intervals = IntervalDetail {
                 confidence: DEFAULT_CONFIDENCE,
+                adaptive: calibration.errors.is_some(),
                 half_widths: BTreeMap::new(),
                 factors: BTreeMap::new(),
             };

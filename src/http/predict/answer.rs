@@ -24,7 +24,7 @@ use super::timing::Stopwatch;
 use crate::batcher::Reserved;
 use crate::domain::{MOST_VIOLATIONS, RawSample, Sample, Violation};
 use crate::featurize::{Features, featurize};
-use crate::model::{Bundle, Confidence};
+use crate::model::{Bundle, TrustOptions};
 use crate::serving::Serving;
 use crate::wire::reply::{Answer, Many, Prediction, Single, model_ref, prediction};
 use crate::wire::request::{Misshapen, Parsed, parse};
@@ -79,7 +79,7 @@ async fn answer_json(
             }
         }
     };
-    let Prepared { bundle, samples, features, room, confidence, echo, listed, mut watch } = *prepared;
+    let Prepared { bundle, samples, features, room, options, echo, listed, mut watch } = *prepared;
     let answers = serving.batcher.submit_reserved(Arc::clone(&bundle) as _, features, room).await?;
     watch.submitted(&answers);
     watch.lap_device();
@@ -88,9 +88,9 @@ async fn answer_json(
         let in_domain = Cell::new(0);
         let make = |at: usize| -> Prediction {
             let (sample, predicted) = (&samples[at], &answers.values[at]);
-            let trust = bundle.manifest().trust(sample, predicted, confidence);
+            let trust = bundle.manifest().trust(sample, predicted, &options);
             in_domain.set(in_domain.get() + usize::from(trust.in_domain()));
-            prediction(&bundle, sample, predicted, trust, confidence, echo)
+            prediction(&bundle, sample, predicted, trust, &options, echo)
         };
         let (count, batch_dependent) = (samples.len().min(answers.values.len()), bundle.manifest().batch_dependent());
         let model = model_ref(&bundle);
@@ -130,7 +130,7 @@ struct Prepared {
     features: Vec<Features>,
     /// The reserved space in the batcher's queue.
     room: Reserved,
-    confidence: Confidence,
+    options: TrustOptions,
     echo: bool,
     listed: bool,
     watch: Stopwatch,
@@ -158,7 +158,7 @@ enum Outcome {
 impl Question {
     fn prepare(&self, mut watch: Stopwatch) -> Result<Outcome, ApiError> {
         let Self { serving, asked, max_samples, .. } = self;
-        let Parsed { model, version, confidence, echo, samples: raw, listed, mut violations } =
+        let Parsed { model, version, confidence, specification, echo, samples: raw, listed, mut violations } =
             parse(&self.admitted.bytes).map_err(|error| ApiError::MalformedBody(error.to_string()))?;
         let (model, version) = (model.or_else(|| asked.model.clone()), version.or_else(|| asked.version.clone()));
         let bundle = match choose(serving, &self.address, model.as_deref(), version.as_deref())? {
@@ -168,7 +168,7 @@ impl Question {
                 None => return Ok(Outcome::Wants { model, version, watch }),
             },
         };
-        let confidence = asked.confidence(confidence, bundle, &mut violations);
+        let options = asked.trust_options((confidence, &specification), bundle, &mut violations);
         asked.refuse_table(&mut violations);
         if raw.is_empty() && violations.is_empty() {
             violations.push(Violation::new("/samples", "the list is empty"));
@@ -203,7 +203,7 @@ impl Question {
         let features = samples.iter().map(|sample| featurize(sample, schema, &bundle.manifest().features)).collect();
         watch.lap("featurize");
         let (bundle, echo) = (Arc::clone(bundle), echo || asked.echo);
-        let prepared = Prepared { bundle, samples, features, room, confidence, echo, listed, watch };
+        let prepared = Prepared { bundle, samples, features, room, options, echo, listed, watch };
         Ok(Outcome::Prepared(Box::new(prepared)))
     }
 }

@@ -24,7 +24,7 @@ use super::notes::notes_header;
 use super::query::{PredictQuery, TableQuery};
 use super::stream::{StreamTask, Total, answer_rows, count};
 use crate::domain::Violation;
-use crate::model::{Bundle, Confidence};
+use crate::model::{Bundle, TrustOptions};
 use crate::serving::Serving;
 use crate::tables::{Chunk, Decide, Feed, Head, Limits, is_workbook, read_table, text_to_workbook};
 use crate::wire::{Bulk, Columns, Lines, Table, foreign};
@@ -53,7 +53,7 @@ pub(in crate::http) async fn answer(
         Choice::Version { model, version } => state.loaded()?.version(&model, &version).await?,
     };
     let mut complaints = Vec::new();
-    let confidence = asked.confidence(None, &bundle, &mut complaints);
+    let trust = asked.trust_options((None, &[]), &bundle, &mut complaints);
     let table = match kind {
         BodyKind::Ndjson => {
             asked.refuse_table(&mut complaints);
@@ -64,7 +64,7 @@ pub(in crate::http) async fn answer(
     if !complaints.is_empty() {
         return Err(complaints.into());
     }
-    let mut bulk = Request { state, serving, bundle, kind, confidence, echo: asked.echo, table };
+    let mut bulk = Request { state, serving, bundle, kind, trust, echo: asked.echo, table };
     let mut body = body;
     if kind == BodyKind::Csv {
         // Programs send workbooks with various content types.
@@ -90,7 +90,7 @@ struct Request<'a> {
     serving: &'a Serving,
     bundle: Arc<Bundle>,
     kind: BodyKind,
-    confidence: Confidence,
+    trust: TrustOptions,
     echo: bool,
     table: TableQuery,
 }
@@ -167,11 +167,11 @@ impl Request<'_> {
         let admitted = self.state.admission().read(headers, body, self.state.http().waiting_bytes).await?;
         let as_workbook = wants_workbook(headers) || self.kind == BodyKind::Workbook && !wants_text(headers);
         let (bundle, batcher) = (Arc::clone(&self.bundle), self.serving.batcher.clone());
-        let (confidence, echo, metrics) = (self.confidence, self.echo, Arc::clone(self.state.metrics()));
+        let (trust, echo, metrics) = (self.trust.clone(), self.echo, Arc::clone(self.state.metrics()));
         let TableQuery { options, mapping, others, safe_cells } = self.table;
         let work = move || {
             let (head, rows) = read_table(&admitted.bytes, &options, LIMITS)?;
-            let table = Table::new(head, Arc::clone(&bundle), confidence, Columns::Others(others), &mapping)?;
+            let table = Table::new(head, Arc::clone(&bundle), trust.clone(), Columns::Others(others), &mapping)?;
             // In a workbook, text cells are never run as formulas.
             let table = table.echoing(echo).guarding(safe_cells && !as_workbook);
             table.check_first(&rows, usize::MAX)?;
@@ -209,7 +209,7 @@ impl Request<'_> {
                 return Err(ApiError::MalformedBody(what));
             }
             return Ok(Format {
-                bulk: Arc::new(Lines::new(bundle, self.confidence, self.echo)),
+                bulk: Arc::new(Lines::new(bundle, self.trust.clone(), self.echo)),
                 first,
                 notes: Vec::new(),
             });
@@ -225,7 +225,7 @@ impl Request<'_> {
 
     fn table(&self, head: Arc<Head>) -> Result<(Table, Vec<String>), ApiError> {
         let columns = Columns::Others(self.table.others);
-        let table = Table::new(head, Arc::clone(&self.bundle), self.confidence, columns, &self.table.mapping)?;
+        let table = Table::new(head, Arc::clone(&self.bundle), self.trust.clone(), columns, &self.table.mapping)?;
         let notes = table.notes();
         Ok((table.echoing(self.echo).guarding(self.table.safe_cells), notes))
     }

@@ -6,10 +6,10 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::super::error::ApiError;
-use crate::domain::{Outputs, Violation};
-use crate::model::{Bundle, Confidence};
+use crate::domain::{Outputs, RawLimits, Specification, Violation};
+use crate::model::{Bundle, Confidence, TrustOptions};
 use crate::tables::{Charset, Mapping, ReadOptions};
-use crate::wire::Others;
+use crate::wire::{Others, paired_limits};
 
 /// The query parameters of a prediction.
 #[derive(Debug, Default, Deserialize, IntoParams)]
@@ -26,6 +26,13 @@ pub(in crate::http) struct PredictQuery {
     // Kept as text, so that an invalid number is reported together with the other errors.
     #[param(required = false, value_type = f64, minimum = 0.5, maximum = 0.99)]
     confidence: Option<String>,
+    /// Least value of a property that a test should reach, as PROPERTY:NUMBER; predictions then give the chance; can be
+    /// repeated
+    #[param(required = false, style = Form, explode, example = json!(["fatigue_strength:600"]))]
+    min: Vec<String>,
+    /// Largest value of a property, as PROPERTY:NUMBER; can be repeated
+    #[param(required = false, style = Form, explode, example = json!(["hardness:360"]))]
+    max: Vec<String>,
     /// Whether predictions repeat the composition as it was read
     #[param(required = false)]
     pub(in crate::http) echo: bool,
@@ -51,6 +58,10 @@ pub(in crate::http) struct PredictQuery {
     safe_cells: bool,
 }
 
+/// Why a bundle that was calibrated without error vectors gives no chances.
+const NO_CHANCES: &str = "this version of the model was calibrated without what chances need: train it again, or leave the \
+    specification out";
+
 /// The options for tables.
 #[derive(Debug, Default)]
 pub(in crate::http) struct TableQuery {
@@ -70,14 +81,33 @@ impl PredictQuery {
         serde_html_form::from_str(uri.query().unwrap_or_default()).map_err(|error| refused(error).into())
     }
 
-    /// The confidence of a request: from the body, otherwise from the query, otherwise the default. Errors are added to
-    /// `violations`.
-    pub(in crate::http) fn confidence(
+    /// What a request wants to know of the reliability: the confidence and the limits of the body, otherwise those of
+    /// the query, otherwise the defaults. Errors are added to `violations`.
+    pub(in crate::http) fn trust_options(
         &self,
-        body: Option<f64>,
+        (confidence, specification): (Option<f64>, &[RawLimits]),
         bundle: &Bundle,
         violations: &mut Vec<Violation>,
-    ) -> Confidence {
+    ) -> TrustOptions {
+        let confidence = self.confidence(confidence, bundle, violations);
+        let asked;
+        let limits = match specification {
+            [] => {
+                asked = paired_limits(&self.min, &self.max, violations);
+                &asked
+            }
+            given => given,
+        };
+        if !limits.is_empty() && bundle.manifest().has_intervals() && !bundle.manifest().has_chances() {
+            violations.push(Violation::new("/specification", NO_CHANCES));
+        }
+        let outputs = &bundle.manifest().schema.outputs;
+        TrustOptions { confidence, specification: Specification::parse(limits, outputs, violations) }
+    }
+
+    /// The confidence of a request: from the body, otherwise from the query, otherwise the default. Errors are added to
+    /// `violations`.
+    fn confidence(&self, body: Option<f64>, bundle: &Bundle, violations: &mut Vec<Violation>) -> Confidence {
         let asked = match (body, &self.confidence) {
             (Some(level), _) => Confidence::new(level),
             (None, Some(text)) => text.parse(),

@@ -3,10 +3,9 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Least and largest confidence of an interval, in percent.
-pub const CONFIDENCE_PERCENT: (usize, usize) = (50, 99);
-/// Confidence if a request does not state one.
-pub const DEFAULT_CONFIDENCE: f64 = 0.9;
+use crate::model::spec::errors::ErrorModel;
+use crate::model::spec::levels::{CONFIDENCE_PERCENT, level_of};
+use crate::model::spec::training_inputs::TrainingInputs;
 
 /// Result of cross-conformal calibration on held-out groups: every training row was predicted once by an ensemble that
 /// had not seen its group.
@@ -20,6 +19,13 @@ pub struct Calibration {
     /// (its unit, or the natural logarithm of a factor). A half width is the conformal quantile of the absolute errors.
     #[serde(default)]
     pub half_widths: Vec<Vec<f64>>,
+    /// For a regression: how large the error of one prediction is likely to be. Older bundles have none; then all
+    /// intervals of a target are as wide as `half_widths` says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub errors: Option<ErrorModel>,
+    /// The training inputs, to measure how far from them a sample is; with `errors` only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inputs: Option<TrainingInputs>,
     /// For a classification: probabilities are raised to the power 1/temperature and scaled to sum to 1.
     #[serde(default)]
     pub temperature: Option<f64>,
@@ -48,19 +54,10 @@ pub struct BeforeAfter {
 }
 
 impl Calibration {
-    /// Half width of a target's interval, on its scale, interpolated linearly between whole percents. `None` if the
-    /// target is not calibrated or the confidence is outside 0.5 to 0.99.
+    /// Half width of a target's interval, on its scale, the same for all samples. `None` if the target is not calibrated
+    /// or the confidence is outside 0.5 to 0.99.
     pub fn half_width(&self, target: usize, confidence: f64) -> Option<f64> {
-        let widths = self.half_widths.get(target)?;
-        let place = confidence * 100.0 - CONFIDENCE_PERCENT.0 as f64;
-        let last = (CONFIDENCE_PERCENT.1 - CONFIDENCE_PERCENT.0) as f64;
-        // Allow for rounding in 0.99 · 100.
-        if !(-1e-9..=last + 1e-9).contains(&place) {
-            return None;
-        }
-        let place = place.clamp(0.0, last);
-        let (below, above) = (*widths.get(place.floor() as usize)?, *widths.get(place.ceil() as usize)?);
-        Some(below + (above - below) * place.fract())
+        level_of(self.half_widths.get(target)?, confidence)
     }
 
     /// Whether the numbers are consistent. A loaded bundle relies on it.
@@ -71,20 +68,10 @@ impl Calibration {
         };
         [0, targets].contains(&self.half_widths.len())
             && self.half_widths.iter().all(|widths| widths.len() == levels && rising(widths))
+            && self.errors.as_ref().is_none_or(|errors| errors.is_sound(targets))
             && self.temperature.is_none_or(|temperature| temperature.is_finite() && temperature > 0.0)
             && [&self.novelty, &self.disagreement].into_iter().all(|p| [0, 101].contains(&p.len()) && rising(p))
     }
-}
-
-/// Half widths of the intervals of 50, 51 … 99 % confidence, from absolute errors on held-out rows: of n errors the ⌈(n
-/// + 1) · confidence⌉-th (the largest if there are too few).
-pub fn half_widths(mut errors: Vec<f64>) -> Vec<f64> {
-    errors.sort_by(f64::total_cmp);
-    let of = |percent: usize| {
-        let rank = ((errors.len() + 1) * percent).div_ceil(100).clamp(1, errors.len().max(1));
-        errors.get(rank - 1).copied().unwrap_or(0.0)
-    };
-    (CONFIDENCE_PERCENT.0..=CONFIDENCE_PERCENT.1).map(of).collect()
 }
 
 /// How many of the percentiles lie below a value, 0 to 100; `None` if none were measured.
@@ -110,6 +97,7 @@ pub fn apply_temperature(probabilities: &mut [f64], temperature: f64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::spec::levels::half_widths;
 
     #[test]
     fn conformal_quantiles() {

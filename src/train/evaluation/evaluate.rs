@@ -9,9 +9,12 @@ use std::sync::atomic::Ordering;
 use serde::Serialize;
 
 use crate::data::{Dataset, Label, Recipe, Split};
-use crate::domain::{Outputs, Sample, Target};
-use crate::model::{Bundle, BundleError, DEFAULT_CONFIDENCE};
+use crate::domain::{Outputs, Sample, Specification, Target};
+use crate::model::{Bundle, BundleError, Trust, TrustOptions};
 use crate::train::error::FitError;
+use crate::train::evaluation::trust_scores::{
+    Answers, ChanceOutcome, outcome, score_chances, score_intervals, specifications,
+};
 use crate::train::fit::fit;
 use crate::train::infer::{ask, predict_samples};
 use crate::train::metrics::{Scores, classification_scores, expected_calibration_error, regression_scores, spearman};
@@ -31,12 +34,14 @@ pub struct SplitReport {
     pub predicted: Vec<Vec<f64>>,
     /// The measured values: targets in their units (`None` if not measured), or the index of the class.
     pub actual: Vec<Vec<Option<f64>>>,
-    /// Lower ends of the 90 % intervals, if the model is calibrated.
-    pub lower: Vec<Vec<f64>>,
+    /// Lower ends of the 90 % intervals, as served, if the model is calibrated; `None` for a row without an interval.
+    pub lower: Vec<Vec<Option<f64>>>,
     /// Upper ends of the same intervals.
-    pub upper: Vec<Vec<f64>>,
-    /// Half widths of the 90 % intervals of each target, on its scale, if the model is calibrated.
-    pub half_widths: Vec<f64>,
+    pub upper: Vec<Vec<Option<f64>>>,
+    /// Whether each row is in the domain of the model.
+    pub in_domain: Vec<bool>,
+    /// Chances of some specifications, and whether they were kept.
+    pub chances: Vec<ChanceOutcome>,
     /// For a batch-dependent model: by output, the mean change of a prediction if its row is predicted alone.
     pub batch_effect: Vec<f64>,
     /// By family of the ensemble, the predictions of its members alone.
@@ -85,47 +90,63 @@ fn evaluate_split(
     };
     let trained = fit(recipe, data, &split.train, &options, &recorded)?;
     let bundle = trained.load(&options.device)?;
-    let given = ask(&bundle, split.test.iter().map(|row| &data.samples[*row]), Bundle::ensemble_outputs)?;
+    let manifest = bundle.manifest();
+    let samples = || split.test.iter().map(|row| &data.samples[*row]);
+    let given = ask(&bundle, samples(), Bundle::ensemble_outputs)?;
+    let answered = ask(&bundle, samples(), Bundle::predict)?;
     let of_family =
         |family: usize| given.iter().map(|output| bundle.in_units(output.families[family].clone())).collect();
-    let predicted: Vec<Vec<f64>> = given.iter().map(|output| bundle.in_units(output.mixed.clone())).collect();
-    let calibration = bundle.manifest().calibration.as_ref();
-    let half_widths =
-        (0..recipe.targets.len()).filter_map(|target| calibration?.half_width(target, DEFAULT_CONFIDENCE));
-    let half_widths: Vec<f64> = half_widths.collect();
-    let targets = match &bundle.manifest().schema.outputs {
+    let predicted: Vec<Vec<f64>> = answered.iter().map(|own| own.values.clone()).collect();
+    let targets = match &manifest.schema.outputs {
         Outputs::Regression { targets } => targets.clone(),
         Outputs::Classification { .. } => Vec::new(),
     };
-    let actual: Vec<Vec<Option<f64>>> = split.test.iter().map(|row| measured(&data.labels[*row])).collect();
-    let mut scores = score(recipe, data, &split.test, &predicted);
     let labels: Vec<&Label> = split.test.iter().map(|row| &data.labels[*row]).collect();
-    score_trust(&targets, &mut scores, &labels, &predicted, &half_widths);
+    let actual: Vec<Vec<Option<f64>>> = labels.iter().map(|label| measured(label)).collect();
+    let mut scores = score(recipe, data, &split.test, &predicted);
+    let trust = |specification: &Specification| -> Vec<Trust> {
+        let options = TrustOptions { specification: specification.clone(), ..TrustOptions::default() };
+        samples().zip(&answered).map(|(sample, own)| manifest.trust(sample, own, &options)).collect()
+    };
+    let mut chances = Vec::new();
+    let training: Vec<&Label> = split.train.iter().map(|row| &data.labels[*row]).collect();
+    for specification in specifications(&manifest.schema.outputs, &training) {
+        let rows = trust(&specification);
+        let outcomes =
+            rows.iter().zip(&labels).filter_map(|(trust, label)| outcome(specification.limits(), trust, label));
+        chances.extend(outcomes);
+    }
+    score_chances(&chances, &mut scores);
+    let trusts = trust(&Specification::default());
+    let end = |end: usize| -> Vec<Vec<Option<f64>>> {
+        trusts.iter().map(|trust| trust.intervals.iter().map(|own| own.map(|ends| ends[end])).collect()).collect()
+    };
+    let (lower, upper) = (end(0), end(1));
+    if targets.is_empty() {
+        score_probabilities(&labels, &predicted, &mut scores);
+    }
     let novelty: Option<Vec<f64>> = given.iter().map(|output| output.novelty).collect();
     let disagreement: Option<Vec<f64>> = given.iter().map(|output| output.disagreement).collect();
     let errors = row_errors(&targets, &labels, &predicted);
+    let in_domain = trusts.iter().map(Trust::in_domain).collect();
+    let answers = Answers { targets: &targets, labels, predicted: answered, trusts };
+    score_intervals(&answers, manifest.calibration.as_ref(), &mut scores);
     let all = scores.entry("all".to_owned()).or_default();
     all.extend(novelty.as_ref().map(|novelty| ("novelty_ranks_errors".to_owned(), spearman(novelty, &errors))));
     let ranks = |own| ("disagreement_ranks_errors".to_owned(), spearman(own, &errors));
     all.extend(disagreement.as_deref().map(ranks));
-    let end = |end: usize| {
-        let ends = |row: &Vec<f64>| {
-            let values = targets.iter().zip(row).zip(&half_widths);
-            values.map(|((target, value), half_width)| target.around(*value, *half_width)[end]).collect()
-        };
-        predicted.iter().filter(|_| !half_widths.is_empty()).map(ends).collect()
-    };
     Ok(SplitReport {
         scores,
         rows: split.test.clone(),
-        lower: end(0),
-        upper: end(1),
-        batch_effect: batch_effect(&bundle, split.test.iter().map(|row| &data.samples[*row]), &predicted)?,
-        half_widths,
+        lower,
+        upper,
+        batch_effect: batch_effect(&bundle, samples(), &predicted)?,
         actual,
-        families: (0..bundle.manifest().families.len()).map(of_family).collect(),
+        families: (0..manifest.families.len()).map(of_family).collect(),
         novelty,
         disagreement,
+        in_domain,
+        chances,
         losses: losses.curves(),
         predicted,
     })
@@ -138,31 +159,13 @@ fn measured(label: &Label) -> Vec<Option<f64>> {
     }
 }
 
-/// Adds scores of reliability: coverage and width of the 90 % intervals, or the calibration error.
-fn score_trust(
-    targets: &[Target],
-    scores: &mut Scores,
-    labels: &[&Label],
-    predicted: &[Vec<f64>],
-    half_widths: &[f64],
-) {
-    if targets.is_empty() {
-        let rows = labels.iter().zip(predicted).filter_map(|(label, predicted)| match label {
-            Label::Class(class) => Some((*class, predicted.as_slice())),
-            Label::Values(_) => None,
-        });
-        scores.entry("all".to_owned()).or_default().insert("ece".to_owned(), expected_calibration_error(rows));
-    }
-    for (index, (target, half)) in targets.iter().zip(half_widths).enumerate() {
-        let errors: Vec<f64> = labels.iter().zip(predicted).filter_map(|pair| error(target, index, pair)).collect();
-        if errors.is_empty() {
-            continue;
-        }
-        let covered = errors.iter().filter(|error| **error <= *half).count() as f64;
-        let entry = scores.entry(target.name.clone()).or_default();
-        entry.insert("coverage_90".to_owned(), covered / errors.len() as f64);
-        entry.insert("width_90".to_owned(), 2.0 * half);
-    }
+/// Adds the calibration error of class probabilities.
+fn score_probabilities(labels: &[&Label], predicted: &[Vec<f64>], scores: &mut Scores) {
+    let rows = labels.iter().zip(predicted).filter_map(|(label, predicted)| match label {
+        Label::Class(class) => Some((*class, predicted.as_slice())),
+        Label::Values(_) => None,
+    });
+    scores.entry("all".to_owned()).or_default().insert("ece".to_owned(), expected_calibration_error(rows));
 }
 
 /// The absolute error of a prediction on its target's scale, if the target was measured.

@@ -4,3 +4,4 @@ pub(super) mod ablation;
 pub(super) mod baselines;
 pub(super) mod crossval;
 pub(super) mod evaluate;
+pub(super) mod trust_scores;

@@ -56,7 +56,7 @@ struct Point {
 fn points(data: &Dataset, report: &SplitReport, index: usize, target: &TargetRecipe) -> Vec<Point> {
     let point = |(place, row): (usize, &usize)| {
         let (actual, predicted) = (data.labels[*row].value(index)?, report.predicted[place][index]);
-        let end = |ends: &[Vec<f64>]| Some(drawn(target, *ends.get(place)?.get(index)?));
+        let end = |ends: &[Vec<Option<f64>>]| Some(drawn(target, (*ends.get(place)?.get(index)?)?));
         Some(Point {
             actual: drawn(target, actual),
             predicted: drawn(target, predicted),

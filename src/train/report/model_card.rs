@@ -5,6 +5,9 @@ use std::fmt::Write;
 use crate::domain::{Outputs, ParameterKind, Scale, Target};
 use crate::model::{Evaluation, Manifest};
 
+/// Scores that the manifest has, but the card leaves out.
+const DETAILS: [&str; 2] = ["coverage_90_", "constant_"];
+
 /// The card of a bundle; `limits` are the recipe's sentences on its use.
 pub fn model_card(manifest: &Manifest, limits: &[String]) -> String {
     let mut card = String::new();
@@ -84,6 +87,7 @@ fn write_scores(card: &mut String, evaluation: &Evaluation) -> std::fmt::Result 
     for (name, metrics) in &evaluation.scores {
         let metrics: Vec<String> = metrics
             .iter()
+            .filter(|(metric, _)| !DETAILS.iter().any(|detail| metric.starts_with(detail)))
             .map(|(metric, spread)| {
                 let digits = if spread.mean.abs() >= 10.0 { 1 } else { 3 };
                 format!("{metric} {:.digits$} ± {:.digits$}", spread.mean, spread.std)
