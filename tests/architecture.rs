@@ -68,9 +68,9 @@ const INSIDE: [(&str, &[&[&str]]); 4] = [
         "data",
         &[
             &["source", "learners", "label", "splits", "summary", "events"],
-            &["bounds", "folds", "digest"],
+            &["bounds", "defaults", "folds", "digest"],
             &["recipe", "report"],
-            &["dataset"],
+            &["reference", "dataset"],
             &["reading"],
             &["draft"],
         ],
