@@ -15,6 +15,7 @@
 //! | 2 | [`model`] | the networks, their parameters, and the bundle that contains them |
 //! | 3 | [`data`] | descriptions of data and results: recipes, rows, splits, reports |
 //! | 4 | [`train`], [`registry`], [`keys`], [`store`] | from data to a bundle; bundles, keys and records on storage |
+//! | 4 | [`doctor`] | what looks wrong in training data, before anything is trained |
 //! | 4 | [`wire`] | the formats of clients: JSON, tables, lines |
 //! | 5 | [`batcher`], [`bulk`], [`jobs`] | batching of requests into passes; threads for bulk work; retraining |
 //! | 6 | [`serving`], [`admin`] | the models being served, and replacing them; administration |
@@ -39,6 +40,7 @@ pub mod bulk;
 pub mod cli;
 pub mod config;
 pub mod data;
+pub mod doctor;
 pub mod domain;
 pub mod featurize;
 pub(crate) mod files;

@@ -63,7 +63,7 @@ impl DataFlags {
     }
 
     /// Name of the data file, without its folder.
-    fn file(&self) -> String {
+    pub(super) fn file(&self) -> String {
         file_name(&self.data)
     }
 }

@@ -8,6 +8,7 @@ use anyhow::{Context, Result, bail};
 use candle_core::Device;
 use clap::{Args, Subcommand};
 
+use super::UnreadableInput;
 use super::whole::write_whole;
 use crate::model::{Bundle, DeviceChoice};
 use crate::registry::{self, Version, VersionState, Writer, try_bundle};
@@ -48,14 +49,26 @@ enum Command {
         /// Promote even if a check refuses it.
         #[arg(long)]
         force: bool,
+        /// Lines of doubted training rows that are right all the same, separated by commas.
+        #[arg(long, value_name = "LINES", value_delimiter = ',')]
+        confirm: Vec<u64>,
     },
     /// Reactivate the previous version.
     Rollback {
         /// The model.
         model: String,
     },
-    /// Remove a version that is not active; this cannot be undone.
-    Remove(Named),
+    /// Remove a version that is not active, or a whole model; this cannot be undone.
+    Remove {
+        /// The model.
+        model: String,
+        /// Its version.
+        #[arg(required_unless_present = "whole")]
+        version: Option<String>,
+        /// Remove the whole model: all its versions, the active one too, and its recipe.
+        #[arg(long, conflicts_with = "version")]
+        whole: bool,
+    },
     /// Check hashes, sizes and real passes of every version, or of one model's versions.
     Verify {
         /// The model.
@@ -98,7 +111,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
             }
             writeln!(out, "{shown:#}")?;
         }
-        Command::Promote { named, force } => {
+        Command::Promote { named, force, confirm } => {
             let writer = Writer::open(folders)?;
             let folder = named.find(folders)?;
             tried(&folder)?;
@@ -107,7 +120,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
             let in_use = in_use.filter(|found| found.version != named.version);
             let (manifest, report) = (registry::read_manifest(&folder)?, registry::report(&folder)?);
             let in_use = in_use.as_ref().map(|found| found.bundle.manifest());
-            let against = objections(in_use, &manifest, report.as_deref());
+            let against = objections(in_use, &manifest, report.as_deref(), confirm)
+                .map_err(|error| UnreadableInput(format!("--confirm: {error}")))?;
             if !against.is_empty() && !force {
                 bail!("{}; --force overrules", against.join("; "));
             }
@@ -123,7 +137,11 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
             let version = writer.rollback(model)?;
             writeln!(out, "{model} {version} is in use")?;
         }
-        Command::Remove(Named { model, version }) => {
+        Command::Remove { model, version: None, .. } => {
+            Writer::open(folders)?.remove_model(model)?;
+            writeln!(out, "{model} is gone, with all its versions")?;
+        }
+        Command::Remove { model, version: Some(version), .. } => {
             let writer = Writer::open(folders)?;
             // It may answer in place of the active version.
             let answers = registry::answering(folders, model, &cpu()?, true).found;

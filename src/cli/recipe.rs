@@ -1,4 +1,4 @@
-//! `mcvn recipe new`: a first recipe for a table.
+//! `mcvn recipe`: a first recipe for a table, a recipe with all its defaults, and the page of all fields.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use clap::{Args, Subcommand};
 use super::table_flags::TableFlags;
 use super::whole::write_whole;
 use super::{UnreadableInput, read};
-use crate::data::{Recipe, draft_recipe};
+use crate::data::{Recipe, draft_recipe, recipe_reference};
 
 #[derive(Args)]
 pub(super) struct Arguments {
@@ -21,6 +21,13 @@ pub(super) struct Arguments {
 enum Command {
     /// Write a commented recipe for a table: what its columns probably are, each guess marked.
     New(New),
+    /// Print a recipe with everything that it leaves out: the defaults of its kind.
+    Show {
+        /// The recipe.
+        recipe: PathBuf,
+    },
+    /// Print the page of all fields, `docs/recipe.md`.
+    Reference,
 }
 
 #[derive(Args)]
@@ -39,7 +46,21 @@ struct New {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<()> {
-    let Command::New(arguments) = &arguments.command;
+    let mut out = std::io::stdout().lock();
+    match &arguments.command {
+        Command::New(arguments) => draft(arguments),
+        Command::Show { recipe } => {
+            let place = || recipe.display().to_string();
+            let text = String::from_utf8(read(recipe)?).with_context(place)?;
+            let recipe =
+                Recipe::parse(&text).map_err(|error| UnreadableInput(error.to_string())).with_context(place)?;
+            Ok(out.write_all(toml::to_string(&recipe)?.as_bytes())?)
+        }
+        Command::Reference => Ok(out.write_all(recipe_reference().as_bytes())?),
+    }
+}
+
+fn draft(arguments: &New) -> Result<()> {
     if let Some(out) = arguments.out.as_ref().filter(|out| out.exists()) {
         bail!("{} exists already", out.display());
     }

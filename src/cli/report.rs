@@ -8,8 +8,10 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 
+use super::UnreadableInput;
 use super::progress::Reporter;
-use crate::data::{Dataset, Protocol, Recipe, Report, VersionName, draw_folds, training_steps};
+use crate::data::{Dataset, Doubts, Protocol, Recipe, Report, VersionName, draw_folds, training_steps};
+use crate::doctor::examine;
 use crate::registry::{LoadError, load_bundle};
 use crate::train::{
     CrossValidation, FitOptions, InUse, Incumbent, LossCurves, Observer, Trained, cross_validate, plots,
@@ -27,12 +29,16 @@ pub(super) struct ReportFlags {
     /// Folder of the version in use: the report compares the new one with it.
     #[arg(long, requires = "report")]
     compare: Option<PathBuf>,
+    /// Lines of doubted rows that are right all the same, separated by commas; `mcvn check` names doubted rows.
+    #[arg(long, value_name = "LINES", value_delimiter = ',', requires = "report")]
+    confirm: Vec<u64>,
 }
 
 /// What was measured before the last training.
 pub(super) struct Measured {
     validations: Vec<CrossValidation>,
     in_use: InUse,
+    doubts: Doubts,
     seed: u64,
 }
 
@@ -64,6 +70,9 @@ impl ReportFlags {
         if !self.report {
             return Ok(None);
         }
+        // Before the work, because a wrong --confirm ends it.
+        let doubts = Doubts::new(examine(recipe, data).doubted_lines(), &self.confirm);
+        let doubts = doubts.map_err(|error| UnreadableInput(format!("--confirm: {error}")))?;
         let in_use = self.ask_version_in_use(data, options)?;
         let mut validations = Vec::new();
         for protocol in self.protocols(data, options.seed) {
@@ -76,7 +85,7 @@ impl ReportFlags {
             );
             validations.extend(cross_validate(recipe, data, protocol, self.folds(), options, observe, stopped)?);
         }
-        Ok(Some(Measured { validations, in_use, seed: options.seed }))
+        Ok(Some(Measured { validations, in_use, doubts, seed: options.seed }))
     }
 
     fn ask_version_in_use(&self, data: &Dataset, options: &FitOptions) -> Result<InUse> {
@@ -106,7 +115,8 @@ impl Measured {
         losses: &LossCurves,
         reporter: &Reporter,
     ) -> Result<ExtraFiles> {
-        let report = Report::new(&trained.manifest, recipe, data, &self.validations, &self.in_use, self.seed);
+        let rows = (data, &self.doubts);
+        let report = Report::new(&trained.manifest, recipe, rows, &self.validations, &self.in_use, self.seed);
         // The warnings about the data come first and were shown before the first step.
         report.warnings.iter().skip(data.summary.warnings.len()).for_each(|warning| reporter.warn(warning));
         trained.manifest.evaluation = report.evaluations();

@@ -15,14 +15,17 @@ const MOST_LAYERS: usize = 16;
 /// Largest number of outputs, parameters, columns to fill down, or families.
 pub(in crate::data) const MOST_THINGS: usize = 256;
 
-/// Keeps the first number that is out of bounds.
+/// Keeps the first number that is out of bounds, and the bounds of every field for the page of all fields.
 #[derive(Default)]
 pub(in crate::data) struct Bounds {
     broken: Option<String>,
+    /// Field and bound, in words.
+    stated: Vec<(String, String)>,
 }
 
 impl Bounds {
     pub(in crate::data) fn number(&mut self, field: &str, value: f64, allowed: RangeInclusive<f64>) {
+        self.stated.push((field.to_owned(), format!("{} to {}", allowed.start(), allowed.end())));
         if self.broken.is_none() && !allowed.contains(&value) {
             let (least, most) = (allowed.start(), allowed.end());
             self.broken = Some(format!("{field}: {value:?} is not within {least:?} to {most:?}"));
@@ -30,6 +33,7 @@ impl Bounds {
     }
 
     pub(in crate::data) fn size(&mut self, field: &str, value: usize, most: usize) {
+        self.stated.push((field.to_owned(), format!("at most {most}")));
         if self.broken.is_none() && value > most {
             self.broken = Some(format!("{field}: {value} is more than the limit, {most}"));
         }
@@ -102,6 +106,11 @@ impl Bounds {
         self.number("teacher.weight", *weight, 0.0..=1.0);
         self.number("teacher.by_element", *by_element, 0.0..=1.0);
         self.committee("teacher.committee", committee);
+    }
+
+    /// The bounds of all fields that were checked, in words.
+    pub(in crate::data) fn stated(self) -> Vec<(String, String)> {
+        self.stated
     }
 
     /// The message about the first number that is out of bounds.

@@ -1,46 +1,70 @@
 //! The members of an ensemble as described by a recipe: networks and their training, Gaussian processes, trees.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{Architecture, AttentionMode, Share};
 
-/// Settings of the training loop.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// Settings of the training loop. Numbers that are left out are those of [`Training::default`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
 pub struct Training {
-    /// Number of networks with different seeds, whose outputs are averaged.
+    /// Number of networks with different seeds, at least 1. Their outputs are averaged.
     pub members: usize,
-    /// Whether to train one network per target, as in the paper.
+    /// Whether to train one network for each target, as in the paper, instead of one for all targets. Not for a class.
     #[serde(default)]
     pub one_net_per_target: bool,
-    /// Number of optimizer steps.
+    /// Number of optimizer steps, at least 1.
     pub steps: usize,
-    /// Rows per step; all rows if not given.
+    /// Rows per step. A recipe without `[training]` uses 256; a `[training]` that leaves `batch` out uses all rows in
+    /// every step. At least 2.
     #[serde(default)]
     pub batch: Option<usize>,
-    /// Peak learning rate. It rises linearly in the warm-up and then falls to 0 as a cosine.
+    /// Peak learning rate, above 0. It rises linearly in the warm-up and then falls to 0 as a cosine.
     pub learning_rate: f64,
     /// Number of warm-up steps.
     pub warmup: usize,
-    /// Decoupled weight decay, for matrices only.
+    /// Decoupled weight decay (AdamW), for matrices only; not below 0.
     pub weight_decay: f64,
-    /// Largest norm of the gradients; larger ones are scaled down.
+    /// Largest norm of the gradients, above 0; larger ones are scaled down.
     pub clip_norm: f64,
-    /// Decay of the moving average of the parameters. The average is the final network.
+    /// Decay of the moving average of the parameters, at least 0 and below 1. The average is the final network.
     pub ema: f64,
-    /// Label smoothing of a classification.
+    /// Label smoothing of a classification, at least 0 and below 1. A classification without `[training]` uses 0.05.
     #[serde(default)]
     pub label_smoothing: f64,
-    /// Number of training samples in the reference cohort (k-medoids), for `attention = "reference"`.
+    /// Number of training samples in the reference cohort (k-medoids), for `attention = "reference"`, which needs at
+    /// least 1.
     #[serde(default)]
     pub cohort: usize,
     /// Number of training samples used as references (k-medoids), for `attention = "residual"`; all if not given. With
     /// 0, the bundle contains no measured values, and the network predicts without attention.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub references: Option<usize>,
-    /// Number of references used in a training step, drawn anew each time; all if not given.
+    /// Number of references used in a training step, at least 1, drawn anew each time; all if not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub context: Option<usize>,
+}
+
+impl Default for Training {
+    /// The training of a recipe without `[training]`.
+    fn default() -> Self {
+        Self {
+            members: 2,
+            one_net_per_target: false,
+            steps: 1000,
+            batch: Some(256),
+            learning_rate: 5e-3,
+            warmup: 20,
+            weight_decay: 0.02,
+            clip_norm: 5.0,
+            ema: 0.98,
+            label_smoothing: 0.0,
+            cohort: 0,
+            references: None,
+            context: None,
+        }
+    }
 }
 
 impl Training {
@@ -62,7 +86,7 @@ impl Training {
 }
 
 /// A family of the ensemble, in addition to the networks of `[network]`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum MemberRecipe {
     /// Networks of another shape.
@@ -123,38 +147,39 @@ impl MemberRecipe {
 }
 
 /// Networks with another shape than `[network]`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NetworkMemberRecipe {
-    /// Weight in the ensemble.
+    /// Its weight in the ensemble.
     #[serde(default)]
     pub share: Share,
-    /// Their sizes.
+    /// Their sizes, as in `[network]`.
     pub network: Architecture,
-    /// Their training.
+    /// Their training, as in `[training]`.
     pub training: Training,
 }
 
 /// A sparse Gaussian process: kernel attention over learned keys (inducing points).
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GpRecipe {
-    /// Weight in the ensemble.
+    /// Its weight in the ensemble.
     #[serde(default)]
     pub share: Share,
-    /// Number of inducing points (fewer if there are fewer different rows).
+    /// Number of inducing points, at least 2 (fewer are used if there are fewer different rows).
     pub keys: usize,
-    /// Steps of Adam on the bound of the marginal likelihood.
+    /// Steps of Adam on the bound of the marginal likelihood, at least 1.
     pub steps: usize,
-    /// Learning rate of Adam.
+    /// Learning rate of Adam, above 0.
     pub learning_rate: f64,
-    /// Number of principal components of the image that are added to the composition.
+    /// Number of principal components of the image that are added to the composition; more than 0 needs
+    /// `[features.image]`.
     #[serde(default)]
     pub components: usize,
 }
 
 /// How a tree chooses its splits.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Splits {
     /// At random thresholds, over all rows (extremely randomised trees).
@@ -165,49 +190,49 @@ pub enum Splits {
 }
 
 /// A forest.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ForestRecipe {
-    /// Weight in the ensemble.
+    /// Its weight in the ensemble.
     #[serde(default)]
     pub share: Share,
     /// How the trees split.
     #[serde(default)]
     pub splits: Splits,
-    /// Number of trees for each output.
+    /// Number of trees for each output, at least 1.
     pub trees: usize,
-    /// Least number of rows in a leaf.
+    /// Least number of rows in a leaf, at least 1.
     pub min_leaf: usize,
-    /// Number of features tried at each split; all if not given.
+    /// Number of features tried at each split, at least 1; all if not given.
     #[serde(default)]
     pub tried: Option<usize>,
-    /// Whether the trees also use the image.
+    /// Whether the trees also use the image, which needs `[features.image]`.
     #[serde(default)]
     pub image: bool,
 }
 
 /// Boosted trees (Friedman 2001): each tree corrects the errors of those before it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BoostingRecipe {
-    /// Weight in the ensemble.
+    /// Its weight in the ensemble.
     #[serde(default)]
     pub share: Share,
-    /// Number of trees for each output, one per round.
+    /// Number of trees for each output, one per round; at least 1.
     pub rounds: usize,
-    /// Largest number of splits between root and leaf.
+    /// Largest number of splits between root and leaf, 1 to 16.
     pub depth: usize,
-    /// Factor for the correction of each tree.
+    /// Factor for the correction of each tree, above 0 and at most 1.
     pub learning_rate: f64,
-    /// Fraction of the rows used for each tree.
+    /// Fraction of the rows used for each tree, above 0 and at most 1.
     pub rows: f64,
-    /// Fraction of the features used for each tree.
+    /// Fraction of the features used for each tree, above 0 and at most 1.
     pub columns: f64,
-    /// Least weight in a leaf: number of rows or, for a class, the sum of p · (1 − p).
+    /// Least weight in a leaf, not below 0: the number of rows or, for a class, the sum of p · (1 − p).
     pub min_weight: f64,
-    /// L2 penalty on the leaf values.
+    /// L2 penalty on the leaf values, not below 0.
     pub penalty: f64,
-    /// Whether the trees also use the image.
+    /// Whether the trees also use the image, which needs `[features.image]`.
     #[serde(default)]
     pub image: bool,
 }
@@ -228,22 +253,23 @@ impl BoostingRecipe {
 }
 
 /// The teacher of the networks: an ensemble, fitted on the same rows, that labels synthetic rows.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TeacherRecipe {
-    /// Number of synthetic rows. If alloys have a base element, each mixes the compositions of two training rows, with
+    /// Number of synthetic rows, at least 1. If alloys have a base element, each mixes the compositions of two training rows, with
     /// process parameters mixed with those of a third. Otherwise each is an alloy mixed within its chemical system, or
     /// with one element exchanged.
     pub samples: usize,
-    /// Fraction of the synthetic compositions in which each element is mixed separately, with a little noise. The
+    /// Fraction of the synthetic compositions, 0 to 1, in which each element is mixed separately, with a little noise. The
     /// others are mixed as whole alloys, or have an element exchanged.
     #[serde(default)]
     pub by_element: f64,
-    /// Number of synthetic rows per step.
+    /// Number of synthetic rows per step, at least 1.
     pub batch: usize,
     /// Weight of the synthetic rows in the loss, from 0 (measured rows only) to below 1.
     pub weight: f64,
-    /// The members of the teacher.
+    /// The members of the teacher, at least one, and none of them a network. Their shares are above 0, and the same
+    /// near and far.
     pub committee: Vec<MemberRecipe>,
 }
 
@@ -275,10 +301,10 @@ impl TeacherRecipe {
 }
 
 /// How intervals and probabilities are calibrated.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CalibrationRecipe {
-    /// Number of folds of held-out rows, with whole groups; 0 for no calibration.
+    /// Number of folds of held-out rows, with whole groups: 2 to 20, or 0 for no calibration.
     pub folds: usize,
 }
 

@@ -4,6 +4,7 @@
 
 mod bounds;
 mod dataset;
+mod defaults;
 mod digest;
 mod draft;
 mod events;
@@ -14,6 +15,7 @@ mod label;
 mod learners;
 mod reading;
 mod recipe;
+mod reference;
 mod regions;
 mod report;
 mod source;
@@ -32,10 +34,11 @@ pub use learners::{
 };
 pub use reading::complaints::{BadCell, BadCells, DataError};
 pub use recipe::{NetworkRecipe, Preset, PresetName, Recipe, RecipeError, ScalingKind, ScalingRecipe};
+pub use reference::recipe_reference;
 pub use regions::{Region, calibration_regions, draw_regions, training_steps};
 pub use report::{
-    Actual, Comparison, ComparisonBasis, FoldScores, Predictions, ProtocolReport, REPORT_FORMAT, Report, ReportData,
-    VersionName,
+    Actual, Comparison, ComparisonBasis, Doubts, FoldScores, NotDoubted, Predictions, ProtocolReport, REPORT_FORMAT,
+    Report, ReportData, VersionName,
 };
 pub use source::{
     Censored, ClassRecipe, CompositionRecipe, DefaultRecipe, Elements, FromData, Group, Levels, ParameterRecipe,

@@ -1,8 +1,11 @@
 //! `recipe.toml`: the columns of a data file, and how to train a model on them without code.
 
+use schemars::JsonSchema;
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
 use crate::data::bounds::{Bounds, MOST_THINGS};
+use crate::data::defaults;
 use crate::data::learners::{CalibrationRecipe, MemberRecipe, TeacherRecipe, Training};
 use crate::data::source::{ClassRecipe, CompositionRecipe, Elements, Group, ParameterRecipe, RowFilter, TargetRecipe};
 use crate::domain::{CompositionSchema, ElementRange, Outputs, Schema, Target};
@@ -21,23 +24,24 @@ pub enum RecipeError {
 }
 
 /// A recipe.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Recipe {
-    /// Name of the model: letters, digits, `-` and `_`.
+    /// Name of the model: 1 to 64 letters, digits, `-` and `_`.
     pub name: String,
-    /// A short title.
+    /// A short title for people.
     pub title: String,
-    /// Route that serves the model beside its own address, `/models/{name}/predict`; only that where it is left out.
+    /// Route that serves the model in addition to its own address, `/models/{name}/predict`: `"/predict/steel"` for
+    /// targets, `"/classify/glass"` for a class.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub route: Option<String>,
-    /// Whether it serves requests of its route that name no model.
+    /// Whether the model answers requests of its route that name no model. Only one model of a route may.
     #[serde(default)]
     pub default: bool,
-    /// Source of the data.
+    /// Source of the data, for the model card.
     #[serde(default)]
     pub citation: String,
-    /// Limits of use: sentences for the model card.
+    /// Limits of use, in sentences, for the model card.
     #[serde(default)]
     pub limits: Vec<String>,
     /// The columns of the composition.
@@ -45,13 +49,14 @@ pub struct Recipe {
     /// The columns of the process parameters.
     #[serde(default)]
     pub processing: Vec<ParameterRecipe>,
-    /// Targets of a regression.
+    /// The measured properties that a regression predicts. A recipe has either targets or a class.
     #[serde(default)]
     pub targets: Vec<TargetRecipe>,
-    /// The class of a classification.
+    /// The class that a classification predicts.
     #[serde(default)]
     pub class: Option<ClassRecipe>,
-    /// How rows are grouped for splits.
+    /// What belongs together when rows are split: a column such as `"heat"`, a list of columns, `"composition"` (equal
+    /// amounts) or `"chemical_system"` (the same elements).
     pub group: Group,
     /// Text columns in which an empty cell repeats the cell above, as after merging cells in a workbook.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -62,20 +67,23 @@ pub struct Recipe {
     /// Features in addition to amounts and process parameters.
     #[serde(default)]
     pub features: FeatureSpec,
-    /// How features are scaled.
+    /// How inputs are scaled before they are learned from.
     #[serde(default)]
     pub scaling: ScalingRecipe,
-    /// The network.
+    /// The network: its sizes, or the name of a preset. A recipe may leave it out; it then gets a small network.
+    #[serde(default)]
     pub network: NetworkRecipe,
-    /// The training.
+    /// How the networks are trained. What is left out takes its default.
+    #[serde(default)]
     pub training: Training,
-    /// Weight of the networks in the ensemble.
+    /// Weight of the networks of `[network]` in the ensemble. Not all weights may be 0.
     #[serde(default)]
     pub share: Share,
-    /// The other families of the ensemble.
+    /// The other families of the ensemble. A recipe without `[network]` and `[[committee]]` gets a sparse Gaussian
+    /// process and a forest; `committee = []` is none.
     #[serde(default)]
     pub committee: Vec<MemberRecipe>,
-    /// The teacher of the networks, if there is one.
+    /// An ensemble that teaches the networks on synthetic rows; none if not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub teacher: Option<TeacherRecipe>,
     /// How intervals and probabilities are calibrated.
@@ -84,10 +92,10 @@ pub struct Recipe {
 }
 
 /// How features are scaled.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ScalingRecipe {
-    /// For the feature row.
+    /// For amounts, process parameters and structure features.
     pub row: ScalingKind,
     /// For the image.
     pub image: ScalingKind,
@@ -100,12 +108,12 @@ impl Default for ScalingRecipe {
 }
 
 /// A way of scaling columns.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum ScalingKind {
     /// Mean 0, standard deviation 1, clipped.
     Standard {
-        /// Values are clipped to ± this.
+        /// Scaled values are clipped to ± this, at least 0.1.
         clip: f64,
     },
     /// 0 to 1, as the paper scales the row.
@@ -115,7 +123,7 @@ pub enum ScalingKind {
 }
 
 /// The network: all sizes, or the name of a preset.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum NetworkRecipe {
     /// `preset = "MCVN-paper"`
@@ -125,7 +133,7 @@ pub enum NetworkRecipe {
 }
 
 /// A network given by name.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Preset {
     /// The name.
@@ -135,11 +143,25 @@ pub struct Preset {
 }
 
 /// The names of presets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum PresetName {
     /// The network of the paper's section 4.1.
     #[serde(rename = "MCVN-paper")]
     McvnPaper,
+}
+
+impl Default for NetworkRecipe {
+    fn default() -> Self {
+        Self::Written(defaults::network())
+    }
+}
+
+/// Which of the sections that have defaults a recipe contains.
+#[derive(Deserialize)]
+struct Sections {
+    network: Option<IgnoredAny>,
+    training: Option<IgnoredAny>,
+    committee: Option<IgnoredAny>,
 }
 
 impl NetworkRecipe {
@@ -158,10 +180,21 @@ impl Recipe {
     /// # Errors
     /// [`RecipeError`] with the place in the file, or with the contradiction.
     pub fn parse(text: &str) -> Result<Self, RecipeError> {
-        let recipe: Self = toml::from_str(text)?;
+        let mut recipe: Self = toml::from_str(text)?;
+        recipe.fill_in(&toml::from_str(text)?);
         match recipe.contradiction().map(str::to_owned).or_else(|| recipe.out_of_bounds()) {
             Some(what) => Err(RecipeError::Contradiction(what)),
             None => Ok(recipe),
+        }
+    }
+
+    /// Adds the learners of its kind where the recipe names none.
+    fn fill_in(&mut self, written: &Sections) {
+        if written.training.is_none() {
+            self.training = defaults::training(self.class.is_some());
+        }
+        if written.network.is_none() && written.committee.is_none() {
+            self.committee = defaults::committee();
         }
     }
 
@@ -289,6 +322,11 @@ impl Recipe {
 
     /// The message about the first number that is out of bounds.
     fn out_of_bounds(&self) -> Option<String> {
+        self.bounds().broken()
+    }
+
+    /// Checks every number.
+    pub(in crate::data) fn bounds(&self) -> Bounds {
         let mut bounds = Bounds::default();
         bounds.size("processing", self.processing.len(), MOST_THINGS);
         bounds.size("targets", self.targets.len(), MOST_THINGS);
@@ -306,7 +344,7 @@ impl Recipe {
                 bounds.number(&format!("{field}.standard.clip"), clip, 0.1..=1e6);
             }
         }
-        bounds.broken()
+        bounds
     }
 
     /// The schema of the recipe's model before data was read: without elements, ranges, defaults, or levels from data.

@@ -3,7 +3,7 @@
 //! Servers and people read this file. All figures are out of fold: the rows were predicted by models that were not
 //! trained on them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -12,6 +12,8 @@ use crate::model::{Evaluation, Manifest, Spread};
 
 /// Version of the file format.
 pub const REPORT_FORMAT: u32 = 1;
+/// Largest number of lines that a message names.
+const NAMED_LINES: usize = 10;
 
 /// By target or class (`all` for the whole), then by metric: mean and spread over the folds.
 pub type FoldScores = BTreeMap<String, BTreeMap<String, Spread>>;
@@ -38,8 +40,81 @@ pub struct Report {
     /// What was assumed, filled in or left out when the data was read.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
+    /// Rows that look wrong.
+    #[serde(default, skip_serializing_if = "Doubts::is_empty")]
+    pub doubts: Doubts,
     /// The predictions behind the scores.
     pub predictions: Predictions,
+}
+
+/// Rows of the training data that look wrong, by their lines in the file. The candidate learned from them, but it is not
+/// compared on those that nobody confirmed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Doubts {
+    /// Doubted lines that nobody confirmed.
+    pub lines: Vec<u64>,
+    /// Doubted lines that somebody confirmed to be right.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub confirmed: Vec<u64>,
+}
+
+/// Lines that were confirmed, but are not doubted.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}", in_words(.0))]
+pub struct NotDoubted(pub Vec<u64>);
+
+impl Doubts {
+    /// Splits the doubted lines into confirmed and other ones.
+    ///
+    /// # Errors
+    /// [`NotDoubted`] names confirmed lines that are not doubted.
+    pub fn new(doubted: &[u64], confirm: &[u64]) -> Result<Self, NotDoubted> {
+        Self { lines: doubted.to_vec(), confirmed: Vec::new() }.confirm(confirm)
+    }
+
+    /// Confirms lines. Lines that are confirmed already may be named again.
+    ///
+    /// # Errors
+    /// [`NotDoubted`]
+    pub fn confirm(mut self, confirm: &[u64]) -> Result<Self, NotDoubted> {
+        let confirm: BTreeSet<u64> = confirm.iter().copied().collect();
+        let doubted: BTreeSet<u64> = self.lines.iter().chain(&self.confirmed).copied().collect();
+        let others: Vec<u64> = confirm.difference(&doubted).copied().collect();
+        if !others.is_empty() {
+            return Err(NotDoubted(others));
+        }
+        self.lines.retain(|line| !confirm.contains(line));
+        let confirmed: BTreeSet<u64> = self.confirmed.drain(..).chain(confirm).collect();
+        self.confirmed = confirmed.into_iter().collect();
+        Ok(self)
+    }
+
+    /// Whether no row looks wrong.
+    pub fn is_empty(&self) -> bool {
+        self.lines.is_empty() && self.confirmed.is_empty()
+    }
+
+    /// What speaks against a candidate that learned from doubted rows; `None` if all of them were confirmed.
+    pub fn objection(&self) -> Option<String> {
+        let what = match self.lines.len() {
+            0 => return None,
+            1 => "1 row that looks wrong".to_owned(),
+            count => format!("{count} rows that look wrong"),
+        };
+        Some(format!("it learned from {what} ({}): correct, remove or confirm them", named_lines(&self.lines)))
+    }
+}
+
+/// Lines of a file in words, at most ten of them.
+fn named_lines(lines: &[u64]) -> String {
+    let first: Vec<String> = lines.iter().take(NAMED_LINES).map(u64::to_string).collect();
+    let more = if lines.len() > NAMED_LINES { " …" } else { "" };
+    format!("{} {}{more}", if lines.len() == 1 { "line" } else { "lines" }, first.join(", "))
+}
+
+fn in_words(lines: &[u64]) -> String {
+    let verb = if lines.len() == 1 { "is" } else { "are" };
+    format!("{} {verb} not among the doubted ones, so there is nothing to confirm", named_lines(lines))
 }
 
 /// The data of a report.
@@ -159,5 +234,26 @@ impl Report {
             scores: report.candidate.clone(),
         };
         self.protocols.iter().map(evaluation).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn doubts_end_line_by_line() {
+        let doubts = Doubts::new(&[3, 7, 9], &[7]).unwrap();
+        assert_eq!(doubts, Doubts { lines: vec![3, 9], confirmed: vec![7] });
+        let objection = doubts.objection().unwrap();
+        assert_eq!(objection, "it learned from 2 rows that look wrong (lines 3, 9): correct, remove or confirm them");
+        let unknown = doubts.clone().confirm(&[9, 4, 5]).unwrap_err();
+        assert_eq!(unknown, NotDoubted(vec![4, 5]));
+        assert!(unknown.to_string().starts_with("lines 4, 5 are not among the doubted ones"), "{unknown}");
+        let none = doubts.confirm(&[9, 3, 7]).unwrap();
+        assert_eq!((none.objection(), none.confirmed), (None, vec![3, 7, 9]));
+        let many: Vec<u64> = (2..60).collect();
+        assert!(Doubts::new(&many, &[]).unwrap().objection().unwrap().contains("58 rows that look wrong (lines 2, 3"));
+        assert_eq!(Doubts::new(&[], &[]), Ok(Doubts::default()));
     }
 }

@@ -4,37 +4,42 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::domain::{Basis, Element, Parameter, ParameterKind, Scale};
 
-/// The columns of the composition.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// The columns of the composition: either `elements` or `formula`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CompositionRecipe {
-    /// Basis of the amounts and of the feature row.
+    /// Basis of the amounts in the file, and of the amounts that the model learns from: `"weight_percent"` or
+    /// `"atomic_percent"`.
+    #[schemars(with = "String")]
     pub basis: Basis,
-    /// Element that makes up the rest to 100.
+    /// Symbol of the element that makes up the rest to 100, such as `"Fe"` in steels. It needs no column.
     #[serde(default)]
+    #[schemars(with = "Option<String>")]
     pub balance: Option<Element>,
-    /// Columns of amounts, …
+    /// The elements whose amounts the file states: a list of symbols if the columns are named by them, otherwise the
+    /// column of each, such as `{ Al = "AlT" }`.
     #[serde(default, skip_serializing_if = "Elements::is_empty")]
     pub elements: Elements,
-    /// … or the column of formulas.
+    /// The column of formulas, such as `Zr41.2Ti13.8Cu12.5Ni10Be22.5`, if amounts have no columns of their own.
     #[serde(default)]
     pub formula: Option<String>,
 }
 
 /// The columns of amounts.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Elements {
     /// Each column is named by its element's symbol.
-    Named(Vec<Element>),
+    Named(#[schemars(with = "Vec<String>")] Vec<Element>),
     /// The column of each element.
-    Columns(BTreeMap<Element, String>),
+    Columns(#[schemars(with = "BTreeMap<String, String>")] BTreeMap<Element, String>),
 }
 
 impl<'de> Deserialize<'de> for Elements {
@@ -84,49 +89,52 @@ impl Elements {
 }
 
 /// One process parameter.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ParameterRecipe {
-    /// Name in the API.
+    /// Name of the parameter in requests, such as `tempering_temperature`.
     pub name: String,
-    /// Name of the column, if different.
+    /// Name of the column, if it is not `name`.
     #[serde(default)]
     pub column: Option<String>,
-    /// Other names of the column in tables.
+    /// Other names that the column may have in tables.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub aliases: Vec<String>,
-    /// Unit; empty for a pure number.
+    /// Unit of the values, such as `"°C"`; empty for a pure number. A temperature or a percentage implies physical
+    /// limits.
     #[serde(default)]
     pub unit: String,
-    /// One line for people.
+    /// One line that explains the parameter to people.
     #[serde(default)]
     pub description: String,
-    /// Levels of a categorical parameter; a parameter without levels is a number.
+    /// The categories of a categorical parameter, at least two, or `"from data"`. A parameter without levels is a
+    /// number.
     #[serde(default)]
     pub levels: Option<Levels>,
-    /// `"median"`, a number or a level; the parameter is required if not given.
+    /// What an empty cell means, in training as in predictions: a number, a level, or `"median"` of the training rows.
+    /// If not given, no cell may be empty and every request must state the parameter.
     #[serde(default)]
     pub default: Option<DefaultRecipe>,
-    /// Least physical value (implied by the unit if not given).
+    /// Least value that is physically possible; smaller ones are refused. Implied by the unit if not given.
     #[serde(default)]
     pub physical_min: Option<f64>,
-    /// Largest physical value.
+    /// Largest value that is physically possible; larger ones are refused. Implied by the unit if not given.
     #[serde(default)]
     pub physical_max: Option<f64>,
 }
 
 /// The levels of a categorical parameter.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged, expecting = "a list of levels, or \"from data\"")]
 pub enum Levels {
-    /// Given in the recipe, in the order of their one-hot columns.
+    /// Given in the recipe.
     Given(Vec<String>),
     /// Taken from the data file.
     Found(FromData),
 }
 
 /// The text `from data`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum FromData {
     /// `from data`
     #[serde(rename = "from data")]
@@ -134,7 +142,7 @@ pub enum FromData {
 }
 
 /// The default of a parameter.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged, expecting = "a number, a level, or \"median\"")]
 pub enum DefaultRecipe {
     /// A number.
@@ -144,26 +152,28 @@ pub enum DefaultRecipe {
 }
 
 /// One target.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TargetRecipe {
-    /// Name in the API.
+    /// Name of the property in answers, such as `tensile_strength`.
     pub name: String,
-    /// Name of the column, if different.
+    /// Name of the column, if it is not `name`.
     #[serde(default)]
     pub column: Option<String>,
-    /// Unit.
+    /// Unit of the values, such as `"MPa"`; empty for a pure number.
     pub unit: String,
-    /// Whether it is learned in its unit or as a logarithm, which suits values over several decades.
+    /// The scale on which it is learned: `"linear"`, or `"log"` for values over several decades, such as creep lives.
+    /// A `log` property is positive, and so are its answers and intervals.
     #[serde(default, skip_serializing_if = "Scale::is_linear")]
+    #[schemars(with = "String")]
     pub scale: Scale,
-    /// How to treat censored values such as `>50` or `run-out`; they are errors if not given.
+    /// What to do with censored values such as `>50` or `run-out`. If not given, they are errors.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub censored: Option<Censored>,
 }
 
 /// How to treat censored values.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Censored {
     /// Treat them as not measured.
@@ -171,12 +181,12 @@ pub enum Censored {
 }
 
 /// The class of a classification.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ClassRecipe {
     /// Name of the column.
     pub column: String,
-    /// The classes, in the order of the outputs.
+    /// The classes as the column spells them, at least two. Answers list them in this order.
     pub levels: Vec<String>,
     /// Also report scores for samples with at most this many elements. If samples with more elements are easy to
     /// classify, the overall score alone is too optimistic.
@@ -184,8 +194,8 @@ pub struct ClassRecipe {
     pub score_up_to_elements: Option<usize>,
 }
 
-/// How rows are grouped for splits.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// What rows of one group share. A group stays together when rows are split into training and test rows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged, expecting = "a column, a list of columns, \"composition\" or \"chemical_system\"")]
 pub enum Group {
     /// `composition` (equal amounts), `chemical_system` (equal elements), or the name of a column.
@@ -236,12 +246,12 @@ impl fmt::Display for Group {
 
 /// Selects the rows with a given text in a column. It is for long tables, which have one property per row and the
 /// property's name in a column.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RowFilter {
-    /// The column.
+    /// The column that is compared.
     pub column: String,
-    /// The text.
+    /// The text that its cell must have.
     pub equals: String,
 }
 

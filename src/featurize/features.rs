@@ -2,6 +2,7 @@
 //!
 //! The `features` section of a bundle describes which numbers they contain, and in which order.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{Basis, Composition, ProcessValue, Sample, Schema};
@@ -10,23 +11,24 @@ use super::image::{PIXELS, pixels};
 use super::statistics::descriptors;
 
 /// Which inputs a model uses in addition to the amounts of the schema's elements and the process parameters.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FeatureSpec {
     /// Adds four structure features: mixing entropy (in units of R), number of elements, largest and second-largest
     /// atomic fraction.
     #[serde(default)]
     pub structure: bool,
-    /// How the image is made; `None` for a model without image channel.
+    /// The composition as an image of element properties; no image if not given.
     #[serde(default)]
     pub image: Option<ImageSpec>,
 }
 
 /// The composition that the image shows.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ImageSpec {
-    /// Basis of the amounts.
+    /// Basis of the amounts: `"weight_percent"` or `"atomic_percent"`.
+    #[schemars(with = "String")]
     pub basis: Basis,
     /// Whether the balance element is included. The paper leaves iron out of its steels.
     pub balance: bool,

@@ -12,19 +12,22 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use super::program::wanted_memory;
 use super::record::JobOptions;
 use super::{JobError, Jobs, program};
+use crate::doctor::DataReport;
 use crate::domain::Violation;
 
-/// Largest output of a check that is read, in bytes.
-const MOST_BYTES: u64 = 1 << 20;
+/// Largest output of a check that is read, in bytes. A report has at most some thousand findings.
+const MOST_BYTES: u64 = 16 << 20;
 /// Time limit of a check; tables that can be trained on take less.
 const PATIENCE: Duration = Duration::from_secs(600);
 
 /// Rows that can be trained on.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 pub(super) struct Rows {
     pub(super) rows: usize,
     /// Number of groups among the rows.
     pub(super) groups: usize,
+    /// What looks wrong in them.
+    pub(super) report: DataReport,
 }
 
 /// The only line of a check's output.
@@ -60,7 +63,8 @@ async fn judge(jobs: &Jobs, folder: &Path, options: &JobOptions) -> Result<Rows,
     let _stdin = child.stdin.take();
     let (said, complaint, status) = tokio::join!(text(child.stdout.take()), text(child.stderr.take()), child.wait());
     let status = status.map_err(JobError::Io)?;
-    match serde_json::from_str(said.trim()) {
+    // A long report takes a while to read.
+    match tokio::task::spawn_blocking(move || serde_json::from_str(said.trim())).await? {
         Ok(CheckOutcome::Checked(rows)) => Ok(rows),
         Ok(CheckOutcome::Refused { errors }) => {
             let violation = |Fault { pointer, detail }| Violation::new(pointer, detail);

@@ -44,6 +44,10 @@ impl Training<'_> {
         command.args(["--seed", &options.seed.to_string(), "--folds", &options.folds.to_string()]);
         command.args(["--device", self.device, "--threads", &self.threads.to_string()]);
         command.args(["--created", &self.job.created.to_string()]);
+        if !options.confirm.is_empty() {
+            let lines: Vec<String> = options.confirm.iter().map(u64::to_string).collect();
+            command.args(["--confirm", &lines.join(",")]);
+        }
         if let Some(active) = &self.active {
             command.arg("--compare").arg(active);
         }

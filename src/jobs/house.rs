@@ -7,12 +7,12 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use super::{DATA_FILE, JOBS_FOLDER, Job, JobError, Jobs, LOG_FILE, RECIPE_FILE};
+use super::{DATA_FILE, JOBS_FOLDER, Job, JobError, Jobs, LOG_FILE, RECIPE_FILE, REPORT_FILE};
 
 /// Name of the file that marks a folder whose job has no record yet, or no longer.
 const MARK: &str = "unlisted";
 /// The files that a job keeps.
-const KEPT: [&str; 3] = [DATA_FILE, RECIPE_FILE, LOG_FILE];
+const KEPT: [&str; 4] = [DATA_FILE, RECIPE_FILE, LOG_FILE, REPORT_FILE];
 
 /// Removes everything but the kept files from a job's folder: bundles, finished or not.
 pub(super) fn tidy(folder: &Path) {
@@ -90,6 +90,20 @@ impl Jobs {
         match fs::remove_dir_all(self.folder(id)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(JobError::Io(error)),
             _ => Ok(job),
+        }
+    }
+
+    /// Runs work that no job of a model may see half done, such as its removal. No job is created or changes its state
+    /// meanwhile.
+    ///
+    /// # Errors
+    /// [`JobError::Busy`] if a job of the model waits or runs; the work is not run then.
+    pub fn while_idle<T>(&self, model: &str, work: impl FnOnce() -> T) -> Result<T, JobError> {
+        let _alone = self.alone();
+        let busy = self.list().into_iter().find(|job| job.model == model && !job.state.is_final());
+        match busy {
+            Some(job) => Err(JobError::Busy(model.to_owned(), job.id, job.state.name())),
+            None => Ok(work()),
         }
     }
 

@@ -6,6 +6,7 @@
 
 mod check;
 mod child;
+mod doubts;
 mod house;
 mod program;
 mod record;
@@ -15,7 +16,7 @@ mod submit;
 mod tests;
 mod upload;
 
-pub use record::{Job, JobData, JobOptions, JobProgress, JobState, LossPoint, now};
+pub use record::{Job, JobData, JobDoubts, JobOptions, JobProgress, JobState, LossPoint, now};
 pub use submit::JobRequest;
 pub use upload::{DataSource, Upload};
 
@@ -38,6 +39,8 @@ const UPLOADS_FOLDER: &str = "uploads";
 const DATA_FILE: &str = "data.csv";
 const RECIPE_FILE: &str = "recipe.toml";
 const LOG_FILE: &str = "log.txt";
+/// What looks wrong in the data.
+const REPORT_FILE: &str = "data-report.json";
 const BUNDLE_FOLDER: &str = "bundle";
 /// How many bytes of the end of a log are shown.
 const LOG_TAIL_BYTES: usize = 4_000;
@@ -92,6 +95,9 @@ pub enum JobError {
     /// No such job.
     #[error("there is no job {0}")]
     NotFound(u64),
+    /// The job's rows were accepted by an earlier version of the program, which did not examine them.
+    #[error("the rows of job {0} were never examined")]
+    NotExamined(u64),
     /// No such model, or one without a recipe.
     #[error("there is no model {0} with a recipe")]
     NoModel(String),
@@ -101,6 +107,9 @@ pub enum JobError {
     /// The job has not ended.
     #[error("job {0} is {1}: cancel it before it is removed")]
     Unended(u64, &'static str),
+    /// A job of the model waits or runs.
+    #[error("{0} has a job: job {1} is {2}; cancel it, or wait for its end")]
+    Busy(String, u64, &'static str),
     /// The server is stopping.
     #[error("the server is stopping")]
     Stopping,

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 pub use crate::data::TrainingProgress as JobProgress;
+use crate::doctor::DataReportSummary;
 
 /// The state of a job. A job goes from `queued` to `running` and from there to one of the others, or from `queued` to
 /// `cancelled`.
@@ -64,6 +65,22 @@ pub struct JobOptions {
     /// Meaning of columns, as `COLUMN=FIELD`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub map: Vec<String>,
+    /// Refuse the job if a row looks wrong and is not confirmed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub strict: bool,
+    /// Lines of rows that look wrong and are right all the same.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub confirm: Vec<u64>,
+}
+
+/// What looks wrong in the rows of a job, in short.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct JobDoubts {
+    /// Number of findings of each kind, and of doubted rows.
+    #[serde(flatten)]
+    pub found: DataReportSummary,
+    /// Number of doubted rows that were not confirmed. A candidate that learned from any carries an objection.
+    pub unconfirmed_rows: usize,
 }
 
 /// The training data of a job.
@@ -112,6 +129,9 @@ pub struct Job {
     pub finished: Option<Timestamp>,
     /// The training data.
     pub data: JobData,
+    /// What looks wrong in the data; `GET /admin/jobs/{id}/data` has every finding.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub doubts: Option<JobDoubts>,
     /// The options, including defaults.
     pub options: JobOptions,
     /// The latest progress.

@@ -9,9 +9,9 @@ use std::path::PathBuf;
 use tempfile::TempDir;
 
 use super::check::{Rows, check};
-use super::record::{Job, JobData, JobOptions, JobState, now};
+use super::record::{Job, JobData, JobDoubts, JobOptions, JobState, now};
 use super::upload::DataSource;
-use super::{DATA_FILE, JobError, Jobs, RECIPE_FILE, UPLOADS_FOLDER, house};
+use super::{DATA_FILE, JobError, Jobs, RECIPE_FILE, UPLOADS_FOLDER, doubts, house};
 use crate::data::{Recipe, RecipeError};
 use crate::files;
 use crate::registry;
@@ -36,6 +36,8 @@ pub struct JobRequest {
 struct Staged {
     room: TempDir,
     data: JobData,
+    /// What looks wrong in the data, once it was examined.
+    doubts: Option<JobDoubts>,
 }
 
 /// Name of the folder of a staged job within its temporary folder.
@@ -62,10 +64,15 @@ impl Jobs {
         self.check_room()?;
         let (jobs, named, asked) = (self.clone(), model.clone(), options.clone());
         let mut staged = tokio::task::spawn_blocking(move || jobs.stage(&named, data, &asked, most_bytes)).await??;
-        let Rows { rows, groups } = check(self, &staged.folder(), &options).await?;
+        let Rows { rows, groups, report } = check(self, &staged.folder(), &options).await?;
         (staged.data.rows, staged.data.groups) = (rows, groups);
         let jobs = self.clone();
-        tokio::task::spawn_blocking(move || jobs.make(&staged, model, options, by)).await?
+        let made = move || {
+            staged.doubts = Some(doubts::judge(&report, &options)?);
+            doubts::keep(&report, &staged.folder())?;
+            jobs.make(&staged, model, options, by)
+        };
+        tokio::task::spawn_blocking(made).await?
     }
 
     fn check_room(&self) -> Result<(), JobError> {
@@ -89,13 +96,17 @@ impl Jobs {
         let (file, sha256) = found.put(&folder.join(DATA_FILE), most_bytes)?;
         let written = [&folder.join(RECIPE_FILE), &folder.join(DATA_FILE), &folder];
         written.into_iter().try_for_each(|path| files::sync(path)).map_err(JobError::Io)?;
-        Ok(Staged { room, data: JobData { file, sha256, rows: 0, groups: 0 } })
+        Ok(Staged { room, data: JobData { file, sha256, rows: 0, groups: 0 }, doubts: None })
     }
 
     /// Creates the job. Its folder is complete before its record is written.
     fn make(&self, staged: &Staged, model: String, options: JobOptions, by: String) -> Result<Job, JobError> {
         let _alone = self.alone();
         self.check_room()?;
+        // The model may have been removed while its rows were checked.
+        if registry::recipe(self.0.writer.folders(), &model)?.is_none() {
+            return Err(JobError::NoModel(model));
+        }
         // A folder without a record may come from a store that was lost; its rows are kept.
         let id = loop {
             let id = self.0.store.next_job()?;
@@ -113,6 +124,7 @@ impl Jobs {
             started: None,
             finished: None,
             data: staged.data.clone(),
+            doubts: staged.doubts.clone(),
             options,
             progress: None,
             losses: Vec::new(),

@@ -28,6 +28,9 @@ pub enum CatalogueError {
     /// No model at all.
     #[error("no active model in {0}")]
     Empty(String),
+    /// The only model that answers cannot be removed.
+    #[error("{0} is the only model that answers: promote a version of another model first")]
+    OnlyOne(String),
     /// There are models, but none of them answers.
     #[error("no model can be served:\n{}", .0.iter().map(Trouble::to_string).collect::<Vec<_>>().join("\n"))]
     NoneAnswers(Vec<Trouble>),
@@ -93,6 +96,19 @@ impl Catalogue {
             self.faults.insert(name.to_owned(), trouble);
         }
         self.some_answer()
+    }
+
+    /// The same models without one that was removed.
+    ///
+    /// # Errors
+    /// No other model answers.
+    pub fn removed(&self, name: &str) -> Result<Self, CatalogueError> {
+        let mut catalogue = self.clone();
+        catalogue.faults.remove(name);
+        match catalogue.bundles.remove(name) {
+            Some(_) if catalogue.bundles.is_empty() => Err(CatalogueError::OnlyOne(name.to_owned())),
+            _ => Ok(catalogue),
+        }
     }
 
     fn some_answer(self) -> Result<Self, CatalogueError> {

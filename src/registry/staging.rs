@@ -80,10 +80,19 @@ pub(super) fn replace(path: &Path, text: &str) -> io::Result<()> {
     files::replace(path, PREFIX, text.as_bytes())
 }
 
-/// Removes unfinished files and folders, except those that a living process has locked. Removal errors are ignored:
-/// what remains does no harm.
+/// Removes unfinished files and folders of a model, except those that a living process has locked. Removal errors are
+/// ignored: what remains does no harm.
 pub(super) fn sweep(folder: &Path) {
-    let unfinished = |name: &str| [PREFIX, FORMER_PREFIX].iter().any(|prefix| name.starts_with(prefix));
+    remove_unfinished(folder, &[PREFIX, FORMER_PREFIX]);
+}
+
+/// Removes what is left of removed models. Earlier versions of the program left nothing beside the models.
+pub(super) fn sweep_beside_models(folder: &Path) {
+    remove_unfinished(folder, &[PREFIX]);
+}
+
+fn remove_unfinished(folder: &Path, prefixes: &[&str]) {
+    let unfinished = |name: &str| prefixes.iter().any(|prefix| name.starts_with(prefix));
     // If the folder cannot be read, loading its model reports that.
     for entry in fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok) {
         if !entry.file_name().to_str().is_some_and(unfinished) {

@@ -10,7 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use super::library::Library;
 use super::staging::{self, Staging};
 use super::versions::{
-    RECIPE_FILE, Version, VersionState, find, history, known_history, read_manifest, subfolders, versions,
+    RECIPE_FILE, Version, VersionState, find, history, known_history, models, read_manifest, subfolders, versions,
 };
 use super::{ACTIVE_FILE, MANIFEST_FILE, RegistryError, fit, holds_the_same, is_name, readable};
 use crate::files;
@@ -144,6 +144,25 @@ impl Writer {
         grave.bury(&place).map_err(RegistryError::io(&place))
     }
 
+    /// Removes a model: all its versions, its recipe and its `active` file. It disappears at once.
+    ///
+    /// # Errors
+    /// [`RegistryError::Missing`], [`RegistryError::ReadOnly`] if the model also lies in a folder that is only read,
+    /// [`RegistryError::Name`], or a file system error.
+    pub fn remove_model(&self, model: &str) -> Result<(), RegistryError> {
+        let _alone = self.alone();
+        let place = self.model(model)?;
+        let elsewhere = self.folders.split_last().map(|(_, others)| models(others)).transpose()?.unwrap_or_default();
+        if elsewhere.iter().any(|known| known == model) {
+            return Err(RegistryError::ReadOnly(model.to_owned()));
+        }
+        if !place.is_dir() {
+            return Err(RegistryError::Missing(model.to_owned()));
+        }
+        let grave = Staging::begin(&self.own).map_err(RegistryError::io(&self.own))?;
+        grave.bury(&place).map_err(RegistryError::io(&place))
+    }
+
     /// Candidates that may be removed: of each model all but the newest `keep`.
     ///
     /// # Errors
@@ -195,6 +214,7 @@ impl Writer {
     }
 
     fn sweep(&self) -> Result<(), RegistryError> {
+        staging::sweep_beside_models(&self.own);
         subfolders(&self.own)?.iter().for_each(|model| staging::sweep(&self.own.join(model)));
         Ok(())
     }
@@ -291,6 +311,30 @@ mod tests {
         assert_eq!(writer.rollback("m").unwrap(), "v0");
         let left = fs::read_dir(own.path("m")).unwrap().count();
         assert_eq!(left, 3, "active, v2 and v4");
+    }
+
+    #[test]
+    fn a_model_is_removed_whole_and_no_shipped_one() {
+        let (shipped, own) = (Models::new(), Models::new());
+        shipped.put("shipped", "v0", |_| {}).activate("shipped", "v0\n");
+        own.put("own", "v1", |_| {}).put("own", "v2", |_| {}).activate("own", "v1\n");
+        own.put("shipped", "v1", |_| {});
+        let folders = [shipped.path(""), own.path("")];
+        let writer = Writer::open(&folders).unwrap();
+        assert!(matches!(writer.remove_model("shipped"), Err(RegistryError::ReadOnly(_))));
+        assert!(matches!(writer.remove_model("none"), Err(RegistryError::Missing(_))));
+        assert!(matches!(writer.remove_model(".."), Err(RegistryError::Name(_))));
+        writer.remove_model("own").unwrap();
+        assert_eq!(models(&folders).unwrap(), ["shipped"]);
+        assert!(own.path("shipped/v1").is_dir());
+        // What a process left that was killed while it removed a model.
+        drop(writer);
+        fs::create_dir_all(own.path(".staging-dead/content/v1")).unwrap();
+        fs::create_dir(own.path(".tmpSomebodys")).unwrap();
+        let _writer = Writer::open(&folders).unwrap();
+        let mut left: Vec<_> = fs::read_dir(own.path("")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        left.sort();
+        assert_eq!(left, [".lock", ".tmpSomebodys", "shipped"]);
     }
 
     #[test]

@@ -7,8 +7,9 @@
 use std::sync::Arc;
 
 use super::{Live, Serving, self_test};
-use crate::data::{Comparison, ComparisonBasis, Report};
+use crate::data::{Comparison, ComparisonBasis, NotDoubted, Report};
 use crate::domain::{Parameter, ParameterKind, Schema};
+use crate::jobs::{JobError, Jobs};
 use crate::model::Manifest;
 use crate::registry::{self, Catalogue, CatalogueError, LoadError, RegistryError, Version, Writer};
 
@@ -35,6 +36,9 @@ pub enum SwapError {
     /// It is served, so it cannot be removed.
     #[error("{0} answers: promote another version first")]
     Answers(String),
+    /// Lines were confirmed that are not doubted.
+    #[error(transparent)]
+    Confirm(#[from] NotDoubted),
     /// The objections; `force` overrides them.
     #[error("{}", .0.join("; "))]
     Objections(Vec<String>),
@@ -44,6 +48,9 @@ pub enum SwapError {
     /// Storage failed.
     #[error(transparent)]
     Registry(#[from] RegistryError),
+    /// A job of the model has not ended.
+    #[error(transparent)]
+    Jobs(#[from] JobError),
     /// A task died.
     #[error("promotion: {0}")]
     Join(#[from] tokio::task::JoinError),
@@ -62,21 +69,22 @@ impl From<LoadError> for SwapError {
 }
 
 impl Live {
-    /// Makes a version the active one. `force` overrides the objections.
+    /// Makes a version the active one. `force` overrides the objections; `confirm` are lines of doubted training rows
+    /// that are right all the same.
     ///
     /// # Errors
     /// [`SwapError`]; then the served version is unchanged.
     pub async fn promote(
         &self,
         writer: &Arc<Writer>,
-        model: &str,
-        version: &str,
+        (model, version): (&str, &str),
+        confirm: Vec<u64>,
         force: bool,
     ) -> Result<Swap, SwapError> {
         let _alone = self.swapping.lock().await;
         let (owned, name, wanted) = (Arc::clone(writer), model.to_owned(), version.to_owned());
         let serving = self.current();
-        let looked_up = move || look_up(&serving.catalogue, &owned, &name, &wanted);
+        let looked_up = move || look_up(&serving.catalogue, &owned, (&name, &wanted), &confirm);
         let Found { stored, before, objections } = tokio::task::spawn_blocking(looked_up).await??;
         if !force && !objections.is_empty() {
             return Err(SwapError::Objections(objections));
@@ -122,6 +130,29 @@ impl Live {
         removed
     }
 
+    /// Removes a model, with the version that is served: from storage, then from memory. Requests that hold it finish.
+    /// No job of the model may wait or run, and none is accepted meanwhile.
+    ///
+    /// # Errors
+    /// [`SwapError`]; then nothing is removed.
+    pub async fn remove_model(&self, writer: &Arc<Writer>, jobs: &Jobs, model: &str) -> Result<(), SwapError> {
+        let _alone = self.swapping.lock().await;
+        let Serving { catalogue, batcher } = (*self.current()).clone();
+        let (writer, jobs, name) = (Arc::clone(writer), jobs.clone(), model.to_owned());
+        let removed = move || {
+            if !writer.library().has(&name)? {
+                return Err(SwapError::Missing(format!("there is no model {name}")));
+            }
+            let left = catalogue.removed(&name)?;
+            jobs.while_idle(&name, || writer.remove_model(&name))??;
+            Ok(left)
+        };
+        let catalogue = tokio::task::spawn_blocking(removed).await??;
+        self.current.store(Arc::new(Serving { catalogue, batcher }));
+        self.versions.forget_model(model);
+        Ok(())
+    }
+
     /// Loads and tests a bundle, then changes storage, then memory.
     async fn swap(
         &self,
@@ -148,7 +179,12 @@ struct Found {
     objections: Vec<String>,
 }
 
-fn look_up(catalogue: &Catalogue, writer: &Writer, model: &str, version: &str) -> Result<Found, SwapError> {
+fn look_up(
+    catalogue: &Catalogue,
+    writer: &Writer,
+    (model, version): (&str, &str),
+    confirm: &[u64],
+) -> Result<Found, SwapError> {
     let missing = || SwapError::Missing(format!("{model} has no version {version}"));
     let stored = writer.library().version(model, version)?.ok_or_else(missing)?;
     let history = registry::known_history(writer.folders(), model)?;
@@ -162,7 +198,7 @@ fn look_up(catalogue: &Catalogue, writer: &Writer, model: &str, version: &str) -
     // A candidate that cannot be read cannot be served either.
     let unfit = |error: RegistryError| SwapError::Unfit(error.reason());
     let (manifest, report) = (stored.manifest().map_err(unfit)?, stored.report().map_err(unfit)?);
-    let objections = objections(in_use, &manifest, report.as_deref());
+    let objections = objections(in_use, &manifest, report.as_deref(), confirm)?;
     Ok(Found { stored, before, objections })
 }
 
@@ -183,17 +219,27 @@ fn answering(catalogue: &Catalogue, model: &str, history: &[String]) -> Option<S
     }
 }
 
-/// The objections to replacing the active version by a candidate that is complete and works. There are none if no
-/// version is served. `report` is the candidate's report, as JSON.
-pub fn objections(in_use: Option<&Manifest>, candidate: &Manifest, report: Option<&str>) -> Vec<String> {
-    let Some(active) = in_use else { return Vec::new() };
-    let mut objections = contract_changes(active, candidate);
+/// The objections to replacing the active version by a candidate that is complete and works. If no version is served,
+/// only doubted training rows count. `report` is the candidate's report, as JSON; `confirm` are lines of doubted rows
+/// that are right all the same.
+///
+/// # Errors
+/// [`NotDoubted`], if other lines are confirmed.
+pub fn objections(
+    in_use: Option<&Manifest>,
+    candidate: &Manifest,
+    report: Option<&str>,
+    confirm: &[u64],
+) -> Result<Vec<String>, NotDoubted> {
     let report = report.and_then(|text| serde_json::from_str::<Report>(text).ok());
-    objections.extend(match report {
+    let doubts = report.as_ref().map(|report| report.doubts.clone()).unwrap_or_default().confirm(confirm)?;
+    let mut objections = in_use.map(|active| contract_changes(active, candidate)).unwrap_or_default();
+    objections.extend(doubts.objection());
+    objections.extend(in_use.and_then(|active| match report {
         None => Some(format!("it carries no report: nothing shows that it is as good as {}", active.version)),
         Some(report) => objection(&report.comparison, &active.version),
-    });
-    objections
+    }));
+    Ok(objections)
 }
 
 /// The objection to a candidate that follows from its report.

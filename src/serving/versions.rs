@@ -74,6 +74,12 @@ impl KeptVersions {
     pub(super) fn forget(&self, model: &str, version: &str) {
         self.loaded.invalidate(&(model.to_owned(), version.to_owned()));
     }
+
+    /// Drops all versions of a model that was removed from storage.
+    pub(super) fn forget_model(&self, model: &str) {
+        let own = self.loaded.iter().filter(|(key, _)| key.0 == model);
+        own.for_each(|(key, _)| self.loaded.invalidate(&*key));
+    }
 }
 
 /// A client's text, shortened for an error message.

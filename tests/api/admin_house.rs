@@ -159,6 +159,96 @@ async fn a_version_that_does_not_answer_is_removed_and_no_other() {
     assert_eq!(server.answer("/classify/glass", &json!({"composition": "Fe80B20"})).await["model"]["version"], shipped);
 }
 
+/// The shipped glass model under another name, in use.
+fn our_glass(lab: &Lab) {
+    let shipped = std::fs::read_to_string(shipped_models().join("glass/active")).unwrap().trim().to_owned();
+    let own = lab.folder.path().join("models/our-glass");
+    crate::lifecycle::copy(&shipped_models().join("glass").join(&shipped), &own.join(&shipped));
+    let manifest = own.join(&shipped).join("manifest.json");
+    let text = std::fs::read_to_string(&manifest).unwrap();
+    let renamed = text.replace("\"name\": \"glass\"", "\"name\": \"our-glass\"");
+    std::fs::write(manifest, renamed.replace("\"default\": true", "\"default\": false")).unwrap();
+    std::fs::write(own.join("active"), shipped + "\n").unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_model_is_removed_with_the_version_that_answers() {
+    let lab = Lab::new();
+    our_glass(&lab);
+    let trainer = lab.key_for("trainer", &[Scope::Read, Scope::Train]);
+    let server = Server::start_with(lab.config.clone()).await;
+    let sample = json!({"composition": "Fe80B20"});
+    let before = server.answer("/models/our-glass/predict", &sample).await;
+    // A long answer that is under way when its model is removed.
+    let url = format!("{}/models/our-glass/predict", server.url);
+    let long = server.client.post(url).json(&crate::lifecycle::many_glasses(4_000));
+    let long = tokio::spawn(async move { long.send().await.unwrap() });
+    tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+
+    let path = "/admin/models/our-glass";
+    assert_eq!(delete(&server, &trainer, path).await.status(), 403);
+    for kept in ["glass", "steel-fatigue"] {
+        let kept = delete(&server, &lab.key, &format!("/admin/models/{kept}")).await;
+        assert_eq!(refused(kept).await, (409, "conflict".to_owned()));
+    }
+    for missing in ["no-such", "..%2Fstate"] {
+        let missing = delete(&server, &lab.key, &format!("/admin/models/{missing}")).await;
+        assert_eq!(refused(missing).await, (404, "not_found".to_owned()));
+    }
+    let ask = async || {
+        let request = server.admin(Method::DELETE, path, &lab.key).header("idempotency-key", "away");
+        let response = request.send().await.unwrap();
+        let replayed = response.headers().contains_key("idempotency-replayed");
+        (response.status().as_u16(), replayed, response.json::<Value>().await.unwrap())
+    };
+    assert_eq!(ask().await, (200, false, json!({"name": "our-glass"})));
+    assert_eq!(ask().await, (200, true, json!({"name": "our-glass"})));
+    let answered = long.await.unwrap();
+    assert_eq!(answered.status(), 200);
+    let answered: Value = answered.json().await.unwrap();
+    assert_eq!(answered["predictions"].as_array().unwrap().len(), 4_000);
+    // It is gone at once, also where it is asked for by its version, and the others answer.
+    let version = json!({"composition": "Fe80B20", "version": before["model"]["version"]});
+    for body in [&sample, &version] {
+        assert_eq!(server.post("/models/our-glass/predict", body).await.status(), 404);
+    }
+    let listed: Value = server.get("/models").await.json().await.unwrap();
+    assert!(!listed.to_string().contains("our-glass"), "{listed:#}");
+    assert_eq!(server.answer("/classify/glass", &sample).await["model"]["name"], "glass");
+    assert_eq!(names(&lab.folder.path().join("models")), [".lock"]);
+    let log = outcomes(&server, &lab, "model.remove").await;
+    for outcome in ["begun", "ok"] {
+        assert!(log.contains(&line("lab", "our-glass", outcome)), "{log:?}");
+    }
+    assert!(log.contains(&line("lab", "glass", "conflict")) && log.contains(&line("trainer", "", "forbidden")));
+    // Its name is free.
+    let mut server = server;
+    server.signal_stop();
+    server.ended().await.unwrap();
+    let server = Server::start_with(lab.config.clone()).await;
+    assert_eq!(server.get("/models/our-glass").await.status(), 404);
+}
+
+#[tokio::test]
+async fn a_model_with_a_job_is_not_removed() {
+    let lab = Lab::new();
+    let server = Server::start_with(lab.config.clone()).await;
+    create_model(&server, &lab.key, endless_recipe()).await;
+    let id = start(&server, &lab.key, json!({"model": "steel-lab42"}), &lab_rows()).await["id"].clone();
+    let busy = Server::problem(delete(&server, &lab.key, "/admin/models/steel-lab42").await).await;
+    assert_eq!(busy["status"], 409);
+    assert!(busy["detail"].as_str().unwrap().contains(&format!("job {id} is")), "{busy:#}");
+    let cancel = format!("/admin/jobs/{id}/cancel");
+    assert_eq!(server.admin(Method::POST, &cancel, &lab.key).send().await.unwrap().status(), 200);
+    assert_eq!(delete(&server, &lab.key, "/admin/models/steel-lab42").await.status(), 200);
+    assert_eq!(get(&server, &lab, &format!("/admin/jobs/{id}")).await["state"], "cancelled", "its job is kept");
+    assert_eq!(
+        server.admin(Method::GET, "/admin/models/steel-lab42/versions", &lab.key).send().await.unwrap().status(),
+        404
+    );
+    create_model(&server, &lab.key, endless_recipe()).await;
+}
+
 #[tokio::test]
 async fn what_answers_in_the_place_of_another_is_not_removed() {
     let lab = Lab::new();

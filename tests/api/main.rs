@@ -18,6 +18,7 @@ mod bulk;
 mod compositions;
 mod connections;
 mod degraded;
+mod doubts;
 mod drain;
 mod errors;
 mod featurize_cli;

@@ -81,6 +81,21 @@ fn versions_are_listed_moved_promoted_and_rolled_back() {
 }
 
 #[test]
+fn a_whole_model_is_removed_only_when_that_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let (shipped, own) = (shipped_models(), folder.path().join("own"));
+    copy(&shipped.join("glass"), &own.join("old-glass"));
+    let remove = |folders: &[&Path], arguments: &[&str]| mcvn(folders, &[&["models", "remove"], arguments].concat());
+    assert!(complaint(&remove(&[&own], &["old-glass"])).contains("VERSION"));
+    assert!(complaint(&remove(&[&own], &["glass", "--whole"])).contains("glass is not there"));
+    assert!(complaint(&remove(&[&shipped, &own], &["glass", "--whole"])).contains("only read"));
+    assert!(own.join("old-glass/active").is_file());
+    let gone = remove(&[&own], &["old-glass", "--whole"]);
+    assert_eq!(lines(&gone), ["old-glass is gone, with all its versions"], "{gone:?}");
+    assert!(!own.join("old-glass").exists());
+}
+
+#[test]
 fn what_no_bundle_is_like_is_refused_before_it_is_unpacked() {
     let folder = tempfile::tempdir().unwrap();
     let file = |name: &str, paths: &mut dyn Iterator<Item = String>| {

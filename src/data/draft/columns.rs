@@ -131,7 +131,6 @@ pub(super) fn guess(sheet: &Sheet, name: &str) -> Result<Draft, DataError> {
         group_why,
         fill_down,
         unused: guess.unused(),
-        rows: sheet.rows.len(),
     })
 }
 

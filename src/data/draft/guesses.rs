@@ -28,7 +28,6 @@ pub(super) struct Draft {
     pub(super) fill_down: Vec<String>,
     /// Unused columns, with the reason.
     pub(super) unused: Vec<(String, &'static str)>,
-    pub(super) rows: usize,
 }
 
 #[derive(Debug)]

@@ -4,10 +4,8 @@ use std::fmt::Write;
 
 use super::guesses::{Condition, Draft, Property};
 use super::words::CENSORED;
+use crate::data::defaults;
 use crate::data::source::Censored;
-
-/// With more rows than this, a draft uses batches and more inducing points.
-const MANY_ROWS: usize = 600;
 
 pub(super) fn text(draft: &Draft) -> String {
     let mut text = String::new();
@@ -119,49 +117,14 @@ fn property(own: &Property, out: &mut String) -> std::fmt::Result {
     Ok(())
 }
 
-/// A small network, a sparse Gaussian process and a forest. This combination did well on tables with some hundred rows.
+/// The default learners, for a person to change.
 fn learners(draft: &Draft, out: &mut String) -> std::fmt::Result {
-    let keys = if draft.rows > MANY_ROWS { 192 } else { 128 };
-    let batch = if draft.rows > MANY_ROWS { "batch = 256\n" } else { "" };
-    write!(
+    writeln!(
         out,
-        r#"
-# The learners: a small network, kernel attention over learned keys (a sparse Gaussian process), and a forest.
-# Training on {rows} rows takes seconds.
-[network]
-attention = "none"
-heads = 1
-norm = "pre"
-activation = "silu"
-stem = 32
-row = [24]
-head = [24]
-dropout = 0.1
-
-[training]
-members = 2
-steps = 1000
-{batch}learning_rate = 5e-3
-warmup = 20
-weight_decay = 0.02
-clip_norm = 5.0
-ema = 0.98
-
-[[committee]]
-kind = "kernel"
-share = {{ near = 3.0, far = 4.0 }}
-keys = {keys}
-steps = 150
-learning_rate = 0.05
-
-[[committee]]
-kind = "forest"
-share = {{ near = 1.0, far = 3.0 }}
-trees = 40
-min_leaf = 2
-"#,
-        rows = draft.rows
-    )
+        "\n# The learners: a small network, kernel attention over learned keys (a sparse Gaussian process), and a forest.\n\
+         # These are the defaults: a recipe without the sections below makes the same model."
+    )?;
+    out.write_str(&defaults::text(draft.class.is_some()))
 }
 
 fn quoted(text: &str) -> String {

@@ -38,6 +38,13 @@ pub(super) struct JobBody {
     #[serde(default)]
     #[schema(schema_with = pairs)]
     pub(super) map: Vec<String>,
+    /// Refuse the job if a row looks wrong and is not confirmed.
+    #[serde(default)]
+    #[schema(default = false)]
+    pub(super) strict: bool,
+    /// Lines of rows that look wrong and are right all the same.
+    #[serde(default)]
+    pub(super) confirm: Vec<u64>,
 }
 
 fn default_seed() -> u64 {

@@ -19,7 +19,7 @@ use super::form::read_form;
 use super::job_body::{JobBody, JobForm, JobRequest as JobRequestBody, MOST_OPTION_BYTES};
 use super::keys::Caller;
 use super::notes::blocking;
-use crate::jobs::{DataSource, Job, JobError, JobOptions, JobRequest, Jobs};
+use crate::jobs::{DataSource, Job, JobDoubts, JobError, JobOptions, JobRequest, Jobs};
 use crate::keys::Scope;
 
 /// One job with all details.
@@ -42,10 +42,21 @@ pub(super) struct JobList {
     jobs: Vec<Job>,
 }
 
+/// A job that was just accepted.
+#[derive(Serialize, ToSchema)]
+pub(super) struct AcceptedJob {
+    #[serde(flatten)]
+    job: Job,
+    /// URL of all that looks wrong in its rows, relative to the request's URL.
+    #[schema(example = "jobs/1/data")]
+    data_report: String,
+}
+
 /// Start a retraining job. Scope `train`.
 ///
 /// Upload the rows (`multipart/form-data` with `options` and `data`), or name a file in the server's folder of data
-/// files or an earlier job (JSON). Every cell is checked before the job is accepted. The job produces a candidate
+/// files or an earlier job (JSON). Every cell is checked before the job is accepted, and `doubts` says how many rows look
+/// wrong. `strict` refuses such rows; `confirm` names those that are right all the same. The job produces a candidate
 /// version; it never changes the active version.
 #[utoipa::path(
     post, path = "/admin/jobs", tag = "admin", security(("admin_key" = [])),
@@ -55,10 +66,12 @@ pub(super) struct JobList {
         (JobRequestBody = "application/json"),
     )),
     responses(
-        (status = 202, body = Job, description = "Accepted; see the Location header",
+        (status = 202, body = AcceptedJob, description = "Accepted; see the Location header",
             headers(("location" = String, description = "URL of the job, relative to the request's URL")),
             links(
                 ("the job" = (operation_id = "show_job", parameters(("id" = "$response.body#/id")))),
+                ("what looks wrong in its rows" =
+                    (operation_id = "job_data", parameters(("id" = "$response.body#/id")))),
                 ("its events" = (operation_id = "job_events", parameters(("id" = "$response.body#/id")))),
                 ("to cancel it" = (operation_id = "cancel_job", parameters(("id" = "$response.body#/id")))),
                 ("to remove it" = (operation_id = "remove_job", parameters(("id" = "$response.body#/id")))),
@@ -74,18 +87,30 @@ pub(super) async fn create_job(State(state): State<AppState>, request: Request) 
     let caller = Caller::identify(&state, &headers, Scope::Train, "job.create", "").await?;
     let most_bytes = caller.admin.config.upload_bytes;
     let (body, data) = read_request(&state, &caller.admin.jobs, request, most_bytes).await?;
-    let JobBody { model, seed, folds, encoding, sheet, map, .. } = body;
-    let options = JobOptions { seed, folds, encoding, sheet, map };
+    let JobBody { model, seed, folds, encoding, sheet, map, strict, confirm, .. } = body;
+    let options = JobOptions { seed, folds, encoding, sheet, map, strict, confirm };
     let asked =
         Asked { action: "job.create", target: &model, with: json!({ "data": data.named(), "options": options }) };
     let request = JobRequest { model: model.clone(), data, most_bytes, options, by: caller.name.clone() };
     let jobs = caller.admin.jobs.clone();
     let work = async move {
         let job = jobs.submit(request).await?;
-        let detail = format!("job {}: {} rows, data {}", job.id, job.data.rows, job.data.sha256);
-        Ok(Done::new(StatusCode::ACCEPTED, &job, detail)?.found_at(format!("jobs/{}", job.id)))
+        let detail = format!("job {}: {} rows, data {}{}", job.id, job.data.rows, job.data.sha256, doubted(&job));
+        let place = format!("jobs/{}", job.id);
+        let accepted = AcceptedJob { data_report: format!("{place}/data"), job };
+        Ok(Done::new(StatusCode::ACCEPTED, &accepted, detail)?.found_at(place))
     };
     caller.act(&headers, asked, work).await
+}
+
+/// How many rows look wrong, for the audit log.
+fn doubted(job: &Job) -> String {
+    match &job.doubts {
+        Some(JobDoubts { found, unconfirmed_rows }) if found.doubted_rows > 0 => {
+            format!("; {} doubted rows, {unconfirmed_rows} not confirmed", found.doubted_rows)
+        }
+        _ => String::new(),
+    }
 }
 
 async fn read_request(
@@ -164,8 +189,12 @@ impl From<JobError> for ApiError {
             JobError::Invalid(violations) => Self::InvalidRequest(violations),
             JobError::TooLarge(limit) => Self::BodyTooLarge(usize::try_from(limit).unwrap_or(usize::MAX)),
             JobError::Full(_) => Self::Overloaded,
-            JobError::NotFound(_) | JobError::NoModel(_) => Self::NotFound(error.to_string()),
-            JobError::Ended(..) | JobError::Unended(..) => Self::Conflict(error.to_string(), Vec::new()),
+            JobError::NotFound(_) | JobError::NotExamined(_) | JobError::NoModel(_) => {
+                Self::NotFound(error.to_string())
+            }
+            JobError::Ended(..) | JobError::Unended(..) | JobError::Busy(..) => {
+                Self::Conflict(error.to_string(), Vec::new())
+            }
             JobError::Stopping => Self::NotReady,
             JobError::Io(_) | JobError::Store(_) | JobError::Registry(_) | JobError::Join(_) => Self::internal(error),
         }

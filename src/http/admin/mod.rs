@@ -10,6 +10,7 @@ mod events;
 mod file_name;
 mod form;
 mod job_body;
+mod job_data;
 mod job_ends;
 mod jobs;
 mod keys;
@@ -29,8 +30,10 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(jobs::create_job, jobs::list_jobs))
         .routes(routes!(jobs::show_job, job_ends::remove_job))
         .routes(routes!(job_ends::cancel_job))
+        .routes(routes!(job_data::job_data))
         .routes(routes!(events::job_events))
         .routes(routes!(models::create_model))
+        .routes(routes!(removal::remove_model))
         .routes(routes!(versions::list_versions))
         .routes(routes!(versions::show_version, removal::remove_version))
         .routes(routes!(versions::show_plot))

@@ -94,8 +94,12 @@ pub(super) async fn create_model(
 fn read_recipe(headers: &HeaderMap, bytes: &[u8]) -> Result<(Recipe, String), ApiError> {
     let text = match essence(headers).as_str() {
         "application/json" => {
-            let recipe: Recipe = typed_json(bytes, "")?;
-            toml::to_string(&recipe).map_err(|error| ApiError::invalid("", error.to_string()))?
+            // The typed reading names wrong fields. The text is made from what was sent, so that what was left out
+            // stays left out.
+            let _: Recipe = typed_json(bytes, "")?;
+            let mut sent: serde_json::Value = typed_json(bytes, "")?;
+            drop_nulls(&mut sent);
+            toml::to_string(&sent).map_err(|error| ApiError::invalid("", error.to_string()))?
         }
         "application/toml" => {
             let text = std::str::from_utf8(bytes).map_err(|_| ApiError::MalformedBody("not UTF-8".to_owned()))?;
@@ -105,6 +109,18 @@ fn read_recipe(headers: &HeaderMap, bytes: &[u8]) -> Result<(Recipe, String), Ap
     };
     let recipe = Recipe::parse(&text).map_err(|error| ApiError::invalid("", error.to_string()))?;
     Ok((recipe, text))
+}
+
+/// Removes the fields of objects that are `null`, which TOML cannot state.
+fn drop_nulls(value: &mut serde_json::Value) {
+    match value {
+        serde_json::Value::Object(fields) => {
+            fields.retain(|_, field| !field.is_null());
+            fields.values_mut().for_each(drop_nulls);
+        }
+        serde_json::Value::Array(items) => items.iter_mut().for_each(drop_nulls),
+        _ => {}
+    }
 }
 
 /// Checks that a model's outputs fit the form of its route, if it has one.

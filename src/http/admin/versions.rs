@@ -88,6 +88,9 @@ pub(super) struct VersionDetail {
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct PromoteBody {
+    /// Lines of doubted training rows that are right all the same, as `GET /admin/jobs/{id}/data` names them.
+    #[schema(example = json!([17, 240]))]
+    confirm: Vec<u64>,
     /// Promote in spite of objections.
     force: bool,
     /// The reason; required with `force`.
@@ -204,7 +207,10 @@ pub(super) async fn show_version(
         let report = version.report().map_err(damaged)?;
         let objections = match version.state {
             VersionState::Active => Vec::new(),
-            _ => objections(in_use.as_ref().map(|bundle| bundle.manifest()), &manifest, report.as_deref()),
+            _ => {
+                let in_use = in_use.as_ref().map(|bundle| bundle.manifest());
+                objections(in_use, &manifest, report.as_deref(), &[]).map_err(SwapError::from)?
+            }
         };
         let link = |plot: String| format!("{wanted}/plots/{plot}");
         Ok(Json(VersionDetail {
@@ -247,8 +253,9 @@ pub(super) async fn show_plot(
 ///
 /// The version's hashes and schema are checked and real forward passes are run first. Then it is swapped in between two
 /// batches, so every request is answered by one version only. The promotion is refused if the version is worse than the
-/// active one on the same rows, if it cannot be compared, or if its inputs or outputs differ. Override the refusal with
-/// `force` and a `reason`.
+/// active one on the same rows, if it cannot be compared, if its inputs or outputs differ, or if it learned from rows
+/// that look wrong and that nobody confirmed. `confirm` says which of these rows are right all the same. Override the
+/// refusal with `force` and a `reason`.
 #[utoipa::path(
     post, path = "/admin/models/{name}/versions/{version}/promote", tag = "admin", security(("admin_key" = [])),
     params(
@@ -272,19 +279,24 @@ pub(super) async fn promote(
 ) -> Result<Response, ApiError> {
     let caller = Caller::identify(&state, &headers, Scope::Promote, "version.promote", "").await?;
     let Path((name, version)) = place.map_err(|_| no_such_version())?;
-    let PromoteBody { force, reason } = optional(&state, &headers, body).await?;
+    let PromoteBody { confirm, force, reason } = optional(&state, &headers, body).await?;
     let reason = reason.unwrap_or_default();
     if force && reason.trim().is_empty() {
         return Err(ApiError::invalid("/reason", "say why, with force"));
     }
     let target = format!("{name} {version}");
     let admin = Arc::clone(&caller.admin);
-    let asked = Asked { action: "version.promote", target: &target, with: json!({ "force": force, "reason": reason }) };
+    let with = match confirm.is_empty() {
+        true => json!({ "force": force, "reason": reason }),
+        false => json!({ "force": force, "reason": reason, "confirm": confirm }),
+    };
+    let asked = Asked { action: "version.promote", target: &target, with };
     let work = async move {
-        let swap = state.loaded()?.promote(&admin.writer, &name, &version, force).await?;
+        let confirmed = in_words(&confirm);
+        let swap = state.loaded()?.promote(&admin.writer, (&name, &version), confirm, force).await?;
         let before = swap.before.clone().unwrap_or_else(|| "none".to_owned());
         let overruled = if swap.overruled.is_empty() { "nothing".to_owned() } else { swap.overruled.join("; ") };
-        let detail = format!("before: {before}; overruled: {overruled}; reason: {reason}");
+        let detail = format!("before: {before}; overruled: {overruled}; reason: {reason}{confirmed}");
         Done::new(StatusCode::OK, &swapped(name, swap), detail)
     };
     caller.act(&headers, asked, work).await
@@ -343,6 +355,12 @@ fn summary(version: Version, manifest: Manifest) -> VersionSummary {
     }
 }
 
+/// The confirmed lines, for the audit log.
+fn in_words(confirmed: &[u64]) -> String {
+    let lines: Vec<String> = confirmed.iter().map(u64::to_string).collect();
+    if lines.is_empty() { String::new() } else { format!("; confirmed lines: {}", lines.join(", ")) }
+}
+
 fn swapped(name: String, swap: Swap) -> Swapped {
     let Swap { version, before, overruled } = swap;
     Swapped { name, version, before, overruled }
@@ -359,6 +377,7 @@ impl From<SwapError> for ApiError {
             SwapError::InUse(_) | SwapError::Answers(_) | SwapError::Unfit(_) => {
                 Self::Conflict(error.to_string(), Vec::new())
             }
+            SwapError::Confirm(error) => Self::invalid("/confirm", error.to_string()),
             SwapError::Objections(objections) => {
                 Self::Conflict("refused; force with a reason overrules".to_owned(), objections)
             }
@@ -366,6 +385,7 @@ impl From<SwapError> for ApiError {
                 Self::Conflict(error.to_string(), Vec::new())
             }
             SwapError::Registry(RegistryError::Missing(_) | RegistryError::Name(_)) => no_such_version(),
+            SwapError::Jobs(error) => error.into(),
             SwapError::Registry(_) | SwapError::Join(_) => Self::internal(error),
         }
     }

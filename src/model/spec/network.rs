@@ -1,12 +1,13 @@
 //! The sizes of a network, as chosen in a recipe and recorded in a manifest. They come from files, so they are checked
 //! before any tensor is created.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::featurize::PIXELS;
 
 /// What the samples of a model attend to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AttentionMode {
     /// The reference cohort of the bundle and the sample itself.
@@ -17,7 +18,7 @@ pub enum AttentionMode {
     /// All samples of the batch, exactly as in the paper's text. Answers depend on the batch.
     #[serde(rename = "cohort")]
     Batch,
-    /// The network's errors on references, measured samples stored in the bundle: see `model::nn::residual`.
+    /// The network's errors on references, measured samples stored in the bundle.
     Residual,
     /// No attention layers.
     None,
@@ -31,7 +32,7 @@ impl AttentionMode {
 }
 
 /// The activation function between layers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Activation {
     /// None.
@@ -45,7 +46,7 @@ pub enum Activation {
 }
 
 /// Position of the layer norm in an attention block.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Norm {
     /// x + attention(norm(x))
@@ -55,13 +56,13 @@ pub enum Norm {
 }
 
 /// The image channel: up to four convolutions, then one linear layer.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ImageChannel {
     /// Output channels of the convolutions, which have kernels 3, 3, 3, 2 and strides 3, 1, 1, 1. With fewer entries
     /// only the first convolutions are used.
     pub channels: Vec<usize>,
-    /// After each convolution.
+    /// The activation after each convolution.
     pub activation: Activation,
     /// Width of the final linear layer.
     pub width: usize,
@@ -72,27 +73,28 @@ pub struct ImageChannel {
 }
 
 /// The shape of a network without its inputs and outputs: the `[network]` section of a recipe.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Architecture {
     /// What samples attend to.
     pub attention: AttentionMode,
-    /// Number of attention heads in each layer.
+    /// Number of attention heads in each layer, at least 1; it must divide the widths that are attended over.
     pub heads: usize,
-    /// Layer norm before or after the attention.
+    /// Whether the layer norm stands before or after the attention.
     pub norm: Norm,
-    /// After linear layers.
+    /// The activation after linear layers.
     pub activation: Activation,
-    /// The image channel, if there is one.
+    /// The image channel; none if not given. It needs `[features.image]`.
     #[serde(default)]
     pub image: Option<ImageChannel>,
     /// Hides the feature row from the network (for comparison; the paper's Table 8).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub image_only: bool,
-    /// Number of quantile bins of the piecewise-linear encoding of each feature, which is appended to the features.
+    /// Number of quantile bins of the piecewise-linear encoding of each feature, which is appended to the features; no
+    /// encoding if not given.
     #[serde(default)]
     pub bins: Option<usize>,
-    /// Width of a linear layer before the row's attention; `None` attends over the features themselves.
+    /// Width of a linear layer before the row's attention; none if not given.
     #[serde(default)]
     pub stem: Option<usize>,
     /// Widths of the linear layers after the row's attention.
@@ -102,7 +104,7 @@ pub struct Architecture {
     pub batch_norm: bool,
     /// Widths of the linear layers between the fused features and the outputs.
     pub head: Vec<usize>,
-    /// Dropout probability after each activation in training.
+    /// Dropout probability after each activation in training, at least 0 and below 1.
     #[serde(default)]
     pub dropout: f64,
 }

@@ -1,7 +1,7 @@
 //! Builds a report from the evaluation of a candidate, with warnings.
 
 use crate::data::{
-    Actual, Comparison, Dataset, Label, Predictions, Protocol, ProtocolReport, REPORT_FORMAT, Recipe, Report,
+    Actual, Comparison, Dataset, Doubts, Label, Predictions, Protocol, ProtocolReport, REPORT_FORMAT, Recipe, Report,
     ReportData, VersionName,
 };
 use crate::model::Manifest;
@@ -23,11 +23,11 @@ pub enum InUse {
 
 impl Report {
     /// Builds the report of a trained candidate from the cross-validations of its recipe. `validations` must not be
-    /// empty.
+    /// empty. `doubts` are the rows of the data that look wrong.
     pub fn new(
         manifest: &Manifest,
         recipe: &Recipe,
-        data: &Dataset,
+        (data, doubts): (&Dataset, &Doubts),
         validations: &[CrossValidation],
         in_use: &InUse,
         seed: u64,
@@ -44,8 +44,9 @@ impl Report {
         let folds = validations.first().map_or(0, |validation| validation.splits.len());
         let mut warnings = data.summary.warnings.clone();
         warnings.extend(data_warnings(recipe, data, folds));
+        warnings.extend(doubts.objection());
         warnings.extend(score_warnings(recipe, &protocols));
-        let comparison = comparison(recipe, data, validations, in_use);
+        let comparison = comparison(recipe, (data, doubts), validations, in_use);
         if let InUse::Unfit(_, why) = in_use {
             warnings.push(format!("the version in use can't be compared: {why}"));
         }
@@ -75,6 +76,7 @@ impl Report {
             comparison,
             warnings,
             notes: data.summary.notes.clone(),
+            doubts: doubts.clone(),
             predictions: Predictions {
                 outputs: recipe.output_names(),
                 actual: actual(recipe, data),
@@ -85,12 +87,17 @@ impl Report {
     }
 }
 
-fn comparison(recipe: &Recipe, data: &Dataset, validations: &[CrossValidation], in_use: &InUse) -> Comparison {
+fn comparison(
+    recipe: &Recipe,
+    (data, doubts): (&Dataset, &Doubts),
+    validations: &[CrossValidation],
+    in_use: &InUse,
+) -> Comparison {
     let find = |protocol| validations.iter().find(|validation| validation.protocol == protocol);
     let validation = find(Protocol::Grouped).or(find(Protocol::Random));
     let protocol = validation.map_or(Protocol::Random, |validation| validation.protocol);
     match (in_use, validation) {
-        (InUse::Asked(active), Some(validation)) => compare(recipe, data, validation, active),
+        (InUse::Asked(active), Some(validation)) => compare(recipe, data, validation, active, &doubts.lines),
         (InUse::Asked(active), None) => {
             Comparison::without(recipe, protocol, Some(active.version.clone()), "nothing was measured".to_owned())
         }

@@ -4,16 +4,26 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::data::{Comparison, ComparisonBasis, Dataset, Protocol, Recipe, VersionName};
+use crate::data::{Comparison, ComparisonBasis, Dataset, FoldScores, Protocol, Recipe, VersionName};
 use crate::model::Spread;
 use crate::train::evaluation::crossval::CrossValidation;
 use crate::train::evaluation::evaluate::score;
 use crate::train::metrics::{Scores, summarise};
 use crate::train::report::incumbent::{Incumbent, LEAST_ROWS};
 
-/// Compares the candidate's out-of-fold predictions with those of the active version.
-pub fn compare(recipe: &Recipe, data: &Dataset, validation: &CrossValidation, active: &Incumbent) -> Comparison {
-    let readable: Vec<usize> = (0..data.samples.len()).filter(|row| active.predicted[*row].is_some()).collect();
+/// Compares the candidate's out-of-fold predictions with those of the active version, on rows that nobody doubts.
+/// `doubted` holds the doubted lines of the file.
+pub fn compare(
+    recipe: &Recipe,
+    data: &Dataset,
+    validation: &CrossValidation,
+    active: &Incumbent,
+    doubted: &[u64],
+) -> Comparison {
+    let doubted: BTreeSet<u64> = doubted.iter().copied().collect();
+    let counts = |row: &usize| !doubted.contains(&data.lines[*row]);
+    let readable: Vec<usize> =
+        (0..data.samples.len()).filter(counts).filter(|row| active.predicted[*row].is_some()).collect();
     let mut comparison = Comparison::without(recipe, validation.protocol, Some(active.version.clone()), String::new());
     let unseen =
         active.seen.as_ref().map(|seen| readable.iter().copied().filter(|row| !seen[*row]).collect::<Vec<_>>());
@@ -23,8 +33,9 @@ pub fn compare(recipe: &Recipe, data: &Dataset, validation: &CrossValidation, ac
         None => Some(&readable),
     };
     let Some(rows) = rows else {
-        comparison.by_recorded_scores(validation, active, unseen.map_or(0, |unseen| unseen.len()));
-        return comparison;
+        let own = summarise(&undoubted_scores(recipe, data, validation, &counts));
+        comparison.by_recorded_scores(&own, active, unseen.map_or(0, |unseen| unseen.len()));
+        return comparison.without_rows(doubted.len());
     };
     let scores = |answer: &dyn Fn(usize) -> Vec<f64>| {
         score(recipe, data, rows, &rows.iter().map(|row| answer(*row)).collect::<Vec<_>>())
@@ -65,7 +76,23 @@ pub fn compare(recipe: &Recipe, data: &Dataset, validation: &CrossValidation, ac
             );
         }
     }
-    comparison
+    comparison.without_rows(doubted.len())
+}
+
+/// The candidate's scores on the test rows of each fold that count.
+fn undoubted_scores(
+    recipe: &Recipe,
+    data: &Dataset,
+    validation: &CrossValidation,
+    counts: &impl Fn(&usize) -> bool,
+) -> Vec<Scores> {
+    let fold = |test: &Vec<usize>| {
+        let rows: Vec<usize> = test.iter().copied().filter(counts).collect();
+        let answers: Vec<Vec<f64>> = rows.iter().map(|row| validation.candidate.predicted[*row].clone()).collect();
+        score(recipe, data, &rows, &answers)
+    };
+    let folds = validation.splits.iter().map(|split| &split.test);
+    folds.filter(|test| test.iter().any(counts)).map(fold).collect()
 }
 
 impl Comparison {
@@ -90,11 +117,21 @@ impl Comparison {
         self.worse = matches!((candidate, active), (Some(candidate), Some(active)) if candidate < active);
     }
 
-    fn by_recorded_scores(&mut self, validation: &CrossValidation, active: &Incumbent, unseen: usize) {
+    /// Says how many rows were left out because they are doubted.
+    fn without_rows(mut self, doubted: usize) -> Self {
+        match doubted {
+            0 => {}
+            1 => self.note += "; 1 doubted row does not count",
+            _ => self.note += &format!("; {doubted} doubted rows do not count"),
+        }
+        self
+    }
+
+    fn by_recorded_scores(&mut self, own: &FoldScores, active: &Incumbent, unseen: usize) {
         let figure = |scores: &BTreeMap<String, BTreeMap<String, Spread>>| {
             scores.get("all").and_then(|all| all.get(&self.metric)).map(|spread| spread.mean)
         };
-        let candidate = figure(&summarise(&validation.candidate.scores));
+        let candidate = figure(own);
         let recorded = active.evaluation.iter().find(|evaluation| evaluation.protocol == self.protocol.name());
         let why = match active.same_file {
             true => "the version in use was trained on this very file".to_owned(),
@@ -140,14 +177,14 @@ mod tests {
         let validation = validation(&recipe, &data, Protocol::Grouped, |_| 5.0);
         // Perfect on its training rows, worse than the candidate on new ones.
         let knowing = |row: usize| if row < 40 { 0.0 } else { 9.0 };
-        let comparison = compare(&recipe, &data, &validation, &active(&data, knowing, Some(40), None));
+        let comparison = compare(&recipe, &data, &validation, &active(&data, knowing, Some(40), None), &[]);
         assert_eq!((comparison.basis, comparison.rows, comparison.worse), (ComparisonBasis::UnseenRows, 20, false));
         assert!(comparison.candidate_score > comparison.active_score && comparison.note.starts_with("20 of 60 rows"));
         assert_eq!(comparison.by_output.len(), 2);
-        let better = compare(&recipe, &data, &validation, &active(&data, |_| 4.0, Some(40), None));
+        let better = compare(&recipe, &data, &validation, &active(&data, |_| 4.0, Some(40), None), &[]);
         assert!(better.worse && better.active_score > better.candidate_score);
         // Row 41 belongs to the same heat as row 40, on which the version was trained.
-        let related = compare(&recipe, &data, &validation, &active(&data, knowing, Some(41), None));
+        let related = compare(&recipe, &data, &validation, &active(&data, knowing, Some(41), None), &[]);
         assert!(related.note.contains("1 of them belong to groups (heat)"), "{}", related.note);
     }
 
@@ -155,19 +192,19 @@ mod tests {
     fn without_digests_all_rows_count_and_the_note_says_so() {
         let (recipe, data) = lab(&rows(60, 2));
         let validation = validation(&recipe, &data, Protocol::Random, |_| 5.0);
-        let comparison = compare(&recipe, &data, &validation, &active(&data, |_| 1.0, None, Some(0.1)));
+        let comparison = compare(&recipe, &data, &validation, &active(&data, |_| 1.0, None, Some(0.1)), &[]);
         assert_eq!((comparison.basis, comparison.rows, comparison.worse), (ComparisonBasis::SameRows, 60, true));
         assert!(comparison.note.contains("not known"));
         let mut part = active(&data, |_| 1.0, None, None);
         part.predicted[3] = None;
-        assert_eq!(compare(&recipe, &data, &validation, &part).rows, 59);
+        assert_eq!(compare(&recipe, &data, &validation, &part, &[]).rows, 59);
     }
 
     #[test]
     fn recorded_scores_stand_in_where_too_few_rows_are_new() {
         let (recipe, data) = lab(&rows(60, 2));
         let validation = validation(&recipe, &data, Protocol::Grouped, |_| 5.0);
-        let judge = |active: &Incumbent| compare(&recipe, &data, &validation, active);
+        let judge = |active: &Incumbent| compare(&recipe, &data, &validation, active, &[]);
         let worse = judge(&active(&data, |_| 0.0, Some(51), Some(0.999)));
         assert_eq!((worse.basis, worse.rows, worse.worse), (ComparisonBasis::RecordedScores, 0, true));
         assert!(worse.note.contains("only 9 rows are new"), "{}", worse.note);
@@ -181,5 +218,23 @@ mod tests {
         let none = judge(&active(&data, |_| 0.0, Some(60), None));
         assert_eq!((none.basis, none.worse, none.candidate_score), (ComparisonBasis::None, false, None));
         assert!(none.note.contains("no recorded grouped score"));
+    }
+
+    #[test]
+    fn doubted_rows_do_not_count() {
+        let (recipe, data) = lab(&rows(60, 2));
+        // The candidate has learned what is wrong with every third row; the version in use has not.
+        let wrong = |row: usize| row % 3 == 0;
+        let validation = validation(&recipe, &data, Protocol::Grouped, |row| if wrong(row) { 0.0 } else { 5.0 });
+        let in_use = active(&data, |row| if wrong(row) { 90.0 } else { 4.0 }, Some(0), None);
+        assert!(!compare(&recipe, &data, &validation, &in_use, &[]).worse);
+        let lines: Vec<u64> = (0..60).filter(|row| wrong(*row)).map(|row| data.lines[row]).collect();
+        let comparison = compare(&recipe, &data, &validation, &in_use, &lines);
+        assert!(comparison.worse && comparison.rows == 40, "{comparison:?}");
+        assert!(comparison.note.ends_with("; 20 doubted rows do not count"), "{}", comparison.note);
+        // Where the recorded score stands for the version in use, the candidate's is of rows that count, too.
+        let recorded = Incumbent { same_file: true, ..active(&data, |_| 0.0, None, Some(0.5)) };
+        let score = |lines: &[u64]| compare(&recipe, &data, &validation, &recorded, lines).candidate_score.unwrap();
+        assert!(score(&[]) > score(&lines), "{} {}", score(&[]), score(&lines));
     }
 }
