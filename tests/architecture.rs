@@ -67,7 +67,7 @@ const INSIDE: [(&str, &[&[&str]]); 4] = [
         "data",
         &[
             &["source", "learners", "label", "splits", "summary", "events"],
-            &["bounds", "folds", "digest"],
+            &["bounds", "folds", "digest", "evidence"],
             &["recipe", "report"],
             &["dataset"],
             &["reading"],

@@ -7,6 +7,7 @@ mod dataset;
 mod digest;
 mod draft;
 mod events;
+mod evidence;
 #[cfg(test)]
 pub(crate) mod fixture;
 mod folds;
@@ -23,6 +24,7 @@ pub use dataset::Dataset;
 pub use digest::row_digest;
 pub use draft::draft_recipe;
 pub use events::{TrainingEvent, TrainingProgress};
+pub use evidence::{EvidenceRecipe, EvidenceRow};
 pub use folds::{Protocol, draw_folds, draw_splits};
 pub use label::Label;
 pub use learners::{
@@ -30,6 +32,7 @@ pub use learners::{
     TeacherRecipe, Training,
 };
 pub use reading::complaints::{BadCell, BadCells, DataError};
+pub use reading::evidence::EvidenceError;
 pub use recipe::{NetworkRecipe, Preset, PresetName, Recipe, RecipeError, ScalingKind, ScalingRecipe};
 pub use report::{
     Actual, Comparison, ComparisonBasis, FoldScores, Predictions, ProtocolReport, REPORT_FORMAT, Report, ReportData,

@@ -15,7 +15,7 @@ mod submit;
 mod tests;
 mod upload;
 
-pub use record::{Job, JobData, JobOptions, JobProgress, JobState, LossPoint, now};
+pub use record::{Job, JobData, JobEvidence, JobOptions, JobProgress, JobState, LossPoint, now};
 pub use submit::JobRequest;
 pub use upload::{DataSource, Upload};
 
@@ -38,6 +38,8 @@ const UPLOADS_FOLDER: &str = "uploads";
 const DATA_FILE: &str = "data.csv";
 const RECIPE_FILE: &str = "recipe.toml";
 const LOG_FILE: &str = "log.txt";
+/// Start of the names of the files of evidence; a number follows.
+const EVIDENCE_FILE: &str = "evidence-";
 const BUNDLE_FOLDER: &str = "bundle";
 /// How many bytes of the end of a log are shown.
 const LOG_TAIL_BYTES: usize = 4_000;

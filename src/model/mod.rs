@@ -39,8 +39,11 @@ pub use rng::{rng, shuffled};
 pub use spec::calibration::{
     BeforeAfter, CONFIDENCE_PERCENT, Calibration, DEFAULT_CONFIDENCE, apply_temperature, half_widths, percentiles,
 };
+pub use spec::kinds::{Kind, Kinds, Nearest};
+pub use spec::limits::{Condition, ConditionalLimit, Limit};
 pub use spec::manifest::{
-    DataRecord, Evaluation, Gate, MANIFEST_FORMAT, Manifest, MemberSpec, Reference, Scaling, Share, Spread,
+    DataRecord, Evaluation, EvidenceRecord, Gate, MANIFEST_FORMAT, Manifest, MemberSpec, Reference, Scaling, Share,
+    Spread,
 };
 pub use spec::members::{ForestConfig, GpConfig, MemberKind};
 pub use spec::network::{Activation, Architecture, AttentionMode, ConfigError, ImageChannel, McvnConfig, Norm};

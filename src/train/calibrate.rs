@@ -22,6 +22,8 @@ pub(in crate::train) struct HeldOut {
     families: Vec<Vec<Vec<f64>>>,
     novelty: Option<Vec<f64>>,
     disagreement: Option<Vec<f64>>,
+    /// To the nearest kind of alloys; empty without kinds.
+    kind_distance: Vec<f64>,
 }
 
 impl HeldOut {
@@ -37,7 +39,10 @@ impl HeldOut {
         let disagreement = given.iter().map(|output| output.disagreement).collect();
         let on_scale = |families: Vec<Vec<f64>>| families.into_iter().map(|own| bundle.on_scale(own)).collect();
         let families = given.into_iter().map(|output| on_scale(output.families)).collect();
-        Ok(Self { rows: fold.test.clone(), families, novelty, disagreement })
+        let kinds = trained.manifest.kinds.as_ref();
+        let distance = |row: &usize| Some(kinds?.nearest(data.samples[*row].composition())?.distance);
+        let kind_distance = fold.test.iter().filter_map(distance).collect();
+        Ok(Self { rows: fold.test.clone(), families, novelty, disagreement, kind_distance })
     }
 }
 
@@ -63,6 +68,7 @@ pub(in crate::train) fn calibrate(
         folds: held_out.len(),
         novelty,
         disagreement: disagreement.map(|parts| percentiles(parts.concat())).unwrap_or_default(),
+        kind_distance: percentiles(held_out.iter().flat_map(|part| part.kind_distance.iter().copied()).collect()),
         ..Calibration::default()
     };
     let answers: Vec<(usize, Vec<f64>)> = held_out
@@ -76,6 +82,7 @@ pub(in crate::train) fn calibrate(
         .collect();
     let mut errors: Vec<Vec<f64>> = vec![Vec::new(); targets.len()];
     let mut classes: Vec<(usize, Vec<f64>)> = Vec::new();
+    let mut evidence: Vec<Evidence> = Vec::new();
     for (row, answer) in answers {
         match &data.labels[row] {
             Label::Values(values) => {
@@ -84,11 +91,12 @@ pub(in crate::train) fn calibrate(
                 }
             }
             Label::Class(class) => classes.push((*class, answer)),
+            Label::AnyOf { allowed, weight } => evidence.push((allowed, *weight, answer)),
         }
     }
     calibration.half_widths = errors.into_iter().map(half_widths).collect();
     if !classes.is_empty() {
-        let temperature = best_temperature(&classes);
+        let temperature = best_temperature(&classes, &evidence);
         let after = |(class, answer): &(usize, Vec<f64>)| {
             let mut answer = answer.clone();
             apply_temperature(&mut answer, temperature);
@@ -106,16 +114,26 @@ pub(in crate::train) fn calibrate(
     (gate, calibration)
 }
 
-/// The temperature with the least log loss, to two decimals.
-fn best_temperature(rows: &[(usize, Vec<f64>)]) -> f64 {
+/// The classes that an alloy may be of, its weight, and the answer.
+type Evidence<'a> = (&'a [bool], f64, Vec<f64>);
+
+/// The temperature with the least log loss, to two decimals. Of evidence it is the loss of the probability that the class
+/// is one of those that it may be of.
+fn best_temperature(rows: &[(usize, Vec<f64>)], evidence: &[Evidence]) -> f64 {
     let loss = |hundredths: u32| {
         let temperature = f64::from(hundredths) / 100.0;
-        let cooled = |(class, answer): &(usize, Vec<f64>)| {
+        let cooled = |answer: &Vec<f64>| {
             let mut answer = answer.clone();
             apply_temperature(&mut answer, temperature);
-            (*class, answer)
+            answer
         };
-        log_loss(pairs(&rows.iter().map(cooled).collect::<Vec<_>>()))
+        let measured: Vec<_> = rows.iter().map(|(class, answer)| (*class, cooled(answer))).collect();
+        let allowed = |(allowed, weight, answer): &Evidence| {
+            let answer = cooled(answer);
+            let sum: f64 = answer.iter().zip(*allowed).filter(|(_, allowed)| **allowed).map(|(p, _)| p).sum();
+            -weight * sum.max(1e-15).ln()
+        };
+        log_loss(pairs(&measured)) * measured.len() as f64 + evidence.iter().map(allowed).sum::<f64>()
     };
     let best = (50..=300).step_by(10).min_by(|a, b| loss(*a).total_cmp(&loss(*b))).unwrap_or(100);
     let best = (best - 9..=best + 9).min_by(|a, b| loss(*a).total_cmp(&loss(*b))).unwrap_or(100);

@@ -34,8 +34,10 @@ pub fn fit(
     options: &FitOptions,
     observe: Observer,
 ) -> Result<Trained, FitError> {
-    let (protocol, folds) = calibration_folds(recipe, data, rows, options.seed);
-    let fitting = Fitting { recipe, data, options, observe, parts: prepare(recipe, data, rows, &folds)? };
+    let joined = data.joined();
+    let (data, rows) = (&*joined, joined.and_evidence(rows));
+    let (protocol, folds) = calibration_folds(recipe, data, &rows, options.seed);
+    let fitting = Fitting { recipe, data, options, observe, parts: prepare(recipe, data, &rows, &folds)? };
     let tasks = fitting.plan();
     let taught = fitting.teach_all(&tasks)?;
     let members = fitting.train_all(&tasks, &taught)?;

@@ -20,6 +20,7 @@ mod connections;
 mod degraded;
 mod drain;
 mod errors;
+mod evidence;
 mod featurize_cli;
 mod health;
 mod healthcheck;

@@ -19,7 +19,7 @@ use super::form::read_form;
 use super::job_body::{JobBody, JobForm, JobRequest as JobRequestBody, MOST_OPTION_BYTES};
 use super::keys::Caller;
 use super::notes::blocking;
-use crate::jobs::{DataSource, Job, JobError, JobOptions, JobRequest, Jobs};
+use crate::jobs::{DataSource, Job, JobError, JobOptions, JobRequest, Jobs, Upload};
 use crate::keys::Scope;
 
 /// One job with all details.
@@ -44,7 +44,7 @@ pub(super) struct JobList {
 
 /// Start a retraining job. Scope `train`.
 ///
-/// Upload the rows (`multipart/form-data` with `options` and `data`), or name a file in the server's folder of data
+/// Upload the rows (`multipart/form-data` with `options` and `data`, and `evidence` if the model's recipe names some), or name a file in the server's folder of data
 /// files or an earlier job (JSON). Every cell is checked before the job is accepted. The job produces a candidate
 /// version; it never changes the active version.
 #[utoipa::path(
@@ -73,12 +73,15 @@ pub(super) async fn create_job(State(state): State<AppState>, request: Request) 
     let headers = request.headers().clone();
     let caller = Caller::identify(&state, &headers, Scope::Train, "job.create", "").await?;
     let most_bytes = caller.admin.config.upload_bytes;
-    let (body, data) = read_request(&state, &caller.admin.jobs, request, most_bytes).await?;
+    let (body, data, evidence) = read_request(&state, &caller.admin.jobs, request, most_bytes).await?;
     let JobBody { model, seed, folds, encoding, sheet, map, .. } = body;
     let options = JobOptions { seed, folds, encoding, sheet, map };
-    let asked =
-        Asked { action: "job.create", target: &model, with: json!({ "data": data.named(), "options": options }) };
-    let request = JobRequest { model: model.clone(), data, most_bytes, options, by: caller.name.clone() };
+    let mut with = json!({ "data": data.named(), "options": options });
+    if !evidence.is_empty() {
+        with["evidence"] = evidence.iter().map(Upload::named).collect();
+    }
+    let asked = Asked { action: "job.create", target: &model, with };
+    let request = JobRequest { model: model.clone(), data, evidence, most_bytes, options, by: caller.name.clone() };
     let jobs = caller.admin.jobs.clone();
     let work = async move {
         let job = jobs.submit(request).await?;
@@ -93,7 +96,7 @@ async fn read_request(
     jobs: &Jobs,
     request: Request,
     most_bytes: u64,
-) -> Result<(JobBody, DataSource), ApiError> {
+) -> Result<(JobBody, DataSource, Vec<Upload>), ApiError> {
     match essence(request.headers()).as_str() {
         "multipart/form-data" => return read_form(jobs, request, most_bytes).await,
         "application/json" => {}
@@ -110,7 +113,7 @@ async fn read_request(
         (None, Some(id)) => DataSource::Job(id),
         _ => return Err(ApiError::invalid("/data", "name a file (data), or a job (data_of_job), or upload the rows")),
     };
-    Ok((body, data))
+    Ok((body, data, Vec::new()))
 }
 
 /// List all jobs. Scope `read`.

@@ -1,6 +1,8 @@
 //! The parts of a model that are stored as JSON: sizes, manifest, calibration. Only serde and plain numbers.
 
 pub(super) mod calibration;
+pub(super) mod kinds;
+pub(super) mod limits;
 pub(super) mod manifest;
 pub(super) mod members;
 pub(super) mod network;

@@ -12,6 +12,7 @@ use crate::data::{Dataset, Label, Recipe, Split};
 use crate::domain::{Outputs, Sample, Target};
 use crate::model::{Bundle, BundleError, DEFAULT_CONFIDENCE};
 use crate::train::error::FitError;
+use crate::train::evaluation::domain::{hold_out, score_domain};
 use crate::train::fit::fit;
 use crate::train::infer::{ask, predict_samples};
 use crate::train::metrics::{Scores, classification_scores, expected_calibration_error, regression_scores, spearman};
@@ -83,7 +84,8 @@ fn evaluate_split(
         losses.record(progress);
         observe(progress)
     };
-    let trained = fit(recipe, data, &split.train, &options, &recorded)?;
+    let (known, held_out) = hold_out(data, index, options.seed.wrapping_sub(index as u64));
+    let trained = fit(recipe, &known, &split.train, &options, &recorded)?;
     let bundle = trained.load(&options.device)?;
     let given = ask(&bundle, split.test.iter().map(|row| &data.samples[*row]), Bundle::ensemble_outputs)?;
     let of_family =
@@ -101,6 +103,7 @@ fn evaluate_split(
     let mut scores = score(recipe, data, &split.test, &predicted);
     let labels: Vec<&Label> = split.test.iter().map(|row| &data.labels[*row]).collect();
     score_trust(&targets, &mut scores, &labels, &predicted, &half_widths);
+    score_domain(&bundle, recipe, (data, &split.test), &held_out, &mut scores)?;
     let novelty: Option<Vec<f64>> = given.iter().map(|output| output.novelty).collect();
     let disagreement: Option<Vec<f64>> = given.iter().map(|output| output.disagreement).collect();
     let errors = row_errors(&targets, &labels, &predicted);
@@ -135,6 +138,7 @@ fn measured(label: &Label) -> Vec<Option<f64>> {
     match label {
         Label::Values(values) => values.clone(),
         Label::Class(class) => vec![Some(*class as f64)],
+        Label::AnyOf { .. } => Vec::new(),
     }
 }
 
@@ -149,7 +153,7 @@ fn score_trust(
     if targets.is_empty() {
         let rows = labels.iter().zip(predicted).filter_map(|(label, predicted)| match label {
             Label::Class(class) => Some((*class, predicted.as_slice())),
-            Label::Values(_) => None,
+            Label::Values(_) | Label::AnyOf { .. } => None,
         });
         scores.entry("all".to_owned()).or_default().insert("ece".to_owned(), expected_calibration_error(rows));
     }
@@ -219,7 +223,7 @@ pub(in crate::train) fn score(recipe: &Recipe, data: &Dataset, rows: &[usize], p
     };
     let index = |row: &usize| match data.labels[*row] {
         Label::Class(class) => class,
-        Label::Values(_) => 0,
+        Label::Values(_) | Label::AnyOf { .. } => 0,
     };
     let actual: Vec<usize> = rows.iter().map(index).collect();
     let mut scores = classification_scores(&class.levels, &actual, predicted);

@@ -3,4 +3,5 @@
 pub(super) mod ablation;
 pub(super) mod baselines;
 pub(super) mod crossval;
+pub(super) mod domain;
 pub(super) mod evaluate;
