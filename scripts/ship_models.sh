@@ -2,7 +2,8 @@
 # Measures the shipped recipes over the public splits, trains on all rows, and installs the bundles.
 #
 #   scripts/ship_models.sh DATA [MODEL ...]      DATA: folder with nims_steel.csv, low_alloy_steel.csv,
-#                                                glass.csv and splits/; default: all three models
+#                                                glass.csv, cast_crystalline.csv and splits/; default: all
+#                                                three models. What a recipe names as evidence lies beside its data.
 #
 # Scores go to out/<model>.<protocol>.json, bundles to models/<model>/<version>, which becomes active. About an
 # hour for all three on two cores. Remove an older version's folder by hand when it is not to be kept.

@@ -68,7 +68,7 @@ const INSIDE: [(&str, &[&[&str]]); 4] = [
         "data",
         &[
             &["source", "learners", "label", "splits", "summary", "events"],
-            &["bounds", "defaults", "folds", "digest"],
+            &["bounds", "defaults", "evidence", "folds", "digest"],
             &["recipe", "report"],
             &["reference", "dataset"],
             &["reading", "regions"],

@@ -13,6 +13,8 @@ mod cases;
 mod committee;
 #[path = "training/data.rs"]
 mod data;
+#[path = "training/evidence.rs"]
+mod evidence;
 #[path = "training/report.rs"]
 mod report;
 #[path = "training/teaching.rs"]

@@ -4,6 +4,7 @@ A file of its own so that what a method may read is decided in one place: every 
 (which columns to keep, scales, principal components) is made on training rows.
 """
 
+import copy
 import csv
 import re
 import subprocess
@@ -80,7 +81,30 @@ class Materials:
             self.composition = columns(rows, self.elements)
             self.answers = columns(rows, self.recipe.targets)
             self.groups = np.array([row[self.recipe.group] for row in rows])
+        self.evidence = np.zeros((0, len(self.elements)))
+        if self.classifies:
+            self.read_evidence()
         self.original = np.hstack([self.composition, columns(rows, self.recipe.processing)])
+
+    def read_evidence(self) -> None:
+        """Alloys that were cast and found crystalline (not BMG), as atomic fractions; elements that no glass has are
+        left out."""
+        with open(self.data / "cast_crystalline.csv", newline="") as file:
+            formulas = [parse_formula(row["alloy"]) for row in csv.DictReader(file)]
+        self.evidence = np.array([[formula.get(e, 0.0) for e in self.elements] for formula in formulas])
+        self.evidence /= self.evidence.sum(axis=1, keepdims=True)
+        self.evidence_groups = np.array(["-".join(sorted(e for e in f if f[e] > 0)) for f in formulas])
+
+    def with_evidence(self) -> "Materials":
+        """The same set with its evidence as further rows behind the measured ones; their answers mean nothing."""
+        joined = copy.copy(self)
+        for cached in ("descriptors", "structure", "element_counts"):
+            joined.__dict__.pop(cached, None)
+        joined.composition = np.vstack([self.composition, self.evidence])
+        joined.original = joined.composition
+        joined.answers = np.concatenate([self.answers, np.full(len(self.evidence), -1)])
+        joined.groups = np.concatenate([self.groups, self.evidence_groups])
+        return joined
 
     def splits(self, protocol: str) -> list[Split]:
         """The splits of a protocol, read as src/data/splits.rs reads them: a row not listed is for training."""

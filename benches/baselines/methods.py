@@ -103,16 +103,16 @@ def predict_values(
 
 
 def predict_probabilities(
-    method: str, train: np.ndarray, answers: np.ndarray, test: np.ndarray, seed: int
+    method: str, train: np.ndarray, answers: np.ndarray, test: np.ndarray, seed: int, weights: np.ndarray | None = None
 ) -> np.ndarray:
-    """Fits a classifier and gives the test rows' probabilities, a column a class.
+    """Fits a classifier and gives the test rows' probabilities, a column a class. Rows may have weights.
 
     A support vector machine has none: the softmax of its decision values stands in, so its log loss is rough.
     """
     model = CLASSIFIERS[method](train.shape[1], seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        model.fit(train, answers)
+        model.fit(train, answers, **({} if weights is None else {"sample_weight": weights}))
     if hasattr(model, "predict_proba"):
         return model.predict_proba(test)
     return softmax(model.decision_function(test), axis=1)

@@ -48,7 +48,7 @@ pub(super) struct Arguments {
 pub(super) struct Report {
     /// The recipe as read.
     pub(super) recipe: Recipe,
-    /// SHA-256 of the data file.
+    /// SHA-256 of the data file; with evidence, of all files.
     pub(super) data_sha256: String,
     /// Mean and spread over the splits.
     pub(super) evaluation: Evaluation,
@@ -108,7 +108,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
         print(&entry.name, &entry.evaluation)?;
     }
     if let Some(path) = &arguments.json {
-        let ablation = Ablation { model: recipe.name, data_sha256: data.sha256.clone(), variants: entries };
+        let ablation = Ablation { model: recipe.name, data_sha256: data.files_sha256(), variants: entries };
         write_whole(path, |file| Ok(serde_json::to_writer(file, &ablation)?))?;
     }
     Ok(())
@@ -160,7 +160,7 @@ impl Arguments {
         }
         if let Some(path) = &self.json {
             let splits = serde_json::to_value(reports)?;
-            let report = Report { recipe, data_sha256: data.sha256.clone(), evaluation, splits };
+            let report = Report { recipe, data_sha256: data.files_sha256(), evaluation, splits };
             write_whole(path, |file| Ok(serde_json::to_writer(file, &report)?))?;
         }
         Ok(())

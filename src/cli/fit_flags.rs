@@ -8,7 +8,8 @@ use clap::Args;
 use super::progress::ProgressFormat;
 use super::table_flags::{SetFlags, TableFlags};
 use super::{UnreadableInput, device, file_name, read};
-use crate::data::{DataError, Dataset, Recipe};
+use crate::data::{DataError, Dataset, EvidenceError, EvidenceRecipe, Recipe};
+use crate::domain::Violation;
 use crate::model::DeviceChoice;
 use crate::train::FitOptions;
 
@@ -21,8 +22,34 @@ pub(super) struct DataFlags {
     /// The data: a table (CSV in any encoding, or a workbook) with the columns that the recipe names.
     #[arg(long)]
     data: PathBuf,
+    /// A file of evidence that the recipe names; beside the data file where it is not given. Several in the order of the
+    /// recipe's entries.
+    #[arg(long)]
+    evidence: Vec<PathBuf>,
+    /// Go on without the evidence that the recipe names; the model then learns from the rows alone.
+    #[arg(long, conflicts_with = "evidence")]
+    without_evidence: bool,
     #[command(flatten)]
     table: TableFlags,
+}
+
+/// Why the data cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum InputError {
+    #[error(transparent)]
+    Data(#[from] DataError),
+    #[error(transparent)]
+    Evidence(#[from] EvidenceError),
+}
+
+impl InputError {
+    /// The errors with JSON pointers.
+    pub(super) fn violations(&self) -> Vec<Violation> {
+        match self {
+            Self::Data(error) => error.violations(),
+            Self::Evidence(error) => error.violations(),
+        }
+    }
 }
 
 /// Flags shared by training and evaluating.
@@ -48,18 +75,42 @@ impl DataFlags {
     /// The recipe, and the data read with it.
     pub(super) fn read(&self) -> Result<(Recipe, Dataset)> {
         let (recipe, data) = self.try_read()?;
-        let data = data.map_err(|error| UnreadableInput(error.to_string()));
-        Ok((recipe, data.with_context(|| self.data.display().to_string())?))
+        let place = match &data {
+            Err(InputError::Evidence(_)) => "evidence".to_owned(),
+            _ => self.data.display().to_string(),
+        };
+        Ok((recipe, data.map_err(|error| UnreadableInput(error.to_string())).context(place)?))
     }
 
     /// The recipe, and the data or what is wrong with it.
-    pub(super) fn try_read(&self) -> Result<(Recipe, Result<Dataset, DataError>)> {
+    pub(super) fn try_read(&self) -> Result<(Recipe, Result<Dataset, InputError>)> {
         let place = || self.recipe.display().to_string();
         let text = String::from_utf8(read(&self.recipe)?).with_context(place)?;
         let recipe = Recipe::parse(&text).with_context(place)?;
         let mapping = self.table.mapping(&SetFlags::default());
         let data = Dataset::read_as(&read(&self.data)?, &recipe, &self.table.options(), &mapping);
+        let data = match data {
+            Err(error) => Err(error.into()),
+            Ok(data) if self.without_evidence => Ok(data.without_evidence(&recipe)),
+            Ok(data) if recipe.evidence.is_empty() && self.evidence.is_empty() => Ok(data),
+            Ok(data) => data.with_evidence(&recipe, &self.read_evidence(&recipe)?).map_err(InputError::from),
+        };
         Ok((recipe, data))
+    }
+
+    /// The files of evidence: those given, or those beside the data file.
+    fn read_evidence(&self, recipe: &Recipe) -> Result<Vec<Vec<u8>>> {
+        if !self.evidence.is_empty() {
+            return self.evidence.iter().map(|path| read(path)).collect();
+        }
+        let beside = |entry: &EvidenceRecipe| {
+            let path = self.data.with_file_name(&entry.file);
+            read(&path).context(
+                "the recipe's evidence: put the file beside the data, name it with --evidence FILE, or train without it \
+                 (--without-evidence)",
+            )
+        };
+        recipe.evidence.iter().map(beside).collect()
     }
 
     /// Name of the data file, without its folder.

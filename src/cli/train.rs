@@ -82,7 +82,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
     }
     let report = measured.map(|measured| measured.report(&recipe, &data, &mut trained, &losses, &reporter));
     let extras = report.transpose()?.unwrap_or_default();
-    let card = model_card(&trained.manifest, &recipe.limits);
+    let card = model_card(&trained.manifest);
     let mut manifest = serde_json::to_vec_pretty(&trained.manifest)?;
     manifest.push(b'\n');
     let bundle = StoredBundle { manifest, weights: trained.weights };
@@ -115,7 +115,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
 fn read_evaluation(path: &Path, recipe: &Recipe, data: &Dataset) -> Result<Evaluation> {
     let place = || path.display().to_string();
     let report: super::evaluate::Report = serde_json::from_slice(&read(path)?).with_context(place)?;
-    if !report.recipe.makes_the_same_as(recipe) || report.data_sha256 != data.sha256 {
+    if !report.recipe.makes_the_same_as(recipe) || report.data_sha256 != data.files_sha256() {
         bail!("{}: measured with another recipe or other data", place());
     }
     Ok(report.evaluation)

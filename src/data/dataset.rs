@@ -3,14 +3,17 @@
 //! The rows are samples, checked as for predictions. Values that depend on the choice of training rows (ranges,
 //! medians, elements seen) are computed here from those rows only. [`super::reading`] builds a data set from a file.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use crate::data::digest::row_digest;
+use crate::data::evidence::EvidenceRow;
 use crate::data::label::Label;
 use crate::data::recipe::Recipe;
 use crate::data::source::DefaultRecipe;
 use crate::data::summary::DataSummary;
 use crate::domain::{Composition, ElementRange, Outputs, ParameterKind, ProcessValue, Sample, Schema};
+use crate::model::{EvidenceRecord, sha256_hex};
 
 /// A data set: samples with labels and groups.
 #[derive(Clone, Debug)]
@@ -25,6 +28,10 @@ pub struct Dataset {
     pub groups: Vec<String>,
     /// The line of each sample in the file.
     pub lines: Vec<u64>,
+    /// Alloys of which only is known what they are not, from further files.
+    pub evidence: Vec<EvidenceRow>,
+    /// These files.
+    pub evidence_files: Vec<EvidenceRecord>,
     /// Warnings and notes about the file.
     pub summary: DataSummary,
     /// The schema used to check the samples: the recipe's, with levels and defaults from the file.
@@ -35,6 +42,40 @@ impl Dataset {
     /// Number of groups among these rows.
     pub fn count_groups(&self, rows: &[usize]) -> usize {
         rows.iter().map(|row| &self.groups[*row]).collect::<BTreeSet<_>>().len()
+    }
+
+    /// SHA-256 of all files: that of the data file, if it is the only one.
+    pub fn files_sha256(&self) -> String {
+        let evidence: Vec<&str> = self.evidence_files.iter().map(|file| file.sha256.as_str()).collect();
+        match evidence.is_empty() {
+            true => self.sha256.clone(),
+            false => sha256_hex(format!("{} {}", self.sha256, evidence.join(" ")).as_bytes()),
+        }
+    }
+
+    /// The data with the evidence as further rows, which follow the measured ones.
+    pub fn joined(&self) -> Cow<'_, Self> {
+        if self.evidence.is_empty() {
+            return Cow::Borrowed(self);
+        }
+        let mut joined = self.clone();
+        for EvidenceRow { sample, allowed, weight, group, line } in std::mem::take(&mut joined.evidence) {
+            joined.samples.push(sample);
+            joined.labels.push(Label::AnyOf { allowed, weight });
+            joined.groups.push(group);
+            joined.lines.push(line);
+        }
+        Cow::Owned(joined)
+    }
+
+    /// These rows with the evidence that may be learned from with them: all but that of groups which the data have, but
+    /// not among these rows. So a group that is held out is held out as a whole. The data must be [joined](Self::joined).
+    pub fn and_evidence(&self, rows: &[usize]) -> Vec<usize> {
+        let measured = self.labels.iter().take_while(|label| label.is_measured()).count();
+        let of = |rows: &mut dyn Iterator<Item = usize>| rows.map(|row| &self.groups[row]).collect::<BTreeSet<_>>();
+        let (all, own) = (of(&mut (0..measured)), of(&mut rows.iter().copied()));
+        let learned = |row: &usize| own.contains(&self.groups[*row]) || !all.contains(&self.groups[*row]);
+        rows.iter().copied().chain((measured..self.labels.len()).filter(learned)).collect()
     }
 
     /// Fingerprints of these rows. `schema` is that of the recipe used to read them.

@@ -54,7 +54,7 @@ fn canonical(sample: &Sample, label: &Label, schema: &Schema) -> String {
         (Label::Class(class), Outputs::Classification { classes }) => {
             classes.get(*class).cloned().into_iter().collect()
         }
-        _ => Vec::new(),
+        (Label::Values(_) | Label::Class(_) | Label::AnyOf { .. }, _) => Vec::new(),
     };
     append(&mut text, labels);
     text

@@ -8,6 +8,7 @@ mod defaults;
 mod digest;
 mod draft;
 mod events;
+mod evidence;
 #[cfg(test)]
 pub(crate) mod fixture;
 mod folds;
@@ -26,6 +27,7 @@ pub use dataset::Dataset;
 pub use digest::row_digest;
 pub use draft::draft_recipe;
 pub use events::{TrainingEvent, TrainingProgress};
+pub use evidence::{EvidenceRecipe, EvidenceRow};
 pub use folds::{Protocol, draw_folds, draw_mixed_folds, draw_splits};
 pub use label::Label;
 pub use learners::{
@@ -33,6 +35,7 @@ pub use learners::{
     TeacherRecipe, Training,
 };
 pub use reading::complaints::{BadCell, BadCells, DataError};
+pub use reading::evidence::EvidenceError;
 pub use recipe::{NetworkRecipe, Preset, PresetName, Recipe, RecipeError, ScalingKind, ScalingRecipe};
 pub use reference::recipe_reference;
 pub use regions::{Region, calibration_regions, draw_regions, training_steps};

@@ -6,11 +6,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::data::bounds::{Bounds, MOST_THINGS};
 use crate::data::defaults;
+use crate::data::evidence::{EvidenceRecipe, contradiction};
 use crate::data::learners::{CalibrationRecipe, MemberRecipe, TeacherRecipe, Training};
 use crate::data::source::{ClassRecipe, CompositionRecipe, Elements, Group, ParameterRecipe, RowFilter, TargetRecipe};
 use crate::domain::{CompositionSchema, ElementRange, Outputs, Schema, Target};
 use crate::featurize::FeatureSpec;
-use crate::model::{Architecture, AttentionMode, Share};
+use crate::model::{Architecture, AttentionMode, Limit, Share};
 
 /// Why a recipe cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -41,9 +42,12 @@ pub struct Recipe {
     /// Source of the data, for the model card.
     #[serde(default)]
     pub citation: String,
-    /// Limits of use, in sentences, for the model card.
+    /// What an answer is about, in one sentence that every answer repeats.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub about: Option<String>,
+    /// Limits of use: sentences for the model card. One with a condition is also a warning of the answers that meet it.
     #[serde(default)]
-    pub limits: Vec<String>,
+    pub limits: Vec<Limit>,
     /// The columns of the composition.
     pub composition: CompositionRecipe,
     /// The columns of the process parameters.
@@ -55,6 +59,13 @@ pub struct Recipe {
     /// The class that a classification predicts.
     #[serde(default)]
     pub class: Option<ClassRecipe>,
+    /// Files of alloys of which only is known which classes they are not of.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub evidence: Vec<EvidenceRecipe>,
+    /// Number of kinds of alloys (clusters of similar compositions) that the model remembers as measured. An answer for
+    /// an alloy of none of these kinds is out of domain. Without it, kinds are not looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kinds: Option<usize>,
     /// What belongs together when rows are split: a column such as `"heat"`, a list of columns, `"composition"` (equal
     /// amounts) or `"chemical_system"` (the same elements).
     pub group: Group,
@@ -261,8 +272,14 @@ impl Recipe {
     /// Whether another recipe differs at most in descriptive texts. Then scores of one are valid for the other.
     pub fn makes_the_same_as(&self, other: &Self) -> bool {
         let wordless = |recipe: &Self| {
-            let mut recipe =
-                Self { title: String::new(), citation: String::new(), limits: Vec::new(), ..recipe.clone() };
+            let mut recipe = Self {
+                title: String::new(),
+                citation: String::new(),
+                about: None,
+                limits: Vec::new(),
+                ..recipe.clone()
+            };
+            recipe.evidence.iter_mut().for_each(|entry| entry.citation.clear());
             recipe.processing.iter_mut().for_each(|parameter| parameter.description.clear());
             recipe
         };
@@ -280,6 +297,8 @@ impl Recipe {
         let shares = self.shares();
         let some = |pick: fn(&Share) -> f64| shares.iter().map(pick).sum::<f64>() > 0.0;
         let never_negative = shares.iter().all(|share| share.near >= 0.0 && share.far >= 0.0);
+        let levels: &[String] = self.class.as_ref().map_or(&[], |class| &class.levels);
+        let formulas_alone = self.processing.is_empty() && self.composition.formula.is_some();
         let names: Vec<&str> = self.processing.iter().map(|parameter| parameter.name.as_str()).collect();
         if !name(&self.name) {
             Some("name: use up to 64 letters, digits, - and _")
@@ -299,6 +318,10 @@ impl Recipe {
             Some("processing: a categorical parameter needs at least two levels")
         } else if self.processing.iter().any(|parameter| !parameter.default_fits()) {
             Some("processing: a default must be a number or \"median\", for a categorical parameter one of its levels")
+        } else if let Some(what) = contradiction(&self.evidence, levels, (formulas_alone, &self.group)) {
+            Some(what)
+        } else if let Some(what) = Limit::contradiction(&self.limits, levels) {
+            Some(what)
         } else if self.group.columns().is_empty() && matches!(self.group, Group::Joined(_)) {
             Some("group: name at least one column")
         } else if let Some(what) = training.contradiction(&self.network.architecture()) {
@@ -331,6 +354,10 @@ impl Recipe {
         bounds.size("processing", self.processing.len(), MOST_THINGS);
         bounds.size("targets", self.targets.len(), MOST_THINGS);
         bounds.size("class.levels", self.class.iter().map(|class| class.levels.len()).sum(), MOST_THINGS);
+        bounds.size("evidence", self.evidence.len(), MOST_THINGS);
+        bounds.size("limits", self.limits.len(), MOST_THINGS);
+        bounds.size("kinds", self.kinds.unwrap_or(0), 2000);
+        self.evidence.iter().for_each(|entry| bounds.number("evidence.weight", entry.weight, 0.01..=100.0));
         bounds.network("network", &self.network.architecture());
         bounds.training("training", &self.training);
         bounds.number("share.near", self.share.near, 0.0..=1e6);

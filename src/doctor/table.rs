@@ -95,7 +95,7 @@ impl<'a> Table<'a> {
         let properties = recipe.targets.iter().enumerate().map(property).collect();
         let class = |label: &Label| match label {
             Label::Class(class) => Some(*class),
-            Label::Values(_) => None,
+            Label::Values(_) | Label::AnyOf { .. } => None,
         };
         let classes = data.labels.iter().filter_map(class).collect();
         let mut numbers: BTreeMap<&str, usize> = BTreeMap::new();

@@ -7,17 +7,17 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use super::{DATA_FILE, JOBS_FOLDER, Job, JobError, Jobs, LOG_FILE, RECIPE_FILE, REPORT_FILE};
+use super::{DATA_FILE, EVIDENCE_FILE, JOBS_FOLDER, Job, JobError, Jobs, LOG_FILE, RECIPE_FILE, REPORT_FILE};
 
 /// Name of the file that marks a folder whose job has no record yet, or no longer.
 const MARK: &str = "unlisted";
-/// The files that a job keeps.
+/// The files that a job keeps, beside those of evidence.
 const KEPT: [&str; 4] = [DATA_FILE, RECIPE_FILE, LOG_FILE, REPORT_FILE];
 
 /// Removes everything but the kept files from a job's folder: bundles, finished or not.
 pub(super) fn tidy(folder: &Path) {
     for entry in fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok) {
-        if entry.file_name().to_str().is_some_and(|name| KEPT.contains(&name)) {
+        if entry.file_name().to_str().is_some_and(|name| KEPT.contains(&name) || name.starts_with(EVIDENCE_FILE)) {
             continue;
         }
         // What cannot be removed only takes space.

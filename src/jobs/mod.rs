@@ -16,7 +16,7 @@ mod submit;
 mod tests;
 mod upload;
 
-pub use record::{Job, JobData, JobDoubts, JobOptions, JobProgress, JobState, LossPoint, now};
+pub use record::{Job, JobData, JobDoubts, JobEvidence, JobOptions, JobProgress, JobState, LossPoint, now};
 pub use submit::JobRequest;
 pub use upload::{DataSource, Upload};
 
@@ -41,6 +41,8 @@ const RECIPE_FILE: &str = "recipe.toml";
 const LOG_FILE: &str = "log.txt";
 /// What looks wrong in the data.
 const REPORT_FILE: &str = "data-report.json";
+/// Start of the names of the files of evidence; a number follows.
+const EVIDENCE_FILE: &str = "evidence-";
 const BUNDLE_FOLDER: &str = "bundle";
 /// How many bytes of the end of a log are shown.
 const LOG_TAIL_BYTES: usize = 4_000;

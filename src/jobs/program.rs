@@ -10,7 +10,7 @@ use std::process::Stdio;
 use tokio::process::Command;
 
 use super::record::JobOptions;
-use super::{DATA_FILE, JobsConfig, RECIPE_FILE};
+use super::{DATA_FILE, EVIDENCE_FILE, JobsConfig, RECIPE_FILE};
 
 /// What a process prints when it cannot get more memory: a failed allocation, a read, or a thread's stack.
 const WANTED_MEMORY: [&str; 4] =
@@ -41,6 +41,13 @@ pub(super) fn command(
     for (flag, text) in [("--encoding", &options.encoding), ("--sheet", &options.sheet)] {
         command.args(text.iter().map(|text| format!("{flag}={text}")));
     }
+    let evidence = evidence_files(folder);
+    if evidence.is_empty() {
+        command.arg("--without-evidence");
+    }
+    for path in &evidence {
+        command.arg("--evidence").arg(path);
+    }
     command.args(options.map.iter().map(|pair| format!("--map={pair}")));
     if memory > 0 {
         // The allocator reserves address space in advance, a gigabyte at a time by default, which could exceed the
@@ -49,6 +56,12 @@ pub(super) fn command(
     }
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     Ok(command)
+}
+
+/// The files of evidence in the folder of a job, in the order of the recipe's entries.
+pub(super) fn evidence_files(folder: &Path) -> Vec<PathBuf> {
+    let paths = (0..).map(|number| folder.join(format!("{EVIDENCE_FILE}{number}")));
+    paths.take_while(|path| path.is_file()).collect()
 }
 
 /// Whether a child ended because it could not get memory, judged by what it printed.

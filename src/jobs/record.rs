@@ -94,6 +94,18 @@ pub struct JobData {
     pub rows: usize,
     /// Number of groups (heats, alloys, chemical systems) among the rows.
     pub groups: usize,
+    /// The files of evidence; omitted if there are none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub evidence: Vec<JobEvidence>,
+}
+
+/// A file with evidence of what further alloys are not.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct JobEvidence {
+    /// Name of the file, as given by the client.
+    pub file: String,
+    /// SHA-256 of the file, in hexadecimal.
+    pub sha256: String,
 }
 
 /// One point of the loss curve.

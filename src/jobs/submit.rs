@@ -9,9 +9,9 @@ use std::path::PathBuf;
 use tempfile::TempDir;
 
 use super::check::{Rows, check};
-use super::record::{Job, JobData, JobDoubts, JobOptions, JobState, now};
-use super::upload::DataSource;
-use super::{DATA_FILE, JobError, Jobs, RECIPE_FILE, UPLOADS_FOLDER, doubts, house};
+use super::record::{Job, JobData, JobDoubts, JobEvidence, JobOptions, JobState, now};
+use super::upload::{DataSource, Found, Upload};
+use super::{DATA_FILE, EVIDENCE_FILE, JobError, Jobs, RECIPE_FILE, UPLOADS_FOLDER, doubts, house};
 use crate::data::{Recipe, RecipeError};
 use crate::files;
 use crate::registry;
@@ -24,7 +24,10 @@ pub struct JobRequest {
     pub model: String,
     /// The rows.
     pub data: DataSource,
-    /// Largest size of the rows in bytes, wherever they come from.
+    /// The files of evidence that came with the rows, in the order of the recipe's entries. Without any, rows of the
+    /// server bring those that lie beside them.
+    pub evidence: Vec<Upload>,
+    /// Largest size of a file in bytes, wherever it comes from.
     pub most_bytes: u64,
     /// The options.
     pub options: JobOptions,
@@ -55,7 +58,7 @@ impl Jobs {
     /// # Errors
     /// [`JobError`]; nothing is queued then.
     pub async fn submit(&self, request: JobRequest) -> Result<Job, JobError> {
-        let JobRequest { model, data, most_bytes, options, by } = request;
+        let JobRequest { model, data, evidence, most_bytes, options, by } = request;
         // Each check may take as much memory as a training, so only one runs at a time.
         let _turn = self.0.checking.lock().await;
         if self.is_stopping() {
@@ -63,7 +66,8 @@ impl Jobs {
         }
         self.check_room()?;
         let (jobs, named, asked) = (self.clone(), model.clone(), options.clone());
-        let mut staged = tokio::task::spawn_blocking(move || jobs.stage(&named, data, &asked, most_bytes)).await??;
+        let stage = move || jobs.stage(&named, (data, evidence), &asked, most_bytes);
+        let mut staged = tokio::task::spawn_blocking(stage).await??;
         let Rows { rows, groups, report } = check(self, &staged.folder(), &options).await?;
         (staged.data.rows, staged.data.groups) = (rows, groups);
         let jobs = self.clone();
@@ -81,22 +85,39 @@ impl Jobs {
     }
 
     /// Puts recipe and data into a folder with the layout of a job's folder.
-    fn stage(&self, model: &str, data: DataSource, options: &JobOptions, most_bytes: u64) -> Result<Staged, JobError> {
+    fn stage(
+        &self,
+        model: &str,
+        (data, evidence): (DataSource, Vec<Upload>),
+        options: &JobOptions,
+        most_bytes: u64,
+    ) -> Result<Staged, JobError> {
         let recipe = registry::recipe(self.0.writer.folders(), model)?;
         let recipe = recipe.ok_or_else(|| JobError::NoModel(model.to_owned()))?;
         check_options(options)?;
         let damaged = |error: RecipeError| JobError::invalid("/model", format!("its recipe: {error}"));
-        Recipe::parse(&recipe).map_err(damaged)?;
+        let named = Recipe::parse(&recipe).map_err(damaged)?.evidence;
         let config = &self.0.config;
+        let evidence: Vec<Found> = match evidence.is_empty() {
+            true => data.evidence(&named, config.data_dir.as_deref(), |id| self.folder(id)),
+            false => evidence.into_iter().map(Found::from).collect(),
+        };
         let found = data.find(config.data_dir.as_deref(), |id| self.folder(id), most_bytes)?;
         let room = TempDir::new_in(config.state_dir.join(UPLOADS_FOLDER)).map_err(JobError::Io)?;
         let folder = room.path().join(STAGED_FOLDER);
         fs::create_dir(&folder).map_err(JobError::Io)?;
         fs::write(folder.join(RECIPE_FILE), recipe).map_err(JobError::Io)?;
         let (file, sha256) = found.put(&folder.join(DATA_FILE), most_bytes)?;
-        let written = [&folder.join(RECIPE_FILE), &folder.join(DATA_FILE), &folder];
-        written.into_iter().try_for_each(|path| files::sync(path)).map_err(JobError::Io)?;
-        Ok(Staged { room, data: JobData { file, sha256, rows: 0, groups: 0 }, doubts: None })
+        let mut written = vec![folder.join(RECIPE_FILE), folder.join(DATA_FILE)];
+        let mut kept = Vec::with_capacity(evidence.len());
+        for (number, found) in evidence.into_iter().enumerate() {
+            written.push(folder.join(format!("{EVIDENCE_FILE}{number}")));
+            let (file, sha256) = found.put(&written[number + 2], most_bytes)?;
+            kept.push(JobEvidence { file, sha256 });
+        }
+        written.push(folder);
+        written.iter().try_for_each(|path| files::sync(path)).map_err(JobError::Io)?;
+        Ok(Staged { room, data: JobData { file, sha256, rows: 0, groups: 0, evidence: kept }, doubts: None })
     }
 
     /// Creates the job. Its folder is complete before its record is written.

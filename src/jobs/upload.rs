@@ -11,6 +11,8 @@ use tempfile::NamedTempFile;
 use tokio::runtime::{Handle, RuntimeFlavor};
 
 use super::JobError;
+use super::program::evidence_files;
+use crate::data::EvidenceRecipe;
 
 /// A file that is being received.
 #[derive(Debug)]
@@ -34,6 +36,11 @@ impl Upload {
             most,
             hash: Sha256::new(),
         })
+    }
+
+    /// What identifies the file in a request: its hash.
+    pub fn named(&self) -> String {
+        format!("upload {}", hex(&self.hash))
     }
 
     /// Appends bytes.
@@ -84,6 +91,12 @@ enum Place {
     Here(PathBuf),
 }
 
+impl From<Upload> for Found {
+    fn from(upload: Upload) -> Self {
+        Self { name: upload.name.clone(), place: Place::Received(upload) }
+    }
+}
+
 impl Found {
     /// Moves or copies the file to a new path; returns its name and its SHA-256.
     pub(super) fn put(self, to: &Path, most: u64) -> Result<(String, String), JobError> {
@@ -124,9 +137,31 @@ impl DataSource {
     /// job.
     pub fn named(&self) -> String {
         match self {
-            Self::Upload(upload) => format!("upload {}", hex(&upload.hash)),
+            Self::Upload(upload) => upload.named(),
             Self::File(name) => format!("file {name}"),
             Self::Job(id) => format!("job {id}"),
+        }
+    }
+
+    /// The files of evidence that lie beside the rows: in the folder of data files, by the names in the recipe, or in the
+    /// folder of the job. None if one is missing; the training then warns that it lacks its evidence.
+    pub(super) fn evidence(
+        &self,
+        named: &[EvidenceRecipe],
+        data_dir: Option<&Path>,
+        job_folder: impl Fn(u64) -> PathBuf,
+    ) -> Vec<Found> {
+        let found = |name: &str, path: PathBuf| Found { name: name.to_owned(), place: Place::Here(path) };
+        match self {
+            Self::Upload(_) => Vec::new(),
+            Self::File(_) => {
+                let all = named.iter().map(|own| Some(found(&own.file, inside(data_dir, &own.file).ok()?)));
+                all.collect::<Option<_>>().unwrap_or_default()
+            }
+            Self::Job(id) => {
+                let paths = evidence_files(&job_folder(*id)).into_iter().enumerate();
+                paths.map(|(number, path)| found(&format!("evidence {number} of job {id}"), path)).collect()
+            }
         }
     }
 
@@ -139,7 +174,7 @@ impl DataSource {
         most: u64,
     ) -> Result<Found, JobError> {
         let (pointer, name, path) = match self {
-            Self::Upload(upload) => return Ok(Found { name: upload.name.clone(), place: Place::Received(upload) }),
+            Self::Upload(upload) => return Ok(upload.into()),
             Self::Job(id) => {
                 let path = job_folder(id).join(super::DATA_FILE);
                 if !path.is_file() {

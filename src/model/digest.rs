@@ -7,6 +7,8 @@ use crate::domain::Schema;
 use crate::featurize::FeatureSpec;
 use crate::model::error::BundleError;
 use crate::model::spec::calibration::Calibration;
+use crate::model::spec::kinds::Kinds;
+use crate::model::spec::limits::Limit;
 use crate::model::spec::manifest::{Gate, Manifest, MemberSpec, Reference, Scaling, Share};
 
 /// SHA-256 in hexadecimal.
@@ -19,14 +21,14 @@ impl Manifest {
     /// answers, bit for bit.
     ///
     /// The weights alone are not enough: they work on standardised numbers and are the same for MPa and GPa. Left out
-    /// are fields without effect: name, title, citation, time of training, scores, and the data with its row
+    /// are fields without effect: name, title, citation, limits that are no warning, time of training, scores, and the data with its row
     /// fingerprints (the data acts only through scalers, members and calibration).
     ///
     /// # Errors
     /// Writing JSON failed, which does not happen for a manifest that was read or trained.
     pub fn digest(&self) -> Result<String, BundleError> {
         let Self { format, route, default, featurizer, schema, features, scaling, families, .. } = self;
-        let Self { members, references, gate, calibration, weights_sha256, .. } = self;
+        let Self { members, references, gate, calibration, kinds, about, limits, weights_sha256, .. } = self;
         let inputs = PredictionInputs {
             format: *format,
             route,
@@ -40,6 +42,9 @@ impl Manifest {
             references,
             gate,
             calibration,
+            kinds,
+            about,
+            limits: limits.iter().filter(|limit| limit.condition().is_some()).collect(),
             weights_sha256,
         };
         // Fields are written in the order of the struct and numbers in their shortest form, so a manifest has exactly
@@ -66,5 +71,13 @@ struct PredictionInputs<'a> {
     references: &'a [Reference],
     gate: &'a Option<Gate>,
     calibration: &'a Option<Calibration>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kinds: &'a Option<Kinds>,
+    /// It stands in every answer, …
+    #[serde(skip_serializing_if = "Option::is_none")]
+    about: &'a Option<String>,
+    /// … as these do in some.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    limits: Vec<&'a Limit>,
     weights_sha256: &'a str,
 }

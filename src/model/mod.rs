@@ -38,9 +38,12 @@ pub use probe::{probe_features, probe_samples};
 pub use rng::{rng, shuffled};
 pub use spec::calibration::{BeforeAfter, Calibration, apply_temperature, percentiles};
 pub use spec::errors::{ErrorModel, Reach, Signals, TargetErrors, log_disagreement, standardised};
+pub use spec::kinds::{Kind, Kinds, Nearest};
 pub use spec::levels::{CONFIDENCE_PERCENT, DEFAULT_CONFIDENCE, half_widths};
+pub use spec::limits::{Condition, ConditionalLimit, Limit};
 pub use spec::manifest::{
-    DataRecord, Evaluation, Gate, MANIFEST_FORMAT, Manifest, MemberSpec, Reference, Scaling, Share, Spread,
+    DataRecord, Evaluation, EvidenceRecord, Gate, MANIFEST_FORMAT, Manifest, MemberSpec, Reference, Scaling, Share,
+    Spread,
 };
 pub use spec::members::{ForestConfig, GpConfig, MemberKind};
 pub use spec::network::{Activation, Architecture, AttentionMode, ConfigError, ImageChannel, McvnConfig, Norm};

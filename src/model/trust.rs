@@ -6,7 +6,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::domain::{Outputs, Sample, Specification, Target};
+use crate::domain::{Outputs, Sample, Specification, Target, most_probable};
 use crate::model::bundle::Predicted;
 use crate::model::spec::calibration::{Calibration, percentile};
 use crate::model::spec::errors::Signals;
@@ -15,6 +15,9 @@ use crate::model::spec::manifest::Manifest;
 
 /// A sample is out of domain if its novelty or disagreement is above this percentile of the held-out rows.
 const LIMIT_PERCENT: usize = 99;
+/// The same for the distance to the nearest measured kind of alloys. Held-out groups are often kinds of their own, so
+/// their last percentiles say little about where knowledge ends.
+const KIND_LIMIT_PERCENT: usize = 95;
 
 /// Nominal coverage of an interval, from 0.5 to 0.99.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -86,6 +89,8 @@ pub struct Trust {
     pub chance_all: Option<f64>,
     /// Reasons why the sample is outside the training domain; empty if it is inside.
     pub reasons: Vec<String>,
+    /// The model's limits that concern this prediction.
+    pub warnings: Vec<String>,
     /// The percentage of held-out training rows with a lower novelty than this sample, rounded up. `None` if unknown,
     /// as for a sample with an element that was not seen in training.
     pub novelty_percentile: Option<u8>,
@@ -129,10 +134,13 @@ impl Manifest {
 
     /// The reliability of a prediction. A sample is out of domain if a value or an amount is outside its training
     /// range, an element was not seen in training, its novelty or disagreement is above that of 99 % of the held-out
-    /// rows, or no error was measured so far from the training rows.
+    /// rows, no error was measured so far from the training rows, or no alloy of its kind, or none of the kind and the
+    /// predicted class, was measured.
     pub fn trust(&self, sample: &Sample, predicted: &Predicted, options: &TrustOptions) -> Trust {
         let mut reasons = sample.out_of_domain().to_vec();
-        let Some(calibration) = &self.calibration else { return Trust { reasons, ..Trust::default() } };
+        reasons.extend(self.kind_unknown(sample, predicted));
+        let warnings = self.warnings(sample, predicted);
+        let Some(calibration) = &self.calibration else { return Trust { reasons, warnings, ..Trust::default() } };
         let beyond = |measured: &[f64], value: f64| measured.get(LIMIT_PERCENT).is_some_and(|limit| value > *limit);
         let far = predicted.novelty.is_some_and(|novelty| beyond(&calibration.novelty, novelty));
         if far {
@@ -148,6 +156,7 @@ impl Manifest {
         let novelty = predicted.novelty.filter(|_| far || seen);
         let mut trust = Trust {
             reasons,
+            warnings,
             novelty_percentile: novelty.and_then(|novelty| percentile(&calibration.novelty, novelty)),
             disagreement_percentile: predicted.disagreement.and_then(|own| percentile(&calibration.disagreement, own)),
             ..Trust::default()
@@ -201,6 +210,37 @@ impl Manifest {
             trust.chances = (0..targets.len()).map(chance).collect();
             trust.chance_all = errors.chance(limits, targets, &likely);
         }
+    }
+}
+
+impl Manifest {
+    /// The limits that concern a prediction.
+    fn warnings(&self, sample: &Sample, predicted: &Predicted) -> Vec<String> {
+        let class = match &self.schema.outputs {
+            Outputs::Classification { classes } => classes.get(most_probable(&predicted.values)).map(String::as_str),
+            Outputs::Regression { .. } => None,
+        };
+        let concerned = self.limits.iter().filter(|limit| limit.concerns(sample, class));
+        concerned.map(|limit| limit.text().to_owned()).collect()
+    }
+
+    /// Why no measured alloy speaks for a prediction: none is near, or none that is near can be of the predicted class.
+    fn kind_unknown(&self, sample: &Sample, predicted: &Predicted) -> Option<String> {
+        let nearest = self.kinds.as_ref()?.nearest(sample.composition())?;
+        let (name, alloys, distance) = (nearest.kind.name(), nearest.kind.alloys, nearest.distance);
+        let measured = self.calibration.as_ref().map_or(&[][..], |calibration| &calibration.kind_distance);
+        if measured.get(KIND_LIMIT_PERCENT).is_some_and(|limit| distance > *limit) {
+            return Some(format!(
+                "no measured alloy of this kind: {distance:.0} of 100 atoms differ from the nearest ones measured ({name}, \
+                 {alloys} alloys)"
+            ));
+        }
+        let Outputs::Classification { classes } = &self.schema.outputs else { return None };
+        let class = most_probable(&predicted.values);
+        let (named, count) = (classes.get(class)?, nearest.may_be(class));
+        (!nearest.supports(class)).then(|| {
+            format!("no measured alloy of this kind is {named}: of the nearest ones ({name}, {alloys} alloys) {count} can be")
+        })
     }
 }
 

@@ -67,6 +67,9 @@ pub(super) fn check(manifest: &Manifest) -> Result<(), BundleError> {
     if manifest.calibration.as_ref().is_some_and(|own| !own.is_sound(targets) || !inputs(own)) {
         return wrong("the calibration does not fit".to_owned());
     }
+    if manifest.kinds.as_ref().is_some_and(|kinds| !kinds.is_sound(outputs)) {
+        return wrong("the kinds of alloys do not fit".to_owned());
+    }
     for (index, member) in manifest.members.iter().enumerate() {
         check_member(manifest, member, width)
             .map_err(|what| BundleError::Manifest(format!("member {index} {what}")))?;

@@ -14,7 +14,7 @@ use candle_core::Device;
 use crate::data::{Dataset, Protocol, Recipe, Split, calibration_regions, draw_folds, draw_mixed_folds};
 use crate::featurize::Scaler;
 use crate::model::Scaling;
-use crate::train::calibrate::{HeldOut, Kind, Measured, calibrate};
+use crate::train::calibrate::{HeldOut, Measured, PartKind, calibrate};
 use crate::train::error::FitError;
 use crate::train::learners::teacher::Taught;
 use crate::train::parallel::run_all;
@@ -34,8 +34,10 @@ pub fn fit(
     options: &FitOptions,
     observe: Observer,
 ) -> Result<Trained, FitError> {
-    let (protocol, folds) = held_out_parts(recipe, data, rows, options.seed);
-    let fitting = Fitting { recipe, data, options, observe, parts: prepare(recipe, data, rows, &folds)? };
+    let joined = data.joined();
+    let (data, rows) = (&*joined, joined.and_evidence(rows));
+    let (protocol, folds) = held_out_parts(recipe, data, &rows, options.seed);
+    let fitting = Fitting { recipe, data, options, observe, parts: prepare(recipe, data, &rows, &folds)? };
     let tasks = fitting.plan();
     let taught = fitting.teach_all(&tasks)?;
     let members = fitting.train_all(&tasks, &taught)?;
@@ -78,7 +80,7 @@ fn prepare<'a>(
     recipe: &Recipe,
     data: &Dataset,
     rows: &'a [usize],
-    folds: &'a [(Kind, Split)],
+    folds: &'a [(PartKind, Split)],
 ) -> Result<Vec<Part<'a>>, FitError> {
     let part = |rows: &'a [usize]| Part {
         rows,
@@ -127,14 +129,14 @@ impl<'a> Fitting<'a> {
     fn assemble_all(
         &self,
         members: Vec<Vec<TrainedMember>>,
-        folds: &[(Kind, Split)],
+        folds: &[(PartKind, Split)],
     ) -> Result<(Trained, Vec<HeldOut>), FitError> {
         let assemble = |(part, members): (&Part, Vec<TrainedMember>)| {
             assemble(self.recipe, (self.data, part.rows), &part.set, members, self.options)
         };
         let mut assembled = self.parts.iter().zip(members).map(assemble);
         let whole = assembled.next().unwrap_or(Err(FitError::Cancelled))?;
-        let ask = |((trained, part), (kind, fold)): ((Result<Trained, FitError>, &Part), &(Kind, Split))| {
+        let ask = |((trained, part), (kind, fold)): ((Result<Trained, FitError>, &Part), &(PartKind, Split))| {
             HeldOut::ask(&trained?, part.set.inputs.as_ref(), self.data, (*kind, fold), &self.options.device)
         };
         let held_out = assembled.zip(self.parts.iter().skip(1)).zip(folds).map(ask);
@@ -193,13 +195,13 @@ const VERSION_DIGITS: usize = 12;
 
 /// The parts of the rows (given by their indices in the data) to hold out in turn: folds, and for a regression regions.
 /// Empty if the recipe wants none or there are too few rows.
-fn held_out_parts(recipe: &Recipe, data: &Dataset, rows: &[usize], seed: u64) -> (Protocol, Vec<(Kind, Split)>) {
+fn held_out_parts(recipe: &Recipe, data: &Dataset, rows: &[usize], seed: u64) -> (Protocol, Vec<(PartKind, Split)>) {
     let (protocol, folds) = calibration_folds(recipe, data, rows, seed);
     let regions = if folds.is_empty() { Vec::new() } else { calibration_regions(recipe, data, rows) };
     // If a target was measured in a region only, the other rows cannot predict it.
     let regions = regions.into_iter().map(|region| region.split).filter(|split| teaches(recipe, data, split));
-    let folds = folds.into_iter().map(|fold| (Kind::Fold, fold));
-    let regions: Vec<(Kind, Split)> = regions.map(|region| (Kind::Region, region)).collect();
+    let folds = folds.into_iter().map(|fold| (PartKind::Fold, fold));
+    let regions: Vec<(PartKind, Split)> = regions.map(|region| (PartKind::Region, region)).collect();
     (protocol, folds.chain(regions).collect())
 }
 

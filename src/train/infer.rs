@@ -22,7 +22,15 @@ pub(in crate::train) fn ask<'a, T>(
     // Missing values get the defaults of this bundle, not those of the whole data set.
     let features =
         |sample: &Sample| featurize(&sample.with_defaults(&manifest.schema), &manifest.schema, &manifest.features);
-    let features: Vec<Features> = samples.map(features).collect();
+    ask_features(bundle, samples.map(features).collect(), question)
+}
+
+/// Runs a bundle on the features of many samples, in parts.
+pub(in crate::train) fn ask_features<T>(
+    bundle: &Bundle,
+    features: Vec<Features>,
+    question: impl Fn(&Bundle, &[&Features]) -> Result<Vec<T>, BundleError>,
+) -> Result<Vec<T>, BundleError> {
     let mut answers = Vec::with_capacity(features.len());
     for chunk in features.chunks(256) {
         answers.extend(question(bundle, &chunk.iter().collect::<Vec<_>>())?);

@@ -11,6 +11,7 @@ use crate::model::{
     sha256_hex,
 };
 use crate::train::error::FitError;
+use crate::train::learners::kinds::kinds;
 use crate::train::training_set::TrainingSet;
 
 /// Options of the caller, in addition to the recipe.
@@ -61,6 +62,8 @@ pub(in crate::train) fn assemble(
 ) -> Result<Trained, FitError> {
     let (members, mut tensors): (Vec<MemberSpec>, Vec<MemberTensors>) = members.into_iter().unzip();
     let references = name_references(&mut tensors, data, rows)?;
+    let measured: Vec<usize> = rows.iter().copied().filter(|row| data.labels[*row].is_measured()).collect();
+    let classes = recipe.class.as_ref().map_or(0, |class| class.levels.len());
     let weights = encode_weights(&tensors)?;
     let weights_sha256 = sha256_hex(&weights);
     let manifest = Manifest {
@@ -68,6 +71,8 @@ pub(in crate::train) fn assemble(
         name: recipe.name.clone(),
         version: String::new(),
         title: recipe.title.clone(),
+        about: recipe.about.clone(),
+        limits: recipe.limits.clone(),
         route: recipe.route.clone(),
         default: recipe.default,
         created: options.created.clone(),
@@ -79,6 +84,7 @@ pub(in crate::train) fn assemble(
         references,
         gate: None,
         calibration: None,
+        kinds: recipe.kinds.map(|count| kinds(data, rows, count, classes, options.seed)),
         training: serde_json::json!({
             "networks": recipe.training, "committee": recipe.committee, "teacher": recipe.teacher,
             "calibration": recipe.calibration,
@@ -86,10 +92,11 @@ pub(in crate::train) fn assemble(
         data: DataRecord {
             file: options.data_file.clone(),
             sha256: data.sha256.clone(),
-            rows: rows.len(),
-            groups: data.count_groups(rows),
+            rows: measured.len(),
+            groups: data.count_groups(&measured),
             citation: recipe.citation.clone(),
-            row_digests: data.digests(&set.schema, rows),
+            row_digests: data.digests(&set.schema, &measured),
+            evidence: data.evidence_files.clone(),
         },
         evaluation: Vec::new(),
         weights_sha256,

@@ -23,6 +23,10 @@ pub(in crate::train) struct TrainingSet {
     pub(in crate::train) row: Vec<f32>,
     pub(in crate::train) pixels: Option<Vec<f32>>,
     pub(in crate::train) labels: Targets,
+    /// Number of measured rows; evidence follows them.
+    pub(in crate::train) measured: usize,
+    /// How much each row counts.
+    pub(in crate::train) weights: Vec<f64>,
     /// The index of each row among all training rows of the ensemble.
     pub(in crate::train) places: Vec<u32>,
     /// A number for the group of each row.
@@ -32,14 +36,9 @@ pub(in crate::train) struct TrainingSet {
 #[derive(Clone)]
 pub(in crate::train) enum Targets {
     /// Standardised on the targets' scales, row by row; NaN if not measured.
-    Values {
-        values: Vec<f32>,
-        width: usize,
-    },
-    Classes {
-        classes: Vec<usize>,
-        count: usize,
-    },
+    Values { values: Vec<f32>, width: usize },
+    /// By row and class, whether the row may be of the class: one class of a measured row, several of evidence.
+    Classes { allowed: Vec<bool>, count: usize },
 }
 
 impl TrainingSet {
@@ -69,7 +68,13 @@ impl TrainingSet {
             *numbers.entry(data.groups[*row].as_str()).or_insert(next)
         });
         let (groups, places) = (groups.collect(), (0..rows.len() as u32).collect());
-        Self { schema, scaling, inputs, count: rows.len(), row, pixels, labels, places, groups }
+        let measured = rows.iter().take_while(|row| data.labels[**row].is_measured()).count();
+        let weight = |row: &usize| match &data.labels[*row] {
+            Label::AnyOf { weight, .. } => *weight,
+            Label::Class(_) | Label::Values(_) => 1.0,
+        };
+        let weights = rows.iter().map(weight).collect();
+        Self { schema, scaling, inputs, count: rows.len(), row, pixels, labels, measured, weights, places, groups }
     }
 
     /// N, the width of the feature row.
@@ -87,18 +92,46 @@ impl TrainingSet {
         self.pixels.as_ref().map(|pixels| Tensor::from_slice(pixels, (self.count, PIXELS), device)).transpose()
     }
 
-    /// Standardised targets of some outputs (NaN if not measured), or smoothed class probabilities, row by row.
+    /// Standardised targets of some outputs (NaN if not measured), or smoothed class probabilities, row by row. Evidence
+    /// has equal probabilities of all classes that it may be of.
     pub(in crate::train) fn targets(&self, outputs: &[usize], smoothing: f64) -> Vec<f32> {
         match &self.labels {
             Targets::Values { values, width } => {
                 values.chunks(*width).flat_map(|row| outputs.iter().map(|output| row[*output])).collect()
             }
-            Targets::Classes { classes, count } => {
+            Targets::Classes { allowed, count } => {
                 let share = smoothing / *count as f64;
-                let probability = |class: usize, own: usize| if class == own { 1.0 - smoothing + share } else { share };
-                classes.iter().flat_map(|own| (0..*count).map(|class| probability(class, *own) as f32)).collect()
+                let row = |own: &[bool]| {
+                    let classes = own.iter().filter(|allowed| **allowed).count().max(1);
+                    let (smoothing, share) = if classes == 1 { (smoothing, share) } else { (0.0, 0.0) };
+                    let probability = (1.0 - smoothing) / classes as f64 + share;
+                    own.iter().map(|allowed| if *allowed { probability } else { share } as f32).collect::<Vec<_>>()
+                };
+                allowed.chunks(*count).flat_map(row).collect()
             }
         }
+    }
+
+    /// By evidence row and class, whether the row may be of the class.
+    pub(in crate::train) fn evidence(&self) -> &[bool] {
+        match &self.labels {
+            Targets::Values { .. } => &[],
+            Targets::Classes { allowed, count } => &allowed[self.measured * count..],
+        }
+    }
+
+    /// The rows for a method that cannot weigh them: evidence of weight 2 stands there twice, of weight ½ every other
+    /// row of it.
+    pub(in crate::train) fn counted(&self) -> Cow<'_, Self> {
+        let times = |row: usize| match row.checked_sub(self.measured) {
+            None => 1,
+            Some(place) => {
+                let until = |rows: usize| (self.weights[row] * rows as f64).floor() as usize;
+                until(place + 1) - until(place)
+            }
+        };
+        let kept: Vec<usize> = (0..self.count).flat_map(|row| std::iter::repeat_n(row, times(row))).collect();
+        if kept.iter().copied().eq(0..self.count) { Cow::Borrowed(self) } else { Cow::Owned(self.pick(&kept)) }
     }
 
     /// The rows on which at least one of some outputs was measured; all rows if there are none.
@@ -109,20 +142,34 @@ impl TrainingSet {
         if kept.len() == self.count || kept.is_empty() {
             return Cow::Borrowed(self);
         }
-        let pick = |all: &[f32], width: usize| -> Vec<f32> {
+        Cow::Owned(self.pick(&kept))
+    }
+
+    /// Some of the rows, measured ones first.
+    fn pick(&self, kept: &[usize]) -> Self {
+        fn of<T: Copy>(kept: &[usize], all: &[T], width: usize) -> Vec<T> {
             kept.iter().flat_map(|row| all[row * width..(row + 1) * width].iter().copied()).collect()
-        };
-        Cow::Owned(Self {
+        }
+        Self {
             count: kept.len(),
-            row: pick(&self.row, self.width()),
-            pixels: self.pixels.as_ref().map(|pixels| pick(pixels, PIXELS)),
-            labels: Targets::Values { values: pick(values, *width), width: *width },
+            row: of(kept, &self.row, self.width()),
+            pixels: self.pixels.as_ref().map(|pixels| of(kept, pixels, PIXELS)),
+            labels: match &self.labels {
+                Targets::Values { values, width } => {
+                    Targets::Values { values: of(kept, values, *width), width: *width }
+                }
+                Targets::Classes { allowed, count } => {
+                    Targets::Classes { allowed: of(kept, allowed, *count), count: *count }
+                }
+            },
             schema: self.schema.clone(),
             scaling: self.scaling.clone(),
             inputs: self.inputs.clone(),
-            places: kept.iter().map(|row| self.places[*row]).collect(),
-            groups: kept.iter().map(|row| self.groups[*row]).collect(),
-        })
+            measured: kept.iter().filter(|row| **row < self.measured).count(),
+            weights: of(kept, &self.weights, 1),
+            places: of(kept, &self.places, 1),
+            groups: of(kept, &self.groups, 1),
+        }
     }
 
     /// Whether the labels are classes.
@@ -143,11 +190,10 @@ fn scaler<'a>(kind: ScalingKind, width: usize, rows: impl IntoIterator<Item = &'
 fn labels(data: &Dataset, rows: &[usize], outputs: &Outputs) -> (Targets, Option<StandardScaler>) {
     match outputs {
         Outputs::Classification { classes: names } => {
-            let class = |row: &usize| match &data.labels[*row] {
-                Label::Class(class) => *class,
-                Label::Values(_) => 0,
-            };
-            (Targets::Classes { classes: rows.iter().map(class).collect(), count: names.len() }, None)
+            let count = names.len();
+            let labels = rows.iter().map(|row| &data.labels[*row]);
+            let allowed = labels.flat_map(|label| (0..count).map(|class| label.allows(class))).collect();
+            (Targets::Classes { allowed, count }, None)
         }
         Outputs::Regression { targets } => {
             let scaler = target_scaler(targets, rows.iter().map(|row| &data.labels[*row]));

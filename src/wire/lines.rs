@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde_json::value::RawValue as RawJson;
 
-use super::reply::{LineAnswer, LineProblem, model_ref, prediction};
+use super::reply::{LineAnswer, LineProblem, about, model_ref, prediction};
 use super::request::{Line, Misshapen, parse_line};
 use super::{Answered, Answerer, Bulk, RowOutcome, answer_rows};
 use crate::domain::{Sample, Violation};
@@ -58,7 +58,10 @@ impl Lines {
         let _ = match &outcome {
             Ok((sample, predicted, trust)) => {
                 let prediction = prediction(&self.bundle, sample, predicted, trust.clone(), &self.options, self.echo);
-                serde_json::to_writer(&mut *bytes, &LineAnswer { id, model, prediction, batch_dependent })
+                serde_json::to_writer(
+                    &mut *bytes,
+                    &LineAnswer { id, model, about: about(&self.bundle), prediction, batch_dependent },
+                )
             }
             Err(violations) => serde_json::to_writer(&mut *bytes, &LineProblem::new(id, model, violations)),
         };

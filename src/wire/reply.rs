@@ -43,7 +43,9 @@ pub(crate) struct Quantity<'a> {
 pub(crate) struct Reading<'a> {
     /// Whether the input is similar to the training data. All of these must hold: values and amounts are within their
     /// training ranges; every element was seen in training; the input is not farther from the training rows than 99 %
-    /// of held-out rows were; the members of the ensemble do not disagree more than on 99 % of these rows.
+    /// of held-out rows were; the members of the ensemble do not disagree more than on 99 % of these rows; for a model
+    /// that knows the kinds of alloys that were measured, some of them are near, and not hardly any of the near ones is of
+    /// the predicted class.
     in_domain: bool,
     /// Why the input is out of domain.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -67,8 +69,8 @@ pub(crate) struct Reading<'a> {
     #[serde(serialize_with = "as_map")]
     #[schema(value_type = std::collections::HashMap<String, Scalar>)]
     assumed: Vec<(&'a str, Scalar<'a>)>,
-    /// Warnings about how the input was read.
-    warnings: &'a [String],
+    /// Warnings about how the input was read, and the model's limits that concern this prediction.
+    warnings: Vec<String>,
     /// The composition as it was read, if `echo` is true.
     #[serde(skip_serializing_if = "Option::is_none")]
     composition: Option<Echo>,
@@ -167,6 +169,9 @@ pub(crate) enum Prediction<'a> {
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub(crate) struct Single<'a, P> {
     pub(crate) model: ModelRef<'a>,
+    /// What the prediction is about, in words; omitted if the model does not say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) about: Option<&'a str>,
     #[serde(flatten)]
     pub(crate) prediction: P,
     /// True if the model's predictions depend on the other samples in the same batch; omitted otherwise.
@@ -178,6 +183,9 @@ pub(crate) struct Single<'a, P> {
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub(crate) struct Many<'a, P> {
     pub(crate) model: ModelRef<'a>,
+    /// What the predictions are about, in words; omitted if the model does not say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) about: Option<&'a str>,
     pub(crate) predictions: Vec<P>,
     /// True if the model's predictions depend on the other samples in the same batch; omitted otherwise.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -199,6 +207,9 @@ pub(crate) struct LineAnswer<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) id: Option<&'a RawJson>,
     pub(crate) model: ModelRef<'a>,
+    /// What the prediction is about, in words; omitted if the model does not say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) about: Option<&'a str>,
     #[serde(flatten)]
     pub(crate) prediction: Prediction<'a>,
     /// True if the model's predictions depend on the other samples in the same batch; omitted otherwise.
@@ -238,6 +249,11 @@ pub(crate) fn model_ref(bundle: &Bundle) -> ModelRef<'_> {
     ModelRef { name: &manifest.name, version: &manifest.version }
 }
 
+/// What the predictions of a model are about.
+pub(crate) fn about(bundle: &Bundle) -> Option<&str> {
+    bundle.manifest().about.as_deref()
+}
+
 /// Makes the JSON form of a model's prediction.
 pub(crate) fn prediction<'a>(
     bundle: &'a Bundle,
@@ -251,7 +267,7 @@ pub(crate) fn prediction<'a>(
     let (Prediction::Properties(PropertyPrediction { reading, .. })
     | Prediction::Class(ClassPrediction { reading, .. })) = &mut prediction;
     reading.assumed = sample.assumed().iter().map(|(name, value)| (name.as_str(), value_of(value))).collect();
-    reading.warnings = sample.warnings();
+    reading.warnings.splice(0..0, sample.warnings().iter().cloned());
     reading.references = references(bundle, &predicted.references);
     reading.composition = echo.then(|| Echo::of(sample));
     prediction
@@ -291,7 +307,7 @@ fn in_shape<'a>(bundle: &'a Bundle, values: &[f64], trust: Trust, options: &Trus
         disagreement_percentile: trust.disagreement_percentile,
         references: Vec::new(),
         assumed: Vec::new(),
-        warnings: &[],
+        warnings: trust.warnings,
         composition: None,
     };
     match &manifest.schema.outputs {

@@ -174,7 +174,7 @@ impl Table {
                 cells.joined(&trust.reasons);
                 trust.percentiles(manifest).for_each(|percentile| cells.percent(percentile));
                 cells.joined(sample.assumed().iter().map(assumed));
-                cells.joined(sample.warnings().iter().chain(&row.chosen));
+                cells.joined(sample.warnings().iter().chain(&trust.warnings).chain(&row.chosen));
                 if self.echo {
                     sample.on_both_bases().iter().for_each(|composition| cells.text(&echoed(composition)));
                 }

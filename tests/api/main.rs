@@ -21,6 +21,7 @@ mod degraded;
 mod doubts;
 mod drain;
 mod errors;
+mod evidence;
 mod featurize_cli;
 mod health;
 mod healthcheck;

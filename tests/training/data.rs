@@ -199,7 +199,7 @@ fn a_life_over_decades_is_learned_in_logarithms() {
     }
     errors.sort_by(f64::total_cmp);
     assert!(errors[60] < 0.5, "half of the answers are off by a factor of {}", errors[60].exp());
-    assert!(model_card(bundle.manifest(), &[]).contains("`life` in h, learned in natural logarithms"));
+    assert!(model_card(bundle.manifest()).contains("`life` in h, learned in natural logarithms"));
     // Scores are those of logarithms.
     let splits = draw_splits(&data.groups, Protocol::Grouped, 1, 7).unwrap();
     let report = evaluate(&recipe, &data, &splits, &options(7), &|_| ControlFlow::Continue(())).unwrap().remove(0);

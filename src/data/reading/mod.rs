@@ -2,6 +2,7 @@
 
 pub(super) mod columns;
 pub(super) mod complaints;
+pub(super) mod evidence;
 pub(super) mod outliers;
 pub(super) mod read;
 pub(super) mod sheet;

@@ -101,8 +101,17 @@ fn read(bytes: &[u8], recipe: &Recipe, options: &ReadOptions, mapping: &Mapping)
     }
     let lines: Vec<u64> = sheet.rows.iter().map(|row| row.line).collect();
     summary.oddities(&samples, &lines);
-    let mut data =
-        Dataset { sha256: sha256_hex(bytes), base: schema, samples, labels: measured, groups, lines, summary };
+    let mut data = Dataset {
+        sha256: sha256_hex(bytes),
+        base: schema,
+        samples,
+        labels: measured,
+        groups,
+        lines,
+        evidence: Vec::new(),
+        evidence_files: Vec::new(),
+        summary,
+    };
     let more: Vec<String> = outliers(recipe, &data).into_iter().chain(few_groups(recipe, &data)).collect();
     data.summary.warnings.extend(more);
     Ok(data)
@@ -203,7 +212,7 @@ fn levels(
 }
 
 /// The inputs of a row as written; `None` if a cell is invalid.
-fn raw_sample<'a>(
+pub(in crate::data) fn raw_sample<'a>(
     row: &SheetRow,
     columns: &'a Columns,
     schema: &Schema,

@@ -17,19 +17,22 @@ use super::super::error::ApiError;
 use super::file_name::extended_file_name;
 use super::job_body::{JobBody, MOST_OPTION_BYTES};
 use crate::domain::Violation;
-use crate::jobs::{DataSource, Jobs};
+use crate::jobs::{DataSource, Jobs, Upload};
 
 /// Largest number of bytes without any output of the parser: a part's headers, or the text before the first part.
 const MOST_HEAD_BYTES: usize = 64 << 10;
 
-/// Reads the form of a request. The rows may have at most `most_bytes` bytes.
+/// Most files of evidence.
+const MOST_EVIDENCE: usize = 8;
+
+/// Reads the form of a request. Each file may have at most `most_bytes` bytes.
 pub(super) async fn read_form(
     jobs: &Jobs,
     request: Request,
     most_bytes: u64,
-) -> Result<(JobBody, DataSource), ApiError> {
+) -> Result<(JobBody, DataSource, Vec<Upload>), ApiError> {
     let (mut parts, unread) = open(request).await?;
-    let (mut body, mut upload) = (None, None);
+    let (mut body, mut upload, mut evidence) = (None, None, Vec::new());
     while let Some(mut field) = unread.part(&mut parts).await? {
         match field.name() {
             Some("options") if body.is_some() => return Err(ApiError::invalid("/options", "given twice")),
@@ -44,18 +47,25 @@ pub(super) async fn read_form(
                 }
                 body = Some(typed_json::<JobBody>(&bytes, "/options")?);
             }
-            Some("data") => {
+            Some("evidence") if evidence.len() == MOST_EVIDENCE => {
+                return Err(ApiError::invalid("/evidence", format!("at most {MOST_EVIDENCE} files")));
+            }
+            Some(part @ ("data" | "evidence")) => {
+                let is_data = part == "data";
                 let extended = extended_file_name(field.headers());
                 let name = extended.as_deref().or(field.file_name()).unwrap_or("data.csv");
                 let mut file = jobs.receive(name, most_bytes)?;
                 while let Some(chunk) = unread.chunk(&mut field).await? {
                     file.write(&chunk)?;
                 }
-                upload = Some(file);
+                if is_data { upload = Some(file) } else { evidence.push(file) }
             }
             other => {
                 let name = other.unwrap_or_default().chars().take(60).collect::<String>();
-                return Err(ApiError::invalid(Violation::child("", &name), "unknown part; known are options, data"));
+                return Err(ApiError::invalid(
+                    Violation::child("", &name),
+                    "unknown part; known are options, data, evidence",
+                ));
             }
         }
     }
@@ -64,7 +74,7 @@ pub(super) async fn read_form(
         return Err(ApiError::invalid("/options/data", "the rows come with this request"));
     }
     let upload = upload.ok_or_else(|| ApiError::invalid("/data", "is missing: a part with the table"))?;
-    Ok((body, DataSource::Upload(upload)))
+    Ok((body, DataSource::Upload(upload), evidence))
 }
 
 /// The parts of a form, and the counter of unread bytes.

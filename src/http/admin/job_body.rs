@@ -81,10 +81,16 @@ impl ToSchema for JobRequest {}
 
 impl PartialSchema for JobForm {
     fn schema() -> RefOr<Schema> {
-        let table = ObjectBuilder::new().schema_type(Type::String).format(Some(SchemaFormat::KnownFormat(Binary)));
+        let table = |description| {
+            let file = ObjectBuilder::new().schema_type(Type::String).format(Some(SchemaFormat::KnownFormat(Binary)));
+            file.description(Some(description))
+        };
+        let evidence = "The file of evidence that the model's recipe names; several in the order of its entries. Without \
+                        it, the training goes without evidence and warns";
         ObjectBuilder::new()
             .property("options", options(None, &[FILE, JOB]))
-            .property("data", table.description(Some("A table with the columns that the model's recipe names")))
+            .property("data", table("A table with the columns that the model's recipe names"))
+            .property("evidence", table(evidence))
             .required("options")
             .required("data")
             .additional_properties(Some(AdditionalProperties::<Schema>::FreeForm(false)))

@@ -19,7 +19,7 @@ use super::form::read_form;
 use super::job_body::{JobBody, JobForm, JobRequest as JobRequestBody, MOST_OPTION_BYTES};
 use super::keys::Caller;
 use super::notes::blocking;
-use crate::jobs::{DataSource, Job, JobDoubts, JobError, JobOptions, JobRequest, Jobs};
+use crate::jobs::{DataSource, Job, JobDoubts, JobError, JobOptions, JobRequest, Jobs, Upload};
 use crate::keys::Scope;
 
 /// One job with all details.
@@ -54,9 +54,10 @@ pub(super) struct AcceptedJob {
 
 /// Start a retraining job. Scope `train`.
 ///
-/// Upload the rows (`multipart/form-data` with `options` and `data`), or name a file in the server's folder of data
-/// files or an earlier job (JSON). Every cell is checked before the job is accepted, and `doubts` says how many rows look
-/// wrong. `strict` refuses such rows; `confirm` names those that are right all the same. The job produces a candidate
+/// Upload the rows (`multipart/form-data` with `options` and `data`, and `evidence` if the model's recipe names some), or
+/// name a file in the server's folder of data files or an earlier job (JSON). Every cell is checked before the job is
+/// accepted, and `doubts` says how many rows look wrong. `strict` refuses such rows; `confirm` names those that are right
+/// all the same. The job produces a candidate
 /// version; it never changes the active version.
 #[utoipa::path(
     post, path = "/admin/jobs", tag = "admin", security(("admin_key" = [])),
@@ -86,12 +87,15 @@ pub(super) async fn create_job(State(state): State<AppState>, request: Request) 
     let headers = request.headers().clone();
     let caller = Caller::identify(&state, &headers, Scope::Train, "job.create", "").await?;
     let most_bytes = caller.admin.config.upload_bytes;
-    let (body, data) = read_request(&state, &caller.admin.jobs, request, most_bytes).await?;
+    let (body, data, evidence) = read_request(&state, &caller.admin.jobs, request, most_bytes).await?;
     let JobBody { model, seed, folds, encoding, sheet, map, strict, confirm, .. } = body;
     let options = JobOptions { seed, folds, encoding, sheet, map, strict, confirm };
-    let asked =
-        Asked { action: "job.create", target: &model, with: json!({ "data": data.named(), "options": options }) };
-    let request = JobRequest { model: model.clone(), data, most_bytes, options, by: caller.name.clone() };
+    let mut with = json!({ "data": data.named(), "options": options });
+    if !evidence.is_empty() {
+        with["evidence"] = evidence.iter().map(Upload::named).collect();
+    }
+    let asked = Asked { action: "job.create", target: &model, with };
+    let request = JobRequest { model: model.clone(), data, evidence, most_bytes, options, by: caller.name.clone() };
     let jobs = caller.admin.jobs.clone();
     let work = async move {
         let job = jobs.submit(request).await?;
@@ -118,7 +122,7 @@ async fn read_request(
     jobs: &Jobs,
     request: Request,
     most_bytes: u64,
-) -> Result<(JobBody, DataSource), ApiError> {
+) -> Result<(JobBody, DataSource, Vec<Upload>), ApiError> {
     match essence(request.headers()).as_str() {
         "multipart/form-data" => return read_form(jobs, request, most_bytes).await,
         "application/json" => {}
@@ -135,7 +139,7 @@ async fn read_request(
         (None, Some(id)) => DataSource::Job(id),
         _ => return Err(ApiError::invalid("/data", "name a file (data), or a job (data_of_job), or upload the rows")),
     };
-    Ok((body, data))
+    Ok((body, data, Vec::new()))
 }
 
 /// List all jobs. Scope `read`.

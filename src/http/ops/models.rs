@@ -13,7 +13,7 @@ use super::super::predict::choose::unavailable;
 use super::super::state::AppState;
 use super::degraded::{Degraded, degraded};
 use crate::domain::{Outputs, Parameter, ParameterKind, Scale, Target};
-use crate::model::{Bundle, Calibration, DEFAULT_CONFIDENCE, Evaluation, Manifest};
+use crate::model::{Bundle, Calibration, Condition, DEFAULT_CONFIDENCE, Evaluation, EvidenceRecord, Limit, Manifest};
 use crate::registry::Catalogue;
 use crate::wire::reply::rounded;
 
@@ -45,6 +45,11 @@ pub(in crate::http) struct ModelList {
 pub(in crate::http) struct ModelDetail {
     #[serde(flatten)]
     summary: ModelSummary,
+    /// What its predictions are about, in words; omitted if it does not say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    about: Option<String>,
+    /// Limits of use: sentences on what it cannot know.
+    limits: Vec<LimitDetail>,
     composition: CompositionInput,
     /// The process parameters that it accepts.
     processing: Vec<ParameterInput>,
@@ -63,6 +68,17 @@ pub(in crate::http) struct ModelDetail {
     calibration: Option<CalibrationDetail>,
     /// True if the model's predictions depend on the other samples in the same batch.
     batch_dependent: bool,
+}
+
+/// One limit of use.
+#[derive(Serialize, ToSchema)]
+struct LimitDetail {
+    /// The sentence.
+    text: String,
+    /// The predictions that have it among their warnings; omitted for a limit of the model as a whole.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>, example = json!({"elements_at_least": 4, "class": "BMG"}))]
+    when: Option<Condition>,
 }
 
 /// The composition that a model accepts.
@@ -135,6 +151,10 @@ struct DataSource {
     groups: usize,
     citation: String,
     sha256: String,
+    /// Files with evidence of what further alloys are not; omitted if there are none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Vec<Object>)]
+    evidence: Vec<EvidenceRecord>,
 }
 
 /// The calibration, measured on held-out training rows: each row was predicted by a model that had not seen its group.
@@ -283,6 +303,8 @@ fn detail(catalogue: &Catalogue, bundle: &Bundle) -> ModelDetail {
     let elements = composition.elements.iter();
     ModelDetail {
         summary: summary(catalogue, bundle),
+        about: manifest.about.clone(),
+        limits: manifest.limits.iter().map(limit).collect(),
         composition: CompositionInput {
             basis: composition.basis.name().to_owned(),
             unit: composition.basis.unit(),
@@ -299,6 +321,7 @@ fn detail(catalogue: &Catalogue, bundle: &Bundle) -> ModelDetail {
             groups: manifest.data.groups,
             citation: manifest.data.citation.clone(),
             sha256: manifest.data.sha256.clone(),
+            evidence: manifest.data.evidence.clone(),
         },
         evaluation: manifest.evaluation.clone(),
         calibration: manifest.calibration.as_ref().map(|own| calibration(own, &manifest.schema.outputs)),
@@ -334,6 +357,10 @@ fn calibration(calibration: &Calibration, outputs: &Outputs) -> CalibrationDetai
         expected_calibration_error: Improvement { before: scores.ece_before, after: scores.ece_after },
     });
     CalibrationDetail { protocol: calibration.protocol.clone(), folds: calibration.folds, intervals, probabilities }
+}
+
+fn limit(limit: &Limit) -> LimitDetail {
+    LimitDetail { text: limit.text().to_owned(), when: limit.condition().cloned() }
 }
 
 fn parameter(parameter: &Parameter) -> ParameterInput {

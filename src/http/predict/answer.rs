@@ -26,7 +26,7 @@ use crate::domain::{MOST_VIOLATIONS, RawSample, Sample, Violation};
 use crate::featurize::{Features, featurize};
 use crate::model::{Bundle, TrustOptions};
 use crate::serving::Serving;
-use crate::wire::reply::{Answer, Many, Prediction, Single, model_ref, prediction};
+use crate::wire::reply::{Answer, Many, Prediction, Single, about, model_ref, prediction};
 use crate::wire::request::{Misshapen, Parsed, parse};
 
 /// Handles a prediction request.
@@ -96,9 +96,14 @@ async fn answer_json(
         let model = model_ref(&bundle);
         let late = |at| Late { at, make: &make };
         let answer = if listed {
-            Answer::Many(Many { model, predictions: (0..count).map(late).collect(), batch_dependent })
+            Answer::Many(Many {
+                model,
+                about: about(&bundle),
+                predictions: (0..count).map(late).collect(),
+                batch_dependent,
+            })
         } else if count == 1 {
-            Answer::Single(Single { model, prediction: late(0), batch_dependent })
+            Answer::Single(Single { model, about: about(&bundle), prediction: late(0), batch_dependent })
         } else {
             return Err(ApiError::InferenceFailed("no answer".to_owned()));
         };

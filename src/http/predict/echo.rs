@@ -14,7 +14,7 @@ use super::super::state::AppState;
 use super::choose::{Address, Choice, choose};
 use super::steel;
 use super::timing::Stopwatch;
-use crate::wire::reply::{Many, Single, blank, model_ref};
+use crate::wire::reply::{Many, Single, about, blank, model_ref};
 use crate::wire::request::parse;
 
 /// The route.
@@ -38,9 +38,9 @@ pub(in crate::http) async fn echo(
     let model = model_ref(bundle);
     let mut response = if request.listed {
         let predictions = request.samples.iter().map(|_| blank(bundle)).collect();
-        Json(Many { model, predictions, batch_dependent: false }).into_response()
+        Json(Many { model, about: about(bundle), predictions, batch_dependent: false }).into_response()
     } else {
-        Json(Single { model, prediction: blank(bundle), batch_dependent: false }).into_response()
+        Json(Single { model, about: about(bundle), prediction: blank(bundle), batch_dependent: false }).into_response()
     };
     watch.finish(&mut response);
     Ok(response)

@@ -38,6 +38,9 @@ pub struct Calibration {
     /// Percentiles 0, 1 … 100 of the disagreement on held-out rows; empty for a single member.
     #[serde(default)]
     pub disagreement: Vec<f64>,
+    /// Percentiles 0, 1 … 100 of the distance of held-out rows to the nearest measured kind; empty without kinds.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub kind_distance: Vec<f64>,
 }
 
 /// Scores of class probabilities on held-out rows before and after calibration.
@@ -70,7 +73,9 @@ impl Calibration {
             && self.half_widths.iter().all(|widths| widths.len() == levels && rising(widths))
             && self.errors.as_ref().is_none_or(|errors| errors.is_sound(targets))
             && self.temperature.is_none_or(|temperature| temperature.is_finite() && temperature > 0.0)
-            && [&self.novelty, &self.disagreement].into_iter().all(|p| [0, 101].contains(&p.len()) && rising(p))
+            && [&self.novelty, &self.disagreement, &self.kind_distance]
+                .into_iter()
+                .all(|p| [0, 101].contains(&p.len()) && rising(p))
     }
 }
 

@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 use crate::domain::Schema;
 use crate::featurize::{FeatureSpec, Scaler, StandardScaler};
 use crate::model::spec::calibration::Calibration;
+use crate::model::spec::kinds::Kinds;
+use crate::model::spec::limits::Limit;
 use crate::model::spec::members::MemberKind;
 use crate::model::spec::network::AttentionMode;
 
@@ -26,6 +28,12 @@ pub struct Manifest {
     pub version: String,
     /// A short title.
     pub title: String,
+    /// What an answer is about, in one sentence that every answer repeats.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub about: Option<String>,
+    /// Limits of use.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub limits: Vec<Limit>,
     /// The route served by this model, such as `/predict/steel`; none for one that answers at its own address alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub route: Option<String>,
@@ -55,6 +63,9 @@ pub struct Manifest {
     /// Calibration, measured on rows held out in training.
     #[serde(default)]
     pub calibration: Option<Calibration>,
+    /// The kinds of alloys that were measured, if the recipe wants them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kinds: Option<Kinds>,
     /// The recipe's training section, as written.
     pub training: serde_json::Value,
     /// The training data.
@@ -167,6 +178,25 @@ pub struct DataRecord {
     /// on rows new to both. Empty in older bundles.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub row_digests: Vec<String>,
+    /// The files of evidence that were used as well.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub evidence: Vec<EvidenceRecord>,
+}
+
+/// A file with evidence of what alloys are not.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EvidenceRecord {
+    /// Name of the file, without its folder.
+    pub file: String,
+    /// SHA-256 of the file, in hexadecimal.
+    pub sha256: String,
+    /// Number of alloys used.
+    pub rows: usize,
+    /// Classes that they are not of.
+    pub excludes: Vec<String>,
+    /// Source of the file.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub citation: String,
 }
 
 /// Scores over the splits of one protocol.

@@ -2,7 +2,9 @@
 
 pub(super) mod calibration;
 pub(super) mod errors;
+pub(super) mod kinds;
 pub(super) mod levels;
+pub(super) mod limits;
 pub(super) mod manifest;
 pub(super) mod members;
 pub(super) mod network;

@@ -13,7 +13,7 @@ use crate::train::trained::Trained;
 
 /// Why rows were held out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::train) enum Kind {
+pub(in crate::train) enum PartKind {
     /// As a fold: they are like the other rows.
     Fold,
     /// As a region: the ensemble has to extrapolate to them.
@@ -22,7 +22,7 @@ pub(in crate::train) enum Kind {
 
 /// The predictions for one part of the rows.
 pub(in crate::train) struct HeldOut {
-    pub(super) kind: Kind,
+    pub(super) kind: PartKind,
     pub(super) rows: Vec<HeldOutRow>,
 }
 
@@ -38,6 +38,8 @@ pub(super) struct HeldOutRow {
     pub(super) disagreement: Option<f64>,
     /// From the rows that the ensemble was trained on.
     pub(super) distance: Option<InputDistance>,
+    /// To the nearest kind of alloys; `None` without kinds.
+    pub(super) kind_distance: Option<f64>,
 }
 
 impl HeldOut {
@@ -46,7 +48,7 @@ impl HeldOut {
         trained: &Trained,
         inputs: Option<&TrainingInputs>,
         data: &Dataset,
-        (kind, fold): (Kind, &Split),
+        (kind, fold): (PartKind, &Split),
         device: &Device,
     ) -> Result<Self, FitError> {
         let bundle = trained.load(device)?;
@@ -56,6 +58,8 @@ impl HeldOut {
         };
         let given = ask(&bundle, fold.test.iter().map(|row| &data.samples[*row]), question)?;
         let known: BTreeSet<&str> = fold.train.iter().map(|row| data.groups[*row].as_str()).collect();
+        let kinds = trained.manifest.kinds.as_ref();
+        let kind_distance = |row: &usize| Some(kinds?.nearest(data.samples[*row].composition())?.distance);
         let rows = fold.test.iter().zip(given).map(|(row, (output, distance))| HeldOutRow {
             row: *row,
             new_group: !known.contains(data.groups[*row].as_str()),
@@ -63,6 +67,7 @@ impl HeldOut {
             novelty: output.novelty,
             disagreement: output.disagreement,
             distance,
+            kind_distance: kind_distance(row),
         });
         Ok(Self { kind, rows: rows.collect() })
     }

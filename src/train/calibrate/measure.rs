@@ -10,7 +10,7 @@ use crate::model::{
     BeforeAfter, Calibration, Gate, Share, TrainingInputs, apply_temperature, half_widths, mix_families, percentiles,
 };
 use crate::train::calibrate::error_model::{Row, fit_errors};
-use crate::train::calibrate::held_out::{HeldOut, HeldOutRow, Kind};
+use crate::train::calibrate::held_out::{HeldOut, HeldOutRow, PartKind};
 use crate::train::metrics::{expected_calibration_error, log_loss};
 
 /// What calibration needs to know of the ensemble.
@@ -32,7 +32,7 @@ pub(in crate::train) fn calibrate(
     protocol: Protocol,
     held_out: &[HeldOut],
 ) -> (Option<Gate>, Calibration) {
-    let folds = || held_out.iter().filter(|part| part.kind == Kind::Fold);
+    let folds = || held_out.iter().filter(|part| part.kind == PartKind::Fold);
     let rows: Vec<&HeldOutRow> = folds().flat_map(|part| &part.rows).collect();
     // What is unusual, and how wide intervals are in general, is told by rows of new groups.
     let new: Vec<&HeldOutRow> = match rows.iter().any(|row| row.new_group) {
@@ -53,6 +53,7 @@ pub(in crate::train) fn calibrate(
         folds: folds().count(),
         novelty,
         disagreement: disagreement.map(percentiles).unwrap_or_default(),
+        kind_distance: percentiles(rows.iter().filter_map(|row| row.kind_distance).collect()),
         ..Calibration::default()
     };
     let mix = |row: &HeldOutRow| {
@@ -71,7 +72,7 @@ pub(in crate::train) fn calibrate(
             half_widths(new.iter().filter_map(|row| error(&on_scales(row))).collect())
         };
         calibration.half_widths = (0..measured.targets.len()).map(errors).collect();
-        let regions = held_out.iter().filter(|part| part.kind == Kind::Region);
+        let regions = held_out.iter().filter(|part| part.kind == PartKind::Region);
         let regions: Vec<Vec<Row>> = regions.map(|part| part.rows.iter().map(on_scales).collect()).collect();
         let rows: Vec<Row> = rows.iter().map(|row| on_scales(row)).collect();
         calibration.errors = fit_errors(&rows, &regions, scaler);
@@ -79,9 +80,14 @@ pub(in crate::train) fn calibrate(
     }
     let class = |row: &&HeldOutRow| match data.labels[row.row] {
         Label::Class(class) => Some((class, mix(row))),
-        Label::Values(_) => None,
+        Label::Values(_) | Label::AnyOf { .. } => None,
     };
-    calibrate_classes(&mut calibration, &rows.iter().filter_map(class).collect::<Vec<_>>());
+    let evidence = |row: &&'_ HeldOutRow| match &data.labels[row.row] {
+        Label::AnyOf { allowed, weight } => Some((allowed.as_slice(), *weight, mix(row))),
+        Label::Class(_) | Label::Values(_) => None,
+    };
+    let evidence: Vec<Evidence> = rows.iter().filter_map(evidence).collect();
+    calibrate_classes(&mut calibration, &rows.iter().filter_map(class).collect::<Vec<_>>(), &evidence);
     (gate, calibration)
 }
 
@@ -92,11 +98,11 @@ fn values(targets: &[TargetRecipe], label: &Label) -> Vec<Option<f64>> {
 }
 
 /// Adds the temperature of class probabilities, if there are any.
-fn calibrate_classes(calibration: &mut Calibration, classes: &[(usize, Vec<f64>)]) {
+fn calibrate_classes(calibration: &mut Calibration, classes: &[(usize, Vec<f64>)], evidence: &[Evidence]) {
     if classes.is_empty() {
         return;
     }
-    let temperature = best_temperature(classes);
+    let temperature = best_temperature(classes, evidence);
     let after = |(class, answer): &(usize, Vec<f64>)| {
         let mut answer = answer.clone();
         apply_temperature(&mut answer, temperature);
@@ -112,16 +118,26 @@ fn calibrate_classes(calibration: &mut Calibration, classes: &[(usize, Vec<f64>)
     });
 }
 
-/// The temperature with the least log loss, to two decimals.
-fn best_temperature(rows: &[(usize, Vec<f64>)]) -> f64 {
+/// The classes that an alloy may be of, its weight, and the answer.
+type Evidence<'a> = (&'a [bool], f64, Vec<f64>);
+
+/// The temperature with the least log loss, to two decimals. Of evidence it is the loss of the probability that the class
+/// is one of those that it may be of.
+fn best_temperature(rows: &[(usize, Vec<f64>)], evidence: &[Evidence]) -> f64 {
     let loss = |hundredths: u32| {
         let temperature = f64::from(hundredths) / 100.0;
-        let cooled = |(class, answer): &(usize, Vec<f64>)| {
+        let cooled = |answer: &Vec<f64>| {
             let mut answer = answer.clone();
             apply_temperature(&mut answer, temperature);
-            (*class, answer)
+            answer
         };
-        log_loss(pairs(&rows.iter().map(cooled).collect::<Vec<_>>()))
+        let measured: Vec<_> = rows.iter().map(|(class, answer)| (*class, cooled(answer))).collect();
+        let allowed = |(allowed, weight, answer): &Evidence| {
+            let answer = cooled(answer);
+            let sum: f64 = answer.iter().zip(*allowed).filter(|(_, allowed)| **allowed).map(|(p, _)| p).sum();
+            -weight * sum.max(1e-15).ln()
+        };
+        log_loss(pairs(&measured)) * measured.len() as f64 + evidence.iter().map(allowed).sum::<f64>()
     };
     let best = (50..=300).step_by(10).min_by(|a, b| loss(*a).total_cmp(&loss(*b))).unwrap_or(100);
     let best = (best - 9..=best + 9).min_by(|a, b| loss(*a).total_cmp(&loss(*b))).unwrap_or(100);

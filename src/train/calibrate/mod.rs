@@ -6,5 +6,5 @@ mod held_out;
 mod measure;
 mod size_regression;
 
-pub(in crate::train) use held_out::{HeldOut, Kind};
+pub(in crate::train) use held_out::{HeldOut, PartKind};
 pub(in crate::train) use measure::{Measured, calibrate};

@@ -57,7 +57,7 @@ pub(in crate::train) fn baselines(
     for outputs in data.output_sets(&split.train, 1) {
         let measured = |row: &usize| match &data.labels[*row] {
             Label::Values(values) => values[outputs[0]].is_some(),
-            Label::Class(_) => true,
+            Label::Class(_) | Label::AnyOf { .. } => true,
         };
         let rows: Vec<usize> = split.train.iter().copied().filter(measured).collect();
         let groups: Vec<String> = rows.iter().map(|row| data.groups[*row].clone()).collect();
@@ -96,7 +96,7 @@ impl Table {
         let label = |row: &usize| {
             let own = |output: &usize| match &data.labels[*row] {
                 Label::Values(values) => recipe.targets[*output].scale.learned(values[*output].unwrap_or_default()),
-                Label::Class(class) => f64::from(u8::from(output == class)),
+                Label::Class(_) | Label::AnyOf { .. } => f64::from(u8::from(data.labels[*row].allows(*output))),
             };
             outputs.iter().map(own).collect()
         };

@@ -12,6 +12,7 @@ use crate::data::{Dataset, Label, Recipe, Split};
 use crate::domain::{Outputs, Sample, Specification, Target};
 use crate::model::{Bundle, BundleError, Trust, TrustOptions};
 use crate::train::error::FitError;
+use crate::train::evaluation::domain::{hold_out, score_domain};
 use crate::train::evaluation::trust_scores::{
     Answers, ChanceOutcome, outcome, score_chances, score_intervals, specifications,
 };
@@ -88,7 +89,8 @@ fn evaluate_split(
         losses.record(progress);
         observe(progress)
     };
-    let trained = fit(recipe, data, &split.train, &options, &recorded)?;
+    let (known, held_out) = hold_out(data, index, options.seed.wrapping_sub(index as u64));
+    let trained = fit(recipe, &known, &split.train, &options, &recorded)?;
     let bundle = trained.load(&options.device)?;
     let manifest = bundle.manifest();
     let samples = || split.test.iter().map(|row| &data.samples[*row]);
@@ -125,6 +127,7 @@ fn evaluate_split(
     if targets.is_empty() {
         score_probabilities(&labels, &predicted, &mut scores);
     }
+    score_domain(&bundle, recipe, (data, &split.test), &held_out, &mut scores)?;
     let novelty: Option<Vec<f64>> = given.iter().map(|output| output.novelty).collect();
     let disagreement: Option<Vec<f64>> = given.iter().map(|output| output.disagreement).collect();
     let errors = row_errors(&targets, &labels, &predicted);
@@ -156,6 +159,7 @@ fn measured(label: &Label) -> Vec<Option<f64>> {
     match label {
         Label::Values(values) => values.clone(),
         Label::Class(class) => vec![Some(*class as f64)],
+        Label::AnyOf { .. } => Vec::new(),
     }
 }
 
@@ -163,7 +167,7 @@ fn measured(label: &Label) -> Vec<Option<f64>> {
 fn score_probabilities(labels: &[&Label], predicted: &[Vec<f64>], scores: &mut Scores) {
     let rows = labels.iter().zip(predicted).filter_map(|(label, predicted)| match label {
         Label::Class(class) => Some((*class, predicted.as_slice())),
-        Label::Values(_) => None,
+        Label::Values(_) | Label::AnyOf { .. } => None,
     });
     scores.entry("all".to_owned()).or_default().insert("ece".to_owned(), expected_calibration_error(rows));
 }
@@ -222,7 +226,7 @@ pub(in crate::train) fn score(recipe: &Recipe, data: &Dataset, rows: &[usize], p
     };
     let index = |row: &usize| match data.labels[*row] {
         Label::Class(class) => class,
-        Label::Values(_) => 0,
+        Label::Values(_) | Label::AnyOf { .. } => 0,
     };
     let actual: Vec<usize> = rows.iter().map(index).collect();
     let mut scores = classification_scores(&class.levels, &actual, predicted);

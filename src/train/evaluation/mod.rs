@@ -3,5 +3,6 @@
 pub(super) mod ablation;
 pub(super) mod baselines;
 pub(super) mod crossval;
+pub(super) mod domain;
 pub(super) mod evaluate;
 pub(super) mod trust_scores;

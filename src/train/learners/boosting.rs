@@ -52,7 +52,7 @@ pub(in crate::train) fn boost(
         }
         let mut booster = booster(plan, set.classes(), seed);
         booster
-            .fit_unweighted(&features, &own, None)
+            .fit(&features, &own, &set.weights, None)
             .map_err(|error| FitError::Learner(format!("boosting: {error}")))?;
         trees.push(vec![Node::Leaf(booster.base_score as f32)]);
         trees.extend(booster.trees.iter().map(|tree| depth_first(&grown(tree), &places)));

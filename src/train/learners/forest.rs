@@ -40,6 +40,8 @@ pub(in crate::train) fn grow_forest(
     outputs: &[usize],
     seed: u64,
 ) -> Result<(ForestConfig, MemberTensors), FitError> {
+    let counted = set.counted();
+    let set = &*counted;
     let config = ForestConfig {
         trees: trees_each,
         outputs: outputs.len(),

@@ -38,6 +38,8 @@ pub(in crate::train) fn train_kernel(
     seed: u64,
     observe: &dyn Fn(usize, f64) -> ControlFlow<()>,
 ) -> Result<(GpConfig, MemberTensors), FitError> {
+    let counted = set.counted();
+    let set = &*counted;
     let mut config = GpConfig {
         inducing_points: plan.keys,
         outputs: outputs.len(),

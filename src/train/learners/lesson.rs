@@ -30,6 +30,33 @@ struct Rows {
     targets: Tensor,
     /// 1 if there is a target, else 0; `None` if there are no gaps.
     known: Option<Tensor>,
+    evidence: Option<Evidence>,
+}
+
+/// What rows of evidence may be of.
+#[derive(Clone)]
+struct Evidence {
+    /// [`HIDDEN`] for the classes that a row is not of, else 0: (rows, outputs).
+    excluded: Tensor,
+    /// How much a row counts; 0 if it is measured: (rows).
+    weights: Tensor,
+}
+
+impl Evidence {
+    /// `None` if all rows are measured.
+    fn of(set: &TrainingSet, outputs: usize, device: &Device) -> candle_core::Result<Option<Self>> {
+        if set.measured == set.count {
+            return Ok(None);
+        }
+        let hidden = set.evidence().iter().map(|allowed| if *allowed { 0.0 } else { HIDDEN });
+        let excluded: Vec<f32> = std::iter::repeat_n(0.0, set.measured * outputs).chain(hidden).collect();
+        let weights = set.weights.iter().enumerate();
+        let weights = weights.map(|(row, weight)| if row < set.measured { 0.0 } else { *weight as f32 });
+        Ok(Some(Self {
+            excluded: Tensor::from_vec(excluded, (set.count, outputs), device)?,
+            weights: Tensor::from_vec(weights.collect::<Vec<f32>>(), set.count, device)?,
+        }))
+    }
 }
 
 impl Rows {
@@ -38,7 +65,7 @@ impl Rows {
         let mask: Vec<f32> = targets.iter().map(|value| f32::from(u8::from(!value.is_nan()))).collect();
         let known = mask.contains(&0.0).then(|| Tensor::from_vec(mask, shape, row.device())).transpose()?;
         targets.iter_mut().filter(|value| value.is_nan()).for_each(|value| *value = 0.0);
-        Ok(Self { targets: Tensor::from_vec(targets, shape, row.device())?, row, pixels, known })
+        Ok(Self { targets: Tensor::from_vec(targets, shape, row.device())?, row, pixels, known, evidence: None })
     }
 
     fn pick(&self, indices: &Tensor) -> candle_core::Result<Self> {
@@ -48,13 +75,24 @@ impl Rows {
             pixels: self.pixels.as_ref().map(pick).transpose()?,
             targets: pick(&self.targets)?,
             known: self.known.as_ref().map(pick).transpose()?,
+            evidence: match &self.evidence {
+                Some(Evidence { excluded, weights }) => {
+                    Some(Evidence { excluded: pick(excluded)?, weights: pick(weights)? })
+                }
+                None => None,
+            },
         })
     }
 
-    /// The loss of outputs: mean squared error or cross-entropy.
+    /// The loss of outputs: mean squared error or cross-entropy. Of evidence it is −ln of the probability that the class
+    /// is one of those that it may be of.
     fn loss(&self, outputs: &Tensor, classes: bool) -> candle_core::Result<Tensor> {
         if classes {
-            return (&self.targets * ops::log_softmax(outputs, 1)?)?.sum(1)?.mean_all()?.neg();
+            let logs = ops::log_softmax(outputs, 1)?;
+            let measured = (&self.targets * &logs)?.sum(1)?;
+            let Some(Evidence { excluded, weights }) = &self.evidence else { return measured.mean_all()?.neg() };
+            let allowed = (logs + excluded)?.log_sum_exp(1)?;
+            return (measured + (allowed * weights)?)?.mean_all()?.neg();
         }
         match &self.known {
             None => (outputs - &self.targets)?.sqr()?.mean_all(),
@@ -109,8 +147,12 @@ impl<'a> Lessons<'a> {
         device: &Device,
     ) -> Result<Self, FitError> {
         let pixels = |own: candle_core::Result<Option<Tensor>>| if image { own } else { Ok(None) };
-        let targets = set.targets(outputs, plan.label_smoothing);
+        let mut targets = set.targets(outputs, plan.label_smoothing);
+        let evidence = Evidence::of(set, outputs.len(), device)?;
+        // Evidence has a loss of its own.
+        targets[set.measured * outputs.len()..].fill(0.0);
         let measured = Rows::new(set.row_tensor(device)?, pixels(set.pixel_tensor(device))?, targets, outputs.len())?;
+        let measured = Rows { evidence, ..measured };
         let facts = Rows::new(measured.row.clone(), None, set.targets(outputs, 0.0), outputs.len())?.targets;
         let taught = taught.map(|(taught, recipe)| {
             let rows = (taught.row_tensor(device)?, pixels(taught.pixel_tensor(device))?);
@@ -119,14 +161,15 @@ impl<'a> Lessons<'a> {
         let mode = config.architecture.attention;
         let count = match mode {
             AttentionMode::Reference => plan.cohort,
-            AttentionMode::Residual => plan.references.unwrap_or(set.count),
+            AttentionMode::Residual => plan.references.unwrap_or(set.measured),
             AttentionMode::Itself | AttentionMode::Batch | AttentionMode::None => 0,
         };
         let purpose = if mode == AttentionMode::Reference { "cohort" } else { "references" };
         let chosen = match count {
             0 => Vec::new(),
-            count if count >= set.count && mode == AttentionMode::Residual => (0..set.count).collect(),
-            count => medoids(&set.row, set.width(), count, &mut rng(seed, purpose)),
+            count if count >= set.measured && mode == AttentionMode::Residual => (0..set.measured).collect(),
+            // Only what was measured is worth attending to.
+            count => medoids(&set.row[..set.measured * set.width()], set.width(), count, &mut rng(seed, purpose)),
         };
         Ok(Self {
             set,

@@ -5,6 +5,7 @@ pub(super) mod boosting;
 pub(super) mod elbo;
 pub(super) mod forest;
 pub(super) mod gp;
+pub(super) mod kinds;
 pub(super) mod kmedoids;
 pub(super) mod lesson;
 pub(super) mod linalg;

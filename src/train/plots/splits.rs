@@ -70,7 +70,7 @@ fn points(data: &Dataset, report: &SplitReport, index: usize, target: &TargetRec
 fn classes<'a>(data: &'a Dataset, report: &'a SplitReport) -> impl Iterator<Item = (usize, &'a Vec<f64>)> {
     report.rows.iter().zip(&report.predicted).filter_map(|(row, answer)| match data.labels[*row] {
         Label::Class(class) => Some((class, answer)),
-        Label::Values(_) => None,
+        Label::Values(_) | Label::AnyOf { .. } => None,
     })
 }
 

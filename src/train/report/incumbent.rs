@@ -114,6 +114,11 @@ fn output_order(wanted: &Outputs, given: &Outputs) -> Result<Vec<usize>, String>
 fn reordered(label: &Label, order: &[usize]) -> Label {
     match label {
         Label::Class(class) => Label::Class(order[*class]),
+        Label::AnyOf { allowed, weight } => {
+            let mut moved = vec![false; allowed.len()];
+            order.iter().zip(allowed).for_each(|(place, allowed)| moved[*place] = *allowed);
+            Label::AnyOf { allowed: moved, weight: *weight }
+        }
         Label::Values(values) => {
             let mut moved = vec![None; values.len()];
             order.iter().zip(values).for_each(|(place, value)| moved[*place] = *value);
