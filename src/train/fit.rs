@@ -136,10 +136,10 @@ impl<'a> Fitting<'a> {
         };
         let mut assembled = self.parts.iter().zip(members).map(assemble);
         let whole = assembled.next().unwrap_or(Err(FitError::Cancelled))?;
-        let ask = |((trained, part), (kind, fold)): ((Result<Trained, FitError>, &Part), &(PartKind, Split))| {
-            HeldOut::ask(&trained?, part.set.inputs.as_ref(), self.data, (*kind, fold), &self.options.device)
-        };
-        let held_out = assembled.zip(self.parts.iter().skip(1)).zip(folds).map(ask);
+        let held_out = assembled.zip(folds).enumerate().map(|(index, (trained, (kind, fold)))| {
+            let inputs = self.parts[index + 1].set.inputs.as_ref();
+            HeldOut::ask(&trained?, inputs, self.data, (*kind, fold), &self.options.device)
+        });
         Ok((whole, held_out.collect::<Result<_, _>>()?))
     }
 

@@ -34,7 +34,7 @@ pub(super) fn regress(observations: &[Observation], ridge: &[f64]) -> Vec<f64> {
             length /= 2.0;
         };
         let gain = least - moved.1;
-        if !(gain > 0.0) {
+        if gain.is_nan() || gain <= 0.0 {
             break;
         }
         (coefficients, least) = moved;
