@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::data::bounds::{Bounds, MOST_THINGS};
 use crate::data::learners::{CalibrationRecipe, MemberRecipe, TeacherRecipe, Training};
 use crate::data::source::{ClassRecipe, CompositionRecipe, Elements, Group, ParameterRecipe, RowFilter, TargetRecipe};
-use crate::domain::{CompositionSchema, ElementRange, Outputs, Schema, Target};
+use crate::domain::{CompositionSchema, Outputs, Schema, Target};
 use crate::featurize::FeatureSpec;
 use crate::model::{Architecture, AttentionMode, Share};
 
@@ -231,6 +231,7 @@ impl Recipe {
             let mut recipe =
                 Self { title: String::new(), citation: String::new(), limits: Vec::new(), ..recipe.clone() };
             recipe.processing.iter_mut().for_each(|parameter| parameter.description.clear());
+            recipe.composition.trace_effects.clear();
             recipe
         };
         wordless(self) == wordless(other)
@@ -256,6 +257,8 @@ impl Recipe {
             Some("default: is for a model with a route")
         } else if self.composition.elements.is_empty() == self.composition.formula.is_none() {
             Some("composition: give either elements (columns of amounts) or formula (a column of formulas)")
+        } else if let Some(what) = self.composition.contradiction() {
+            Some(what)
         } else if self.targets.is_empty() == self.class.is_none() {
             Some("give either [[targets]] or [class]")
         } else if self.class.as_ref().is_some_and(|class| class.levels.len() < 2) {
@@ -291,6 +294,10 @@ impl Recipe {
     fn out_of_bounds(&self) -> Option<String> {
         let mut bounds = Bounds::default();
         bounds.size("processing", self.processing.len(), MOST_THINGS);
+        bounds.number("composition.trace", self.composition.trace.unwrap_or(0.0), 0.0..=1.0);
+        for parameter in &self.processing {
+            bounds.number("processing.tolerance", parameter.tolerance.unwrap_or(0.0), 0.0..=1e6);
+        }
         bounds.size("targets", self.targets.len(), MOST_THINGS);
         bounds.size("class.levels", self.class.iter().map(|class| class.levels.len()).sum(), MOST_THINGS);
         bounds.network("network", &self.network.architecture());
@@ -324,8 +331,6 @@ impl Recipe {
         };
         Schema {
             composition: CompositionSchema {
-                basis: self.composition.basis,
-                balance: self.composition.balance,
                 formula_column: self.composition.formula.clone(),
                 columns: match &self.composition.elements {
                     Elements::Named(_) => Default::default(),
@@ -333,7 +338,9 @@ impl Recipe {
                         columns.iter().map(|(element, column)| (column.clone(), *element)).collect()
                     }
                 },
-                elements: Vec::<ElementRange>::new(),
+                trace: self.composition.trace.unwrap_or(0.0),
+                trace_effects: self.composition.trace_effects.clone(),
+                ..CompositionSchema::new(self.composition.basis, self.composition.balance)
             },
             processing: self.processing.iter().map(ParameterRecipe::blank).collect(),
             outputs,

@@ -28,7 +28,7 @@ pub(super) struct Ensemble {
 }
 
 /// The outputs of the ensemble for one sample: standardised targets or probabilities.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct EnsembleOutput {
     /// The mixed outputs.
     pub mixed: Vec<f64>,
@@ -41,6 +41,48 @@ pub struct EnsembleOutput {
     pub disagreement: Option<f64>,
     /// The references with the largest weights, in decreasing order, at most three.
     pub references: Vec<ReferenceAttention>,
+    /// For a sample of which not all is known: the standard deviation of each mixed output over its draws; otherwise
+    /// empty.
+    pub spread: Vec<f64>,
+}
+
+impl EnsembleOutput {
+    /// One output from those for the draws of a sample: means, the spread of the mixed outputs, and the references with
+    /// the largest mean weights.
+    pub(super) fn of_draws(mut draws: Vec<Self>) -> Self {
+        let count = draws.len();
+        if count < 2 {
+            return draws.pop().unwrap_or_default();
+        }
+        let mixed: Vec<&[f64]> = draws.iter().map(|draw| draw.mixed.as_slice()).collect();
+        let means = means(&mixed);
+        let deviation = |(output, mean): (usize, &f64)| {
+            (mixed.iter().map(|draw| (draw[output] - mean).powi(2)).sum::<f64>() / count as f64).sqrt()
+        };
+        let families = (0..draws[0].families.len()).map(|family| {
+            let own: Vec<&[f64]> = draws.iter().map(|draw| draw.families[family].as_slice()).collect();
+            self::means(&own)
+        });
+        let mean = |value: fn(&Self) -> Option<f64>| {
+            let sum: Option<f64> = draws.iter().map(value).sum();
+            sum.map(|sum| sum / count as f64)
+        };
+        let references: Vec<Vec<ReferenceAttention>> = draws.iter().map(|draw| draw.references.clone()).collect();
+        Self {
+            families: families.collect(),
+            novelty: mean(|draw| draw.novelty),
+            disagreement: mean(|draw| draw.disagreement),
+            references: largest(&references, 0, 1),
+            spread: means.iter().enumerate().map(deviation).collect(),
+            mixed: means,
+        }
+    }
+}
+
+/// The means of several lists of the same length.
+fn means(lists: &[&[f64]]) -> Vec<f64> {
+    let width = lists.first().map_or(0, |list| list.len());
+    (0..width).map(|at| lists.iter().map(|list| list[at]).sum::<f64>() / lists.len() as f64).collect()
 }
 
 /// Number of references named in an answer.
@@ -98,6 +140,7 @@ impl Ensemble {
                 references: largest(&references, sample, inputs.count),
                 families,
                 novelty,
+                spread: Vec::new(),
             }
         };
         Ok(sums.chunks(families * self.width).enumerate().map(output).collect())

@@ -10,6 +10,7 @@ use crate::domain::{Outputs, Sample};
 use crate::model::bundle::Predicted;
 use crate::model::spec::calibration::{CONFIDENCE_PERCENT, DEFAULT_CONFIDENCE, percentile};
 use crate::model::spec::manifest::Manifest;
+use crate::model::widen::widened;
 
 /// A sample is out of domain if its novelty or disagreement is above this percentile of the held-out rows.
 const LIMIT_PERCENT: usize = 99;
@@ -133,6 +134,8 @@ impl Manifest {
                 .enumerate()
                 .filter_map(|(index, (target, value))| {
                     let half_width = calibration.half_width(index, confidence.level())?;
+                    let spread = predicted.input_spread.get(index).copied().unwrap_or(0.0);
+                    let half_width = widened(half_width, spread, confidence.level());
                     Some(cut(*value, target.around(*value, half_width), target.physical_limits()))
                 })
                 .collect(),

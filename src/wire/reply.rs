@@ -57,12 +57,13 @@ pub(crate) struct Reading<'a> {
     /// first. Omitted if there are none: no sample is near, or the model keeps none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     references: Vec<ReferenceWeight<'a>>,
-    /// Process parameters that were not given, with the default values used.
+    /// Process parameters that were not given, with the default values used; and elements whose amounts were not
+    /// measured, with the most plausible amounts, on the model's basis.
     #[serde(serialize_with = "as_map")]
     #[schema(value_type = std::collections::HashMap<String, Scalar>)]
     assumed: Vec<(&'a str, Scalar<'a>)>,
-    /// Warnings about how the input was read.
-    warnings: &'a [String],
+    /// Warnings about how the input was read, and about predictions that had to be corrected.
+    warnings: Vec<&'a str>,
     /// The composition as it was read, if `echo` is true.
     #[serde(skip_serializing_if = "Option::is_none")]
     composition: Option<Echo>,
@@ -231,7 +232,7 @@ pub(crate) fn model_ref(bundle: &Bundle) -> ModelRef<'_> {
 pub(crate) fn prediction<'a>(
     bundle: &'a Bundle,
     sample: &'a Sample,
-    predicted: &Predicted,
+    predicted: &'a Predicted,
     trust: Trust,
     confidence: Confidence,
     echo: bool,
@@ -240,7 +241,7 @@ pub(crate) fn prediction<'a>(
     let (Prediction::Properties(PropertyPrediction { reading, .. })
     | Prediction::Class(ClassPrediction { reading, .. })) = &mut prediction;
     reading.assumed = sample.assumed().iter().map(|(name, value)| (name.as_str(), value_of(value))).collect();
-    reading.warnings = sample.warnings();
+    reading.warnings = sample.warnings().iter().chain(&predicted.warnings).map(String::as_str).collect();
     reading.references = references(bundle, &predicted.references);
     reading.composition = echo.then(|| Echo::of(sample));
     prediction
@@ -280,7 +281,7 @@ fn in_shape<'a>(bundle: &'a Bundle, values: &[f64], trust: Trust, confidence: Co
         disagreement_percentile: trust.disagreement_percentile,
         references: Vec::new(),
         assumed: Vec::new(),
-        warnings: &[],
+        warnings: Vec::new(),
         composition: None,
     };
     match &manifest.schema.outputs {

@@ -38,4 +38,5 @@ mod support;
 mod table;
 mod tables;
 mod trust;
+mod unmeasured;
 mod workbooks;
