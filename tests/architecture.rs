@@ -56,7 +56,7 @@ const INSIDE: [(&str, &[&[&str]]); 4] = [
         "model",
         &[
             &["spec"],
-            &["error", "rng", "device", "probabilities"],
+            &["error", "rng", "device", "probabilities", "widen"],
             &["digest", "weights", "nn"],
             &["members"],
             &["ensemble", "validate"],
@@ -68,7 +68,7 @@ const INSIDE: [(&str, &[&[&str]]); 4] = [
         "data",
         &[
             &["source", "learners", "label", "splits", "summary", "events"],
-            &["bounds", "defaults", "evidence", "folds", "digest"],
+            &["amounts", "bounds", "defaults", "evidence", "folds", "digest"],
             &["recipe", "report"],
             &["reference", "dataset"],
             &["reading", "regions"],

@@ -40,6 +40,8 @@ def mend(composition):
     """Amounts that sum to 100 at most, and to more than nothing."""
     if not isinstance(composition, dict):
         return composition
+    # Only a model that can estimate amounts takes unknown ones.
+    composition = {symbol: 0.0 if amount is None else amount for symbol, amount in composition.items()}
     total = sum(composition.values())
     if total > 100:
         return {symbol: amount * 99.9 / total for symbol, amount in composition.items()}

@@ -205,7 +205,7 @@ mod tests {
             (Err(illegal), Condition::Lost(illegal.to_owned())),
         ] {
             *device.0.lock().unwrap() = outcome;
-            let sample = Features { row: vec![0.0], pixels: None };
+            let sample = Features { row: vec![0.0], ..Features::default() };
             assert_eq!(batcher.submit(device.clone(), vec![sample]).await.is_ok(), outcome.is_ok());
             assert_eq!(health.condition(), condition, "{outcome:?}");
         }

@@ -34,7 +34,7 @@ fn said(value: f64) -> Predicted {
 }
 
 fn sample(value: f64) -> Features {
-    Features { row: vec![value], pixels: None }
+    Features { row: vec![value], ..Features::default() }
 }
 
 async fn until(condition: impl Fn() -> bool) {

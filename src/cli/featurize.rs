@@ -1,6 +1,5 @@
 //! `mcvn featurize`: the 406 descriptors of compositions, and their grey image.
 
-use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -124,13 +123,7 @@ fn many(input: &Path, output: &Path, table: &TableFlags) -> Result<()> {
 
 /// A schema that accepts a composition of any elements and no other input.
 fn any_composition() -> Schema {
-    let composition = CompositionSchema {
-        basis: Basis::AtomicPercent,
-        balance: None,
-        formula_column: None,
-        columns: BTreeMap::new(),
-        elements: Vec::new(),
-    };
+    let composition = CompositionSchema::new(Basis::AtomicPercent, None);
     Schema { composition, processing: Vec::new(), outputs: Outputs::Classification { classes: Vec::new() } }
 }
 

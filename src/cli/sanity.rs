@@ -119,6 +119,7 @@ fn raw<'a>(sweep: &'a Sweep, steel: &'a Steel, step: f64) -> RawSample<'a> {
     RawSample {
         composition: Some(RawComposition::Amounts(with(&steel.composition, amount))),
         basis: None,
+        not_measured: Vec::new(),
         balance: None,
         processing: processing.map(|(name, value)| (name, RawValue::Number(value))).collect(),
     }

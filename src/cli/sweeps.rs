@@ -113,7 +113,7 @@ mod tests {
 
     #[test]
     fn the_tables_are_read_and_what_does_not_fit_is_told() {
-        assert_eq!(Sweeps::known().unwrap().sweeps.len(), 3);
+        assert_eq!(Sweeps::known().unwrap().sweeps.len(), 4);
         for (there, instead, told) in [
             (
                 "steels = \"heat_resistant\"",

@@ -6,14 +6,18 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
+use crate::data::amounts::{Row, fit_amounts};
 use crate::data::digest::row_digest;
 use crate::data::evidence::EvidenceRow;
 use crate::data::label::Label;
 use crate::data::recipe::Recipe;
 use crate::data::source::DefaultRecipe;
 use crate::data::summary::DataSummary;
-use crate::domain::{Composition, ElementRange, Outputs, ParameterKind, ProcessValue, Sample, Schema};
+use crate::domain::{Element, ElementRange, Outputs, ParameterKind, ProcessValue, Sample, Schema};
 use crate::model::{EvidenceRecord, sha256_hex};
+
+/// A recipe that names no residuals has those that are present in this part of the rows.
+const COMMON: f64 = 0.95;
 
 /// A data set: samples with labels and groups.
 #[derive(Clone, Debug)]
@@ -109,7 +113,7 @@ impl Dataset {
     /// The schema of a model trained on these rows: elements seen, ranges, medians.
     pub fn schema(&self, recipe: &Recipe, rows: &[usize]) -> Schema {
         let mut schema = self.base.clone();
-        schema.composition.elements = self.element_ranges(rows);
+        self.fit_composition(recipe, rows, &mut schema);
         for (index, parameter) in schema.processing.iter_mut().enumerate() {
             let ParameterKind::Numeric { min, max, default, .. } = &mut parameter.kind else { continue };
             let given = |row: &&usize| !self.samples[**row].assumed().iter().any(|(name, _)| *name == parameter.name);
@@ -134,12 +138,40 @@ impl Dataset {
         }
     }
 
-    fn element_ranges(&self, rows: &[usize]) -> Vec<ElementRange> {
-        let composition = |row: &usize| self.samples[*row].composition();
-        let seen: BTreeSet<_> =
-            rows.iter().flat_map(|row| composition(row).amounts().iter().map(|(element, _)| *element)).collect();
+    /// Sets what a schema says of compositions: how unknown amounts are estimated, which elements every alloy has, and
+    /// the ranges.
+    fn fit_composition(&self, recipe: &Recipe, rows: &[usize], schema: &mut Schema) {
+        let measured = |row: &usize| (self.samples[*row].measured(), self.samples[*row].unmeasured());
+        let balance = recipe.composition.balance;
+        if recipe.composition.estimates() {
+            let others = recipe.composition.elements.iter().map(|(element, _)| element);
+            let others: Vec<Element> = others.filter(|element| Some(*element) != balance).collect();
+            let known: Vec<Row> = rows.iter().map(measured).collect();
+            schema.composition.amounts = fit_amounts(&known, &others);
+            let common = |element: &Element| {
+                let of = known.iter().filter(|(_, missing)| !missing.contains(element));
+                let present = of.clone().filter(|(composition, _)| composition.amount(*element) > 0.0).count();
+                present as f64 >= COMMON * of.count() as f64
+            };
+            let residuals = match &recipe.composition.residuals {
+                Some(listed) => listed.clone(),
+                None => others.into_iter().filter(common).collect(),
+            };
+            let estimates = |element: &Element| schema.composition.estimates(*element);
+            schema.composition.residuals = residuals.into_iter().filter(estimates).collect();
+        }
+        schema.composition.elements = self.element_ranges(rows, schema);
+    }
+
+    fn element_ranges(&self, rows: &[usize], schema: &Schema) -> Vec<ElementRange> {
+        let completed: Vec<Cow<Sample>> = rows.iter().map(|row| self.samples[*row].with_defaults(schema)).collect();
+        let seen: BTreeSet<_> = completed
+            .iter()
+            .flat_map(|sample| sample.measured().amounts().iter().map(|(element, _)| *element))
+            .collect();
         let range = |element| {
-            let amounts = || rows.iter().map(composition).map(|c: &Composition| c.amount(element));
+            let measured = completed.iter().filter(move |sample| !sample.unmeasured().contains(&element));
+            let amounts = || measured.clone().map(move |sample| sample.composition().amount(element));
             ElementRange {
                 element,
                 min: amounts().fold(f64::INFINITY, f64::min),

@@ -30,7 +30,11 @@ pub(in crate::data) fn composition_text(composition: &Composition) -> String {
 }
 
 fn canonical(sample: &Sample, label: &Label, schema: &Schema) -> String {
-    let mut text = composition_text(sample.composition());
+    // Estimates depend on other rows.
+    let mut text = composition_text(sample.measured());
+    for element in sample.unmeasured() {
+        let _ = write!(text, " {element}=");
+    }
     let assumed = |name: &str| sample.assumed().iter().any(|(assumed, _)| assumed == name);
     let value = |(parameter, value): (&crate::domain::Parameter, &ProcessValue)| match (&parameter.kind, value) {
         // The assumed value depends on other rows.

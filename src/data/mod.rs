@@ -2,6 +2,7 @@
 //!
 //! Used by everything that starts a training or reads its results. Nothing is trained here.
 
+mod amounts;
 mod bounds;
 mod dataset;
 mod defaults;
@@ -44,7 +45,7 @@ pub use report::{
     Report, ReportData, VersionName,
 };
 pub use source::{
-    Censored, ClassRecipe, CompositionRecipe, DefaultRecipe, Elements, FromData, Group, Levels, ParameterRecipe,
+    Blank, Censored, ClassRecipe, CompositionRecipe, DefaultRecipe, Elements, FromData, Group, Levels, ParameterRecipe,
     RowFilter, TargetRecipe,
 };
 pub use splits::{Split, SplitError, read_splits};

@@ -9,7 +9,7 @@ use crate::data::defaults;
 use crate::data::evidence::{EvidenceRecipe, contradiction};
 use crate::data::learners::{CalibrationRecipe, MemberRecipe, TeacherRecipe, Training};
 use crate::data::source::{ClassRecipe, CompositionRecipe, Elements, Group, ParameterRecipe, RowFilter, TargetRecipe};
-use crate::domain::{CompositionSchema, ElementRange, Outputs, Schema, Target};
+use crate::domain::{CompositionSchema, Outputs, Schema, Target};
 use crate::featurize::FeatureSpec;
 use crate::model::{Architecture, AttentionMode, Limit, Share};
 
@@ -281,6 +281,7 @@ impl Recipe {
             };
             recipe.evidence.iter_mut().for_each(|entry| entry.citation.clear());
             recipe.processing.iter_mut().for_each(|parameter| parameter.description.clear());
+            recipe.composition.trace_effects.clear();
             recipe
         };
         wordless(self) == wordless(other)
@@ -308,6 +309,8 @@ impl Recipe {
             Some("default: is for a model with a route")
         } else if self.composition.elements.is_empty() == self.composition.formula.is_none() {
             Some("composition: give either elements (columns of amounts) or formula (a column of formulas)")
+        } else if let Some(what) = self.composition.contradiction() {
+            Some(what)
         } else if self.targets.is_empty() == self.class.is_none() {
             Some("give either [[targets]] or [class]")
         } else if self.class.as_ref().is_some_and(|class| class.levels.len() < 2) {
@@ -352,6 +355,10 @@ impl Recipe {
     pub(in crate::data) fn bounds(&self) -> Bounds {
         let mut bounds = Bounds::default();
         bounds.size("processing", self.processing.len(), MOST_THINGS);
+        bounds.number("composition.trace", self.composition.trace.unwrap_or(0.0), 0.0..=1.0);
+        for parameter in &self.processing {
+            bounds.number("processing.tolerance", parameter.tolerance.unwrap_or(0.0), 0.0..=1e6);
+        }
         bounds.size("targets", self.targets.len(), MOST_THINGS);
         bounds.size("class.levels", self.class.iter().map(|class| class.levels.len()).sum(), MOST_THINGS);
         bounds.size("evidence", self.evidence.len(), MOST_THINGS);
@@ -389,8 +396,6 @@ impl Recipe {
         };
         Schema {
             composition: CompositionSchema {
-                basis: self.composition.basis,
-                balance: self.composition.balance,
                 formula_column: self.composition.formula.clone(),
                 columns: match &self.composition.elements {
                     Elements::Named(_) => Default::default(),
@@ -398,7 +403,9 @@ impl Recipe {
                         columns.iter().map(|(element, column)| (column.clone(), *element)).collect()
                     }
                 },
-                elements: Vec::<ElementRange>::new(),
+                trace: self.composition.trace.unwrap_or(0.0),
+                trace_effects: self.composition.trace_effects.clone(),
+                ..CompositionSchema::new(self.composition.basis, self.composition.balance)
             },
             processing: self.processing.iter().map(ParameterRecipe::blank).collect(),
             outputs,

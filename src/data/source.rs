@@ -30,6 +30,55 @@ pub struct CompositionRecipe {
     /// The column of formulas, such as `Zr41.2Ti13.8Cu12.5Ni10Be22.5`, if amounts have no columns of their own.
     #[serde(default)]
     pub formula: Option<String>,
+    /// Elements that every alloy has, whether somebody added them or not: an amount that is left out was not measured.
+    /// If not given: those that are present in 95 % of the training rows or more. An empty list for none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Vec<String>>")]
+    pub residuals: Option<Vec<Element>>,
+    /// What an empty cell of an amount means. If not given: zero in columns that are empty in more than half of the
+    /// rows, not measured in the others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blank: Option<Blank>,
+    /// Amounts up to this are too small to matter: of an element that the data lacks they are ignored with a warning, of
+    /// another one they may be missing to the least of its training range.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace: Option<f64>,
+    /// For the warning: what such amounts of an element do all the same.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(with = "BTreeMap<String, String>")]
+    pub trace_effects: BTreeMap<Element, String>,
+}
+
+/// What an empty cell of an amount means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Blank {
+    /// There is nothing of the element.
+    #[serde(rename = "zero")]
+    Zero,
+    /// Its amount was not measured.
+    #[serde(rename = "not measured")]
+    NotMeasured,
+}
+
+impl CompositionRecipe {
+    /// Whether amounts that were not measured can be estimated: they are taken from the balance.
+    pub(in crate::data) fn estimates(&self) -> bool {
+        self.balance.is_some() && !self.elements.is_empty()
+    }
+
+    pub(in crate::data) fn contradiction(&self) -> Option<&'static str> {
+        let listed = |element: &Element| self.elements.iter().any(|(own, _)| own == *element);
+        let mut residuals = self.residuals.iter().flatten();
+        if residuals.any(|element| !listed(element) || self.balance == Some(*element)) {
+            Some("composition.residuals: name elements that have a column, and not the balance")
+        } else if self.residuals.iter().flatten().next().is_some() && !self.estimates() {
+            Some("composition.residuals: are for compositions with columns of amounts and a balance")
+        } else if self.blank == Some(Blank::NotMeasured) && !self.estimates() {
+            Some("composition.blank: \"not measured\" is for compositions with columns of amounts and a balance")
+        } else {
+            None
+        }
+    }
 }
 
 /// The columns of amounts.
@@ -121,6 +170,9 @@ pub struct ParameterRecipe {
     /// Largest value that is physically possible; larger ones are refused. Implied by the unit if not given.
     #[serde(default)]
     pub physical_max: Option<f64>,
+    /// A number may be outside its training range by this much, in its unit, and still be in domain.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tolerance: Option<f64>,
 }
 
 /// The levels of a categorical parameter.
@@ -297,6 +349,7 @@ impl ParameterRecipe {
             aliases: self.aliases.clone(),
             unit: self.unit.clone(),
             description: self.description.clone(),
+            tolerance: self.tolerance.unwrap_or(0.0),
             kind,
         }
     }

@@ -3,7 +3,7 @@
 //! Checking does not stop at the first violation. All checks add to the same lists.
 
 use super::raw::{MOST_VIOLATIONS, RawSample, RawValue, Violation};
-use super::{Composition, ElementRange, Parameter, ParameterKind, ProcessValue, Schema};
+use super::{Composition, Element, ElementRange, Parameter, ParameterKind, ProcessValue, Schema};
 
 /// Results of the checks so far.
 #[derive(Default)]
@@ -12,7 +12,12 @@ pub(super) struct Checks {
     pub(super) assumed: Vec<(String, RawValue)>,
     pub(super) warnings: Vec<String>,
     pub(super) out_of_domain: Vec<String>,
-    /// Accept formulas whose parts sum to more than 100. Set for training rows, which are scaled instead of refused.
+    /// Elements that the input names, with or without an amount.
+    pub(super) stated: Vec<Element>,
+    /// Elements whose amounts were not measured.
+    pub(super) unmeasured: Vec<Element>,
+    /// The sample is a training row: formulas whose parts sum to more than 100 are scaled instead of refused, and amounts
+    /// that were not measured are estimated later, when it is known from which rows.
     pub(super) lenient: bool,
 }
 
@@ -87,7 +92,7 @@ impl Checks {
                         with_unit(format!("{value} is not physical: the most possible is {limit}"), unit),
                     );
                 } else {
-                    if value < *min || value > *max {
+                    if value < min - parameter.tolerance || value > max + parameter.tolerance {
                         let reason = format!("{} {value} is outside the training range {min}–{max}", parameter.name);
                         self.out_of_domain.push(with_unit(reason, unit));
                     }
@@ -117,15 +122,14 @@ impl Checks {
     pub(super) fn element_ranges(&mut self, composition: &Composition, schema: &Schema) {
         let unit = schema.composition.basis.unit();
         for (element, amount) in composition.amounts() {
-            if !schema.composition.elements.iter().any(|range| range.element == *element) {
+            if schema.composition.range(*element).is_none() {
                 self.out_of_domain.push(format!("{element} ({amount:.4} {unit}) was never seen in training"));
             }
         }
-        for ElementRange { element, min, max } in &schema.composition.elements {
+        for range in &schema.composition.elements {
+            let ElementRange { element, min, max } = range;
             let amount = composition.amount(*element);
-            // Scaling to 100 changes the last bits. This must not put a training row out of domain.
-            let slack = 1e-9 * max.max(1.0);
-            if amount < min - slack || amount > max + slack {
+            if !schema.composition.is_in_range(range, amount) {
                 let reason = format!("{element} {amount:.4} {unit} is outside the training range {min:.4}–{max:.4}");
                 self.out_of_domain.push(reason);
             }

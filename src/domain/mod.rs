@@ -2,12 +2,15 @@
 //!
 //! All checks of user input are in this module. It is the lowest rank and knows only std, serde and thiserror.
 
+mod amounts;
 mod checks;
+mod cholesky;
 mod composition;
 mod element;
 mod element_names;
 mod formula;
 mod physics;
+mod projection;
 mod raw;
 mod sample;
 mod scale;
@@ -15,12 +18,15 @@ mod schema;
 mod specification;
 mod stated;
 mod units;
+mod unmeasured;
 
+pub use amounts::{AmountDistribution, Conditional, ElementAmounts};
 pub use composition::{Composition, CompositionError, PERCENT_LIMIT};
 pub use element::{Element, ElementError};
 pub use formula::{Formula, FormulaError, parse_formula, read_formula};
 pub use physics::{Relation, relations};
-pub use raw::{MOST_VIOLATIONS, RawComposition, RawSample, RawValue, Violation, is_balance};
+pub use projection::Physics;
+pub use raw::{MOST_VIOLATIONS, NotMeasured, RawComposition, RawSample, RawValue, Violation, is_balance};
 pub use sample::Sample;
 pub use scale::Scale;
 pub use schema::{

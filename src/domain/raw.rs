@@ -16,6 +16,15 @@ pub enum RawComposition<'a> {
     Amounts(Vec<(Cow<'a, str>, f64)>),
 }
 
+/// How an input says that an amount was not measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotMeasured {
+    /// In words, or by `null`.
+    Stated,
+    /// By an empty cell, or a dash. In some columns people leave cells empty where there is nothing of an element.
+    Blank,
+}
+
 /// A process parameter from user input.
 #[derive(Clone, Debug, PartialEq)]
 pub enum RawValue {
@@ -32,6 +41,8 @@ pub struct RawSample<'a> {
     pub composition: Option<RawComposition<'a>>,
     /// Basis of the amounts. If `None`: the schema's basis for amounts, atomic parts for a formula.
     pub basis: Option<Basis>,
+    /// Symbols of elements whose amounts were not measured.
+    pub not_measured: Vec<(Cow<'a, str>, NotMeasured)>,
     /// The element stated as the balance (`"Fe": "bal."`). If `None`: the schema's.
     pub balance: Option<Cow<'a, str>>,
     /// Process parameters by name.

@@ -8,7 +8,8 @@ use std::borrow::Cow;
 
 use super::checks::Checks;
 use super::raw::{RawSample, RawValue, Violation};
-use super::{Basis, Composition, ParameterKind, ProcessValue, Schema};
+use super::unmeasured::Unmeasured;
+use super::{Basis, Composition, Element, ParameterKind, ProcessValue, Schema};
 
 /// A checked sample.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,6 +19,8 @@ pub struct Sample {
     assumed: Vec<(String, RawValue)>,
     warnings: Vec<String>,
     out_of_domain: Vec<String>,
+    /// `None` if every amount is known.
+    unmeasured: Option<Box<Unmeasured>>,
 }
 
 impl Sample {
@@ -43,9 +46,17 @@ impl Sample {
         let processing = checks.processing(raw, schema, base);
         match composition {
             Some(composition) if checks.violations.is_empty() => {
+                let unmeasured = std::mem::take(&mut checks.unmeasured);
+                let unmeasured = Unmeasured::of(&composition, unmeasured, &schema.composition);
+                let composition = unmeasured.as_ref().map_or(composition, |own| own.completed().clone());
                 checks.element_ranges(&composition, schema);
-                let Checks { assumed, warnings, out_of_domain, .. } = checks;
-                Ok(Self { composition, processing, assumed, warnings, out_of_domain })
+                let Checks { mut assumed, mut warnings, out_of_domain, .. } = checks;
+                if let Some(own) = &unmeasured {
+                    assumed.extend(own.assumed());
+                    warnings.extend(own.warning());
+                }
+                let unmeasured = unmeasured.map(Box::new);
+                Ok(Self { composition, processing, assumed, warnings, out_of_domain, unmeasured })
             }
             _ => Err(checks.violations),
         }
@@ -54,12 +65,29 @@ impl Sample {
     /// A synthetic sample, made from parts of checked samples with the same basis and the same parameters.
     pub fn made_of(composition: Composition, processing: Vec<ProcessValue>) -> Self {
         let (assumed, warnings, out_of_domain) = (Vec::new(), Vec::new(), Vec::new());
-        Self { composition, processing, assumed, warnings, out_of_domain }
+        Self { composition, processing, assumed, warnings, out_of_domain, unmeasured: None }
     }
 
-    /// The complete composition on the schema's basis: balance filled in, amounts sum to 100.
+    /// The complete composition on the schema's basis: balance filled in, what was not measured estimated, amounts sum
+    /// to 100.
     pub fn composition(&self) -> &Composition {
         &self.composition
+    }
+
+    /// The composition without the amounts that were not measured.
+    pub fn measured(&self) -> &Composition {
+        self.unmeasured.as_ref().map_or(&self.composition, |own| own.measured())
+    }
+
+    /// Elements whose amounts were not measured, in order of atomic number.
+    pub fn unmeasured(&self) -> &[Element] {
+        self.unmeasured.as_ref().map_or(&[], |own| own.elements())
+    }
+
+    /// Compositions that together stand for what the sample may be, if amounts were not measured and the schema can
+    /// estimate them; otherwise empty.
+    pub fn draws(&self) -> &[Composition] {
+        self.unmeasured.as_ref().map_or(&[], |own| own.draws())
     }
 
     /// The composition in wt% and in at%, each scaled to a sum of 100.
@@ -72,18 +100,26 @@ impl Sample {
         &self.processing
     }
 
-    /// Parameters that were not given, with the defaults used for them.
+    /// Parameters that were not given, with the defaults used for them, and elements that were not measured, with their
+    /// estimates.
     pub fn assumed(&self) -> &[(String, RawValue)] {
         &self.assumed
     }
 
-    /// The same sample with its assumed values replaced by the defaults of another schema with the same parameters. (A
-    /// default may depend on the training rows.)
+    /// The same sample with its assumed values replaced by the defaults and estimates of another schema with the same
+    /// parameters. (They depend on the training rows.)
     pub fn with_defaults(&self, schema: &Schema) -> Cow<'_, Self> {
-        if self.assumed.is_empty() {
+        if self.assumed.is_empty() && self.unmeasured.is_none() {
             return Cow::Borrowed(self);
         }
         let mut sample = self.clone();
+        if let Some(own) = &self.unmeasured {
+            let own = own.estimated_again(&schema.composition);
+            sample.composition = own.completed().clone();
+            sample.assumed.retain(|(name, _)| !own.elements().iter().any(|element| element.symbol() == name));
+            sample.assumed.extend(own.assumed());
+            sample.unmeasured = Some(Box::new(own));
+        }
         for (name, assumed) in &mut sample.assumed {
             let Some(index) = schema.processing.iter().position(|parameter| parameter.name == *name) else { continue };
             let Some(value) = sample.processing.get_mut(index) else { continue };
@@ -115,7 +151,6 @@ impl Sample {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
 
     use super::*;
     use crate::domain::{
@@ -137,19 +172,17 @@ mod tests {
             aliases: Vec::new(),
             unit: "°C".into(),
             description: String::new(),
+            tolerance: 0.0,
             kind,
         };
         let levels = vec!["converter".to_owned(), "electric".to_owned()];
         Schema {
             composition: CompositionSchema {
-                basis: Basis::WeightPercent,
-                balance: Some(Element::Fe),
-                formula_column: None,
-                columns: BTreeMap::new(),
                 elements: vec![
                     ElementRange { element: Element::C, min: 0.1, max: 0.6 },
                     ElementRange { element: Element::Fe, min: 95.0, max: 99.9 },
                 ],
+                ..CompositionSchema::new(Basis::WeightPercent, Some(Element::Fe))
             },
             processing: vec![
                 parameter("tempering_temperature", numeric(None)),
@@ -167,6 +200,7 @@ mod tests {
         RawSample {
             composition: Some(RawComposition::Amounts(amounts)),
             basis: None,
+            not_measured: Vec::new(),
             balance: None,
             processing: processing.iter().map(|(name, value)| ((*name).into(), value.clone())).collect(),
         }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ABSOLUTE_ZERO_CELSIUS, Basis, Composition, Element, Scale};
+use super::{ABSOLUTE_ZERO_CELSIUS, AmountDistribution, Basis, Composition, Element, Scale};
 
 /// Inputs and outputs of a model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -35,12 +35,77 @@ pub struct CompositionSchema {
     pub columns: BTreeMap<String, Element>,
     /// Elements seen in training, with the range of their amounts (scaled to 100).
     pub elements: Vec<ElementRange>,
+    /// Elements that every alloy of the model has, whether somebody added them or not. One that is left out was not
+    /// measured; any other element that is left out is absent.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub residuals: Vec<Element>,
+    /// Elements whose empty cells in tables mean that there is none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub blank_is_zero: Vec<Element>,
+    /// Amounts up to this are too small to matter: of an element that was never seen they are ignored, of another one
+    /// they may be missing to the least of its training range.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub trace: f64,
+    /// What is known to happen at such amounts of some elements, for a warning.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub trace_effects: BTreeMap<Element, String>,
+    /// How amounts that were not measured are estimated. Without it every amount must be known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub amounts: Option<AmountDistribution>,
 }
 
+/// Whether a number is 0, so that it need not be stored.
+fn is_zero(number: &f64) -> bool {
+    *number == 0.0
+}
+
+/// An amount may be above its training range by this part of the range's end, as far as it is no more than a trace.
+const ABOVE: f64 = 0.05;
+/// Scaling to 100 changes the last bits. This must not put a training row out of domain.
+const ROUNDING: f64 = 1e-9;
+
 impl CompositionSchema {
+    /// A schema without elements, for data that was not read yet.
+    pub fn new(basis: Basis, balance: Option<Element>) -> Self {
+        Self {
+            basis,
+            balance,
+            formula_column: None,
+            columns: BTreeMap::new(),
+            elements: Vec::new(),
+            residuals: Vec::new(),
+            blank_is_zero: Vec::new(),
+            trace: 0.0,
+            trace_effects: BTreeMap::new(),
+            amounts: None,
+        }
+    }
+
     /// Whether all elements of a composition were seen in training.
     pub fn knows(&self, composition: &Composition) -> bool {
-        composition.amounts().iter().all(|(element, _)| self.elements.iter().any(|range| range.element == *element))
+        composition.amounts().iter().all(|(element, _)| self.range(*element).is_some())
+    }
+
+    /// The training range of an element.
+    pub fn range(&self, element: Element) -> Option<&ElementRange> {
+        self.elements.iter().find(|range| range.element == element)
+    }
+
+    /// Whether an amount of this element can be estimated.
+    pub fn estimates(&self, element: Element) -> bool {
+        self.amounts.as_ref().is_some_and(|amounts| amounts.knows(element))
+    }
+
+    /// Whether an amount of an element that was never seen is too small to matter.
+    pub fn ignores(&self, element: Element, amount: f64) -> bool {
+        self.balance.is_some() && amount <= self.trace && self.range(element).is_none() && !self.elements.is_empty()
+    }
+
+    /// Whether an amount is in the training range of its element. Below, a trace may be missing: nobody measures zero.
+    /// Above, less is tolerated: a trace more of sulphur is twice as much sulphur.
+    pub fn is_in_range(&self, ElementRange { min, max, .. }: &ElementRange, amount: f64) -> bool {
+        let slack = ROUNDING * max.max(1.0);
+        (min - self.trace - slack..=max + self.trace.min(ABOVE * max) + slack).contains(&amount)
     }
 }
 
@@ -70,6 +135,9 @@ pub struct Parameter {
     /// One line for people.
     #[serde(default)]
     pub description: String,
+    /// A number may be outside its training range by this much, in its unit, and still be in domain.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub tolerance: f64,
     /// Number or category.
     #[serde(flatten)]
     pub kind: ParameterKind,

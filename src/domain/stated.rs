@@ -39,7 +39,9 @@ impl Checks {
             Some(RawComposition::Formula(text)) => self.formula(text, raw.basis, schema, &pointer)?,
             Some(RawComposition::Amounts(amounts)) => self.amounts(amounts, raw, schema, &pointer)?,
         };
-        Some(stated.to_basis(schema.composition.basis).scaled_to(100.0))
+        let whole = stated.to_basis(schema.composition.basis).scaled_to(100.0);
+        self.left_out(&whole, schema);
+        Some(self.without_traces(whole, schema))
     }
 
     fn formula(
@@ -107,6 +109,7 @@ impl Checks {
             }
         }
         let rest = self.balance(raw, schema, &known, pointer);
+        self.not_measured(raw, &known, rest, schema, pointer);
         if self.violations.len() > before {
             return None;
         }

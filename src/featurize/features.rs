@@ -35,12 +35,36 @@ pub struct ImageSpec {
 }
 
 /// The features of one sample, unscaled.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Features {
     /// Amounts of the schema's elements, structure features, process parameters (categories one-hot).
     pub row: Vec<f64>,
     /// The image, row by row; `None` for a model without image channel.
     pub pixels: Option<Box<[f64; PIXELS]>>,
+    /// If not all amounts of the sample are known: what it may be, for a model to be asked instead.
+    pub draws: Option<Box<Draws>>,
+}
+
+impl Features {
+    /// Number of points that a model is asked: one, or the number of draws.
+    pub fn points(&self) -> usize {
+        self.draws.as_ref().map_or(1, |draws| draws.compositions.len())
+    }
+}
+
+/// Compositions that together stand for one of which not all amounts are known, with the sample's process parameters.
+/// Their features are computed only when a pass needs them, because they take ten times the memory.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Draws {
+    compositions: Vec<Composition>,
+    processing: Vec<ProcessValue>,
+}
+
+impl Draws {
+    /// The features of each draw. `schema` and `spec` must be those of the sample's features.
+    pub fn features<'a>(&'a self, schema: &'a Schema, spec: &'a FeatureSpec) -> impl Iterator<Item = Features> + 'a {
+        self.compositions.iter().map(|composition| of_parts(composition, &self.processing, schema, spec))
+    }
 }
 
 /// Length of the feature row.
@@ -52,13 +76,19 @@ pub fn row_width(schema: &Schema, spec: &FeatureSpec) -> usize {
 
 /// Computes the features of a sample. The sample must have been parsed with the same schema.
 pub fn featurize(sample: &Sample, schema: &Schema, spec: &FeatureSpec) -> Features {
+    let (compositions, processing) = (sample.draws(), sample.processing());
+    let draws = (!compositions.is_empty())
+        .then(|| Box::new(Draws { compositions: compositions.to_vec(), processing: processing.to_vec() }));
+    Features { draws, ..of_parts(sample.composition(), processing, schema, spec) }
+}
+
+fn of_parts(composition: &Composition, processing: &[ProcessValue], schema: &Schema, spec: &FeatureSpec) -> Features {
     let mut row = Vec::with_capacity(row_width(schema, spec));
-    let composition = sample.composition();
     row.extend(schema.composition.elements.iter().map(|range| composition.amount(range.element)));
     if spec.structure {
         row.extend(structure(composition));
     }
-    for (value, parameter) in sample.processing().iter().zip(&schema.processing) {
+    for (value, parameter) in processing.iter().zip(&schema.processing) {
         match value {
             ProcessValue::Number(number) => row.push(*number),
             ProcessValue::Level(level) => {
@@ -66,7 +96,7 @@ pub fn featurize(sample: &Sample, schema: &Schema, spec: &FeatureSpec) -> Featur
             }
         }
     }
-    Features { row, pixels: spec.image.map(|image| pixels_of(composition, schema, image)) }
+    Features { row, pixels: spec.image.map(|image| pixels_of(composition, schema, image)), draws: None }
 }
 
 fn pixels_of(composition: &Composition, schema: &Schema, spec: ImageSpec) -> Box<[f64; PIXELS]> {

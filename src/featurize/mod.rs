@@ -12,7 +12,7 @@ mod statistics;
 mod table;
 
 pub use draw::{DrawError, draw_png, grey_levels};
-pub use features::{FeatureSpec, Features, ImageSpec, featurize, row_width};
+pub use features::{Draws, FeatureSpec, Features, ImageSpec, featurize, row_width};
 pub use image::{COLUMNS, PIXELS, ROWS, pixel_label, pixels};
 pub use scaling::{ColumnStatistics, Scaler, StandardScaler};
 pub use statistics::{DESCRIPTORS, Descriptors, STATISTICS, Statistic, descriptor_label, descriptors};

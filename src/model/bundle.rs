@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use candle_core::{Device, Tensor};
 
-use crate::domain::Outputs;
+use crate::domain::{Outputs, Physics};
 use crate::featurize::Features;
 use crate::model::digest::sha256_hex;
 use crate::model::ensemble::{Ensemble, EnsembleMember, EnsembleOutput};
@@ -41,6 +41,11 @@ pub struct Predicted {
     /// The references with the largest weights in the answer, in decreasing order, as indices in
     /// [`Manifest::references`].
     pub references: Vec<ReferenceAttention>,
+    /// For a sample of which not all amounts are known: the standard deviation of each value over what they may be, on
+    /// the target's scale (or of each class probability); otherwise empty.
+    pub input_spread: Vec<f64>,
+    /// What was corrected, because it cannot be.
+    pub warnings: Vec<String>,
 }
 
 /// A model: takes features, returns properties in their units or class probabilities.
@@ -48,6 +53,8 @@ pub struct Bundle {
     manifest: Manifest,
     ensemble: Ensemble,
     device: Device,
+    /// What is known of its targets.
+    physics: Physics,
 }
 
 impl std::fmt::Debug for Bundle {
@@ -81,7 +88,11 @@ impl Bundle {
             gate: manifest.gate,
             width: manifest.schema.outputs.width(),
         };
-        Ok(Self { ensemble, device: device.clone(), manifest })
+        let physics = match &manifest.schema.outputs {
+            Outputs::Regression { targets } => Physics::of(targets),
+            Outputs::Classification { .. } => Physics::default(),
+        };
+        Ok(Self { ensemble, device: device.clone(), physics, manifest })
     }
 
     /// The manifest of the bundle.
@@ -98,21 +109,27 @@ impl Bundle {
         if samples.is_empty() {
             return Ok(Vec::new());
         }
-        let inputs = self.manifest.calibration.as_ref().and_then(|calibration| calibration.inputs.as_ref());
+        let distances = self.manifest.calibration.as_ref().and_then(|calibration| calibration.inputs.as_ref());
         let predicted = |(output, sample): (EnsembleOutput, &&Features)| {
-            let EnsembleOutput { mixed, novelty, disagreement, references, .. } = output;
-            let values = self.in_units(mixed);
-            let distance = inputs.map(|inputs| inputs.distance(&sample.row));
-            let finite = values.iter().all(|value| value.is_finite());
-            let predicted = Predicted { values, novelty, disagreement, distance, references };
-            finite.then_some(predicted).ok_or(BundleError::NotFinite)
+            let EnsembleOutput { mixed, novelty, disagreement, references, spread, .. } = output;
+            let mut values = self.in_units(mixed);
+            if !values.iter().all(|value| value.is_finite()) {
+                return Err(BundleError::NotFinite);
+            }
+            let warnings = match &self.manifest.schema.outputs {
+                Outputs::Regression { targets } => self.physics.hold(targets, &mut values),
+                Outputs::Classification { .. } => Vec::new(),
+            };
+            let distance = distances.map(|inputs| inputs.distance(&sample.row));
+            let input_spread = self.spread_on_scale(spread);
+            Ok(Predicted { values, novelty, disagreement, distance, references, input_spread, warnings })
         };
         let at_once = match self.device.is_cpu() && !self.manifest.batch_dependent() {
             true => CACHED_SAMPLES,
-            false => samples.len(),
+            false => usize::MAX,
         };
         let mut answers = Vec::with_capacity(samples.len());
-        for samples in samples.chunks(at_once) {
+        for samples in passes(samples, at_once) {
             let given = self.ensemble_outputs(samples)?.into_iter().zip(samples);
             answers.extend(given.map(predicted).collect::<Result<Vec<_>, _>>()?);
         }
@@ -124,8 +141,23 @@ impl Bundle {
     /// # Errors
     /// The device failed.
     pub fn ensemble_outputs(&self, samples: &[&Features]) -> Result<Vec<EnsembleOutput>, BundleError> {
-        let inputs = Inputs::new(&self.manifest.scaling, samples, &self.device);
-        self.ensemble.answer(&inputs)
+        let answer =
+            |points: &[&Features]| self.ensemble.answer(&Inputs::new(&self.manifest.scaling, points, &self.device));
+        if samples.iter().all(|sample| sample.draws.is_none()) {
+            return answer(samples);
+        }
+        let Manifest { schema, features, .. } = &self.manifest;
+        let draws: Vec<Vec<Features>> = samples
+            .iter()
+            .map(|sample| sample.draws.iter().flat_map(|draws| draws.features(schema, features)).collect())
+            .collect();
+        let mut points: Vec<&Features> = Vec::with_capacity(samples.len());
+        for (sample, draws) in samples.iter().zip(&draws) {
+            if draws.is_empty() { points.push(sample) } else { points.extend(draws) }
+        }
+        let mut outputs = answer(&points)?.into_iter();
+        let merged = |sample: &&Features| EnsembleOutput::of_draws(outputs.by_ref().take(sample.points()).collect());
+        Ok(samples.iter().map(merged).collect())
     }
 
     /// Converts standardised targets to their learned scales (unit or logarithm). Class probabilities are unchanged.
@@ -134,6 +166,14 @@ impl Bundle {
             values.iter_mut().enumerate().for_each(|(output, value)| *value = targets.unscale(output, *value));
         }
         values
+    }
+
+    /// Converts standard deviations of standardised targets to the targets' scales.
+    fn spread_on_scale(&self, mut spread: Vec<f64>) -> Vec<f64> {
+        if let Some(targets) = &self.manifest.scaling.targets {
+            spread.iter_mut().zip(&targets.deviation).for_each(|(own, deviation)| *own *= deviation);
+        }
+        spread
     }
 
     /// Converts standardised targets to their units, or calibrates class probabilities.
@@ -147,6 +187,21 @@ impl Bundle {
         }
         values
     }
+}
+
+/// Cuts samples into parts with at most `most` points each; a sample with more has a part of its own.
+fn passes<'s, 'f>(samples: &'s [&'f Features], most: usize) -> Vec<&'s [&'f Features]> {
+    let (mut parts, mut start, mut points) = (Vec::new(), 0, 0);
+    for (at, sample) in samples.iter().enumerate() {
+        let own = sample.points();
+        if at > start && points + own > most {
+            parts.push(&samples[start..at]);
+            (start, points) = (at, 0);
+        }
+        points += own;
+    }
+    parts.push(&samples[start..]);
+    parts
 }
 
 fn load_member(

@@ -28,7 +28,7 @@ pub(super) struct Ensemble {
 }
 
 /// The outputs of the ensemble for one sample: standardised targets or probabilities.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct EnsembleOutput {
     /// The mixed outputs.
     pub mixed: Vec<f64>,
@@ -39,10 +39,50 @@ pub struct EnsembleOutput {
     /// Standard deviation over the families, or over the members if there is only one family, averaged over the
     /// outputs. `None` for a single member.
     pub disagreement: Option<f64>,
-    /// The same standard deviation for each output; empty for a single member.
-    pub spreads: Vec<f64>,
     /// The references with the largest weights, in decreasing order, at most three.
     pub references: Vec<ReferenceAttention>,
+    /// For a sample of which not all is known: the standard deviation of each mixed output over its draws; otherwise
+    /// empty.
+    pub spread: Vec<f64>,
+}
+
+impl EnsembleOutput {
+    /// One output from those for the draws of a sample: means, the spread of the mixed outputs, and the references with
+    /// the largest mean weights.
+    pub(super) fn of_draws(mut draws: Vec<Self>) -> Self {
+        let count = draws.len();
+        if count < 2 {
+            return draws.pop().unwrap_or_default();
+        }
+        let mixed: Vec<&[f64]> = draws.iter().map(|draw| draw.mixed.as_slice()).collect();
+        let means = means(&mixed);
+        let deviation = |(output, mean): (usize, &f64)| {
+            (mixed.iter().map(|draw| (draw[output] - mean).powi(2)).sum::<f64>() / count as f64).sqrt()
+        };
+        let families = (0..draws[0].families.len()).map(|family| {
+            let own: Vec<&[f64]> = draws.iter().map(|draw| draw.families[family].as_slice()).collect();
+            self::means(&own)
+        });
+        let mean = |value: fn(&Self) -> Option<f64>| {
+            let sum: Option<f64> = draws.iter().map(value).sum();
+            sum.map(|sum| sum / count as f64)
+        };
+        let references: Vec<Vec<ReferenceAttention>> = draws.iter().map(|draw| draw.references.clone()).collect();
+        Self {
+            families: families.collect(),
+            novelty: mean(|draw| draw.novelty),
+            disagreement: mean(|draw| draw.disagreement),
+            references: largest(&references, 0, 1),
+            spread: means.iter().enumerate().map(deviation).collect(),
+            mixed: means,
+        }
+    }
+}
+
+/// The means of several lists of the same length.
+fn means(lists: &[&[f64]]) -> Vec<f64> {
+    let width = lists.first().map_or(0, |list| list.len());
+    (0..width).map(|at| lists.iter().map(|list| list[at]).sum::<f64>() / lists.len() as f64).collect()
 }
 
 /// Number of references named in an answer.
@@ -90,36 +130,33 @@ impl Ensemble {
             // A member returned NaN for an output that it should give. The whole prediction is then NaN, instead of
             // leaving the member out.
             let broken = means.iter().zip(&votes).any(|(mean, votes)| *votes > 0 && !mean.is_finite());
-            let spreads = match squares.get(sample * self.width..(sample + 1) * self.width) {
+            let disagreement = match squares.get(sample * self.width..(sample + 1) * self.width) {
                 Some(squares) => among_members(&means, squares, &votes),
                 None => among_families(&families),
             };
             EnsembleOutput {
                 mixed: if broken { vec![f64::NAN; self.width] } else { mix_families(&self.families, &families, far) },
-                disagreement: (!spreads.is_empty()).then(|| spreads.iter().sum::<f64>() / self.width.max(1) as f64),
-                spreads,
+                disagreement,
                 references: largest(&references, sample, inputs.count),
                 families,
                 novelty,
+                spread: Vec::new(),
             }
         };
         Ok(sums.chunks(families * self.width).enumerate().map(output).collect())
     }
 }
 
-/// The spread of the members of a single family for each output, from their means and sums of squares; empty if no
-/// output has several members.
-fn among_members(means: &[f64], squares: &[f64], votes: &[u32]) -> Vec<f64> {
+/// The spread of the members of a single family, from their means and sums of squares.
+fn among_members(means: &[f64], squares: &[f64], votes: &[u32]) -> Option<f64> {
     let spread =
         |((mean, square), votes): ((&f64, &f64), &u32)| (square / f64::from(*votes) - mean * mean).max(0.0).sqrt();
-    match votes.iter().any(|votes| *votes > 1) {
-        true => means.iter().zip(squares).zip(votes).map(spread).collect(),
-        false => Vec::new(),
-    }
+    let spreads = means.iter().zip(squares).zip(votes).map(spread);
+    votes.iter().any(|votes| *votes > 1).then(|| spreads.sum::<f64>() / means.len().max(1) as f64)
 }
 
-/// The spread of several families for each output.
-fn among_families(families: &[Vec<f64>]) -> Vec<f64> {
+/// The spread of several families.
+fn among_families(families: &[Vec<f64>]) -> Option<f64> {
     let width = families.first().map_or(0, Vec::len);
     let spread = |output: usize| {
         let values = families.iter().map(|family| family[output]).filter(|value| !value.is_nan());
@@ -127,7 +164,7 @@ fn among_families(families: &[Vec<f64>]) -> Vec<f64> {
         let mean = values.clone().sum::<f64>() / count;
         (values.map(|value| (value - mean).powi(2)).sum::<f64>() / count).sqrt()
     };
-    (0..width).map(spread).collect()
+    Some((0..width).map(spread).sum::<f64>() / width.max(1) as f64)
 }
 
 /// The references of a sample with the largest weights, averaged over all members that have references.
@@ -184,14 +221,14 @@ mod tests {
     #[test]
     fn families_disagree_by_their_spread() {
         // Outputs of two families: 1 and 3 for the first; only one family for the second.
-        assert_eq!(among_families(&[vec![1.0, 2.0], vec![3.0, f64::NAN]]), [1.0, 0.0]);
+        assert_eq!(among_families(&[vec![1.0, 2.0], vec![3.0, f64::NAN]]), Some(0.5));
     }
 
     #[test]
     fn members_of_a_sole_family_disagree_by_their_spread() {
         // Values of two members: 1 and 3 for the first output; one value of 2 for the second.
-        assert_eq!(among_members(&[2.0, 2.0], &[10.0, 4.0], &[2, 1]), [1.0, 0.0]);
-        assert!(among_members(&[2.0], &[4.0], &[1]).is_empty());
+        assert_eq!(among_members(&[2.0, 2.0], &[10.0, 4.0], &[2, 1]), Some(0.5));
+        assert_eq!(among_members(&[2.0], &[4.0], &[1]), None);
     }
 
     #[test]

@@ -17,6 +17,7 @@ mod spec;
 mod trust;
 mod validate;
 mod weights;
+mod widen;
 
 pub use bundle::{Bundle, Predicted};
 pub use device::{DeviceChoice, DeviceError, OpenDevice};

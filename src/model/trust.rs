@@ -12,6 +12,7 @@ use crate::model::spec::calibration::{Calibration, percentile};
 use crate::model::spec::errors::Signals;
 use crate::model::spec::levels::{CONFIDENCE_PERCENT, DEFAULT_CONFIDENCE};
 use crate::model::spec::manifest::Manifest;
+use crate::model::widen::widened;
 
 /// A sample is out of domain if its novelty or disagreement is above this percentile of the held-out rows.
 const LIMIT_PERCENT: usize = 99;
@@ -180,7 +181,9 @@ impl Manifest {
         let ends = |value: f64, target: &Target, interval: [f64; 2]| cut(value, interval, target.physical_limits());
         let (Some(errors), Some(scaler)) = (&calibration.errors, &self.scaling.targets) else {
             let fixed = |(index, (target, value)): (usize, (&Target, &f64))| {
-                Some(ends(*value, target, target.around(*value, calibration.half_width(index, level)?)))
+                let spread = predicted.input_spread.get(index).copied().unwrap_or(0.0);
+                let half_width = widened(calibration.half_width(index, level)?, spread, level);
+                Some(ends(*value, target, target.around(*value, half_width)))
             };
             trust.intervals = targets.iter().zip(&predicted.values).enumerate().map(fixed).collect();
             return;
@@ -195,7 +198,7 @@ impl Manifest {
         let values: Vec<f64> =
             targets.iter().zip(&predicted.values).map(|(target, value)| target.scale.learned(*value)).collect();
         let Predicted { disagreement, distance, .. } = *predicted;
-        let signals = Signals { values: &values, disagreement, distance, input_spread: &[] };
+        let signals = Signals { values: &values, disagreement, distance, input_spread: &predicted.input_spread };
         let likely = errors.likely(&signals, scaler);
         let adaptive = |(index, (target, value)): (usize, (&Target, &f64))| {
             Some(ends(*value, target, errors.interval(index, target, *value, &likely, level)?))

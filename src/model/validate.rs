@@ -49,6 +49,9 @@ pub(super) fn check(manifest: &Manifest) -> Result<(), BundleError> {
     if manifest.schema.composition.elements.is_empty() || !manifest.schema.processing.iter().all(sound) {
         return wrong("the schema names no elements, or a parameter's levels do not fit".to_owned());
     }
+    if manifest.schema.composition.amounts.as_ref().is_some_and(|amounts| !amounts.is_sound()) {
+        return wrong("the distribution of its amounts is no distribution".to_owned());
+    }
     for output in 0..outputs {
         if !manifest.members.iter().any(|member| member.outputs.contains(&output)) {
             return wrong(format!("no member gives output {output}"));

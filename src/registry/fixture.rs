@@ -1,7 +1,6 @@
 //! Models folders with one-leaf bundles, for unit tests of files and versions. The bundles load and answer, because
 //! only such bundles get a place among the versions.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::{ACTIVE_FILE, StoredBundle, write_bundle};
@@ -21,11 +20,8 @@ pub(super) fn bundle(name: &str, version: &str, change: impl FnOnce(&mut Manifes
         ForestConfig { trees: 1, outputs: 1, row_features: 2, image: false, probabilities: false, boosted: false };
     let range = |symbol: &str, min, max| ElementRange { element: symbol.parse::<Element>().unwrap(), min, max };
     let composition = CompositionSchema {
-        basis: Basis::WeightPercent,
-        balance: Some("Fe".parse().unwrap()),
-        formula_column: None,
         elements: vec![range("C", 0.0, 1.0), range("Fe", 99.0, 100.0)],
-        columns: BTreeMap::new(),
+        ..CompositionSchema::new(Basis::WeightPercent, Some("Fe".parse().unwrap()))
     };
     let targets = vec![Target { name: "hardness".to_owned(), unit: "HV".to_owned(), scale: Scale::default() }];
     let mut manifest = Manifest {

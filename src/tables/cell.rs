@@ -8,8 +8,14 @@ use crate::domain::is_balance;
 #[rustfmt::skip]
 const NOT_MEASURED: [&str; 40] = [
     "-", "--", "---", "–", "—", ".", "…", "/", "?", "n.d.", "n.d", "nd", "n/d", "na", "n/a", "n.a.", "n.a", "nan", "none",
-    "null", "nil", "tr", "tr.", "trace", "traces", "#n/a", "k.a.", "n.b.", "n.m.", "bdl", "<bdl", "lod", "<lod", "<dl",
-    "unknown", "missing", "未测", "未检测", "未检出", "无",
+    "null", "#n/a", "k.a.", "n.b.", "n.b", "n.m.", "n.m", "nm", "nicht bestimmt", "nicht gemessen", "nicht analysiert",
+    "keine angabe", "non mesuré", "non déterminé", "unknown", "missing", "unbekannt", "未测", "未检测", "未测定", "未知",
+];
+
+/// Words for an amount that was looked for and not found, or too small to be determined, in small letters.
+#[rustfmt::skip]
+const NOTHING_FOUND: [&str; 13] = [
+    "nil", "tr", "tr.", "trace", "traces", "bdl", "<bdl", "lod", "<lod", "<dl", "not detected", "未检出", "无",
 ];
 
 /// The content of a cell.
@@ -113,14 +119,27 @@ impl<'a> Cell<'a> {
 }
 
 /// Whether a cell is empty or says that nothing was measured: `n.d.`, `-`, `not analysed`.
-pub(super) fn says_nothing(text: &str) -> bool {
+pub fn says_nothing(text: &str) -> bool {
     // Fast path: formulas and numbers contain digits, these words do not.
     if text.bytes().any(|byte| byte.is_ascii_digit()) {
         return false;
     }
     let small = text.to_lowercase();
     let negated = |rest: &str| rest.chars().all(|c| c.is_alphabetic() || c == ' ');
-    small.is_empty() || NOT_MEASURED.contains(&small.as_str()) || small.strip_prefix("not ").is_some_and(negated)
+    small.is_empty()
+        || NOT_MEASURED.contains(&small.as_str())
+        || NOTHING_FOUND.contains(&small.as_str())
+        || small.strip_prefix("not ").is_some_and(negated)
+}
+
+/// Whether a cell says that an amount was looked for and not found: `tr.`, `<LOD`, `nil`.
+pub(super) fn found_nothing(text: &str) -> bool {
+    NOTHING_FOUND.contains(&text.to_lowercase().as_str())
+}
+
+/// Whether a cell is empty or a dash: it says nothing in words.
+pub(super) fn is_blank(text: &str) -> bool {
+    text.chars().all(|c| "-–—./… ".contains(c))
 }
 
 /// Whether a text can be the unit after a number: a percent sign or a known unit.

@@ -5,14 +5,14 @@
 
 use std::borrow::Cow;
 
-use super::cell::{Cell, says_nothing};
+use super::cell::{Cell, found_nothing, is_blank, says_nothing};
 use super::mapping::{Mapping, Tally};
 use super::meaning::{Column, Meanings};
 use super::opening::Head;
 use super::record::Row;
 use super::units::{Conversion, amount_unit};
 use crate::domain::{
-    Basis, Composition, Element, RawComposition, RawSample, RawValue, Schema, Violation, parse_formula,
+    Basis, Composition, Element, NotMeasured, RawComposition, RawSample, RawValue, Schema, Violation, parse_formula,
 };
 
 /// An amount column beside a formula may differ from the formula by this much, in at%.
@@ -81,6 +81,9 @@ impl TableLayout {
         let mut balance = None;
         let mut amounts: Vec<(Cow<str>, f64)> = Vec::with_capacity(self.columns.len());
         for (at, (cell, column)) in row.cells.iter().zip(&self.columns).enumerate() {
+            if let (true, Column::Amount { element, .. }) = (cell.is_empty(), column) {
+                sample.not_measured.push((element.symbol().into(), NotMeasured::Blank));
+            }
             if cell.is_empty() || matches!(column, Column::Other | Column::Elsewhere | Column::Beside(_)) {
                 continue;
             }
@@ -96,8 +99,16 @@ impl TableLayout {
                     }
                 }
                 Column::Amount { element, factor } => {
-                    let amount = reading.amount(at, cell, *element, *factor, &mut balance);
-                    amounts.extend(amount.map(|amount| (element.symbol().into(), amount)));
+                    let symbol = element.symbol();
+                    match reading.amount(at, cell, *element, *factor, &mut balance) {
+                        Some(amount) => amounts.push((symbol.into(), amount)),
+                        None if says_nothing(cell) => {
+                            let how = if is_blank(cell) { NotMeasured::Blank } else { NotMeasured::Stated };
+                            sample.not_measured.push((symbol.into(), how));
+                        }
+                        // The balance, or a cell that was refused.
+                        None => {}
+                    }
                 }
                 Column::Numeric { name, unit, conversion } => {
                     let value = reading.number(at, cell, unit, *conversion);
@@ -238,6 +249,10 @@ impl Reading<'_, '_> {
             Cell::Below(limit) => {
                 self.chose(at, "below a limit (\"<\"): half of the limit was taken");
                 Some(limit * factor / 2.0)
+            }
+            Cell::NotMeasured if found_nothing(cell) => {
+                self.chose(at, format_args!("\"{cell}\" was read as 0"));
+                Some(0.0)
             }
             other => self.plain(at, cell, other).map(|amount| amount * factor),
         }

@@ -12,6 +12,7 @@ fn parameter(name: &str, column: &str, unit: &str, default: Option<f64>) -> Para
         aliases: vec!["Anlasstemperatur".to_owned()],
         unit: unit.into(),
         description: String::new(),
+        tolerance: 0.0,
         kind,
     }
 }
@@ -20,11 +21,9 @@ fn steel() -> Schema {
     let element = |element| ElementRange { element, min: 0.0, max: 1.0 };
     Schema {
         composition: CompositionSchema {
-            basis: Basis::WeightPercent,
-            balance: Some(Element::Fe),
-            formula_column: None,
             columns: [("AlT".to_owned(), Element::Al)].into(),
             elements: [Element::C, Element::Si, Element::Mn, Element::V, Element::N].map(element).into(),
+            ..CompositionSchema::new(Basis::WeightPercent, Some(Element::Fe))
         },
         processing: vec![parameter("tempering_temperature", "TT", "°C", Some(600.0))],
         outputs: Outputs::Classification { classes: Vec::new() },
@@ -33,11 +32,8 @@ fn steel() -> Schema {
 
 fn glass() -> Schema {
     let composition = CompositionSchema {
-        basis: Basis::AtomicPercent,
-        balance: None,
         formula_column: Some("alloy".into()),
-        columns: Default::default(),
-        elements: Vec::new(),
+        ..CompositionSchema::new(Basis::AtomicPercent, None)
     };
     Schema { composition, processing: Vec::new(), ..steel() }
 }

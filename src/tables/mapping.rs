@@ -44,6 +44,11 @@ impl Tally {
         }
     }
 
+    /// Whether nothing was counted.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Adds the counts of another tally.
     pub fn merge(&mut self, other: Self) {
         other.0.into_iter().for_each(|(choice, count)| *self.0.entry(choice).or_default() += count);

@@ -33,7 +33,7 @@ mod workbook;
 mod workbook_tests;
 mod xlsx;
 
-pub use cell::Cell;
+pub use cell::{Cell, says_nothing};
 pub use encoding::Charset;
 pub use error::{Limits, TableError};
 pub use feed::{Feed, FeedError};

@@ -34,7 +34,11 @@ mod tests {
     fn leverage_is_one_on_average_and_grows_without_limit() {
         let row = |index: usize| {
             let value = (index as f64 * 0.7).sin();
-            Features { row: vec![value, 3.0 * value + 0.1 * (index as f64 * 1.3).cos(), 5.0], pixels: None }
+            Features {
+                row: vec![value, 3.0 * value + 0.1 * (index as f64 * 1.3).cos(), 5.0],
+                pixels: None,
+                draws: None,
+            }
         };
         let rows: Vec<Features> = (0..200).map(row).collect();
         let inputs = measure_inputs(&rows, 3).unwrap();

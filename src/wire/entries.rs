@@ -6,6 +6,9 @@ use std::fmt;
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 
+/// As many entries as most samples have.
+pub(super) const USUAL: usize = 12;
+
 /// The entries of a JSON object in the order of the text, with repeated keys.
 #[derive(Debug)]
 pub(super) struct Entries<'a, T>(pub(super) Vec<(Cow<'a, str>, T)>);
@@ -15,13 +18,18 @@ pub(super) struct Entries<'a, T>(pub(super) Vec<(Cow<'a, str>, T)>);
 struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
 
 impl<'de, T: Deserialize<'de>> Entries<'de, T> {
-    pub(super) fn read<A: MapAccess<'de>>(mut map: A) -> Result<Self, A::Error> {
-        // Enough for most samples.
-        let mut entries = Vec::with_capacity(12);
-        while let Some(Name(name)) = map.next_key()? {
-            entries.push((name, map.next_value()?));
-        }
+    pub(super) fn read<A: MapAccess<'de>>(map: A) -> Result<Self, A::Error> {
+        let mut entries = Vec::with_capacity(USUAL);
+        Self::each(map, |name, value| entries.push((name, value)))?;
         Ok(Self(entries))
+    }
+
+    /// Hands on each entry, in the order of the text.
+    pub(super) fn each<A: MapAccess<'de>>(mut map: A, mut take: impl FnMut(Cow<'de, str>, T)) -> Result<(), A::Error> {
+        while let Some(Name(name)) = map.next_key()? {
+            take(name, map.next_value()?);
+        }
+        Ok(())
     }
 }
 

@@ -68,8 +68,8 @@ fn hint(text: &str, rest: &[u8]) -> Option<&'static str> {
              takes line breaks out with -d: send a file with --data-binary @FILE",
         ),
         () if ["NaN", "Infinity", "nan", "inf", "Inf"].iter().any(|word| rest.starts_with(word.as_bytes())) => Some(
-            "JSON has no such number: leave the field out where nothing was measured; in Python json.dumps(…, \
-             allow_nan=False) finds them",
+            "JSON has no such number: where nothing was measured, write null for an amount and leave other fields out; in \
+             Python json.dumps(…, allow_nan=False) finds them",
         ),
         () if ["None", "True", "False"].iter().any(|word| rest.starts_with(word.as_bytes())) => {
             Some("that is Python: JSON writes null, true and false; json.dumps(…) does so")

@@ -65,11 +65,13 @@ pub(crate) struct Reading<'a> {
     /// first. Omitted if there are none: no sample is near, or the model keeps none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     references: Vec<ReferenceWeight<'a>>,
-    /// Process parameters that were not given, with the default values used.
+    /// Process parameters that were not given, with the default values used; and elements whose amounts were not
+    /// measured, with the most plausible amounts, on the model's basis.
     #[serde(serialize_with = "as_map")]
     #[schema(value_type = std::collections::HashMap<String, Scalar>)]
     assumed: Vec<(&'a str, Scalar<'a>)>,
-    /// Warnings about how the input was read, and the model's limits that concern this prediction.
+    /// Warnings about how the input was read, about predictions that had to be corrected, and the model's limits that
+    /// concern this prediction.
     warnings: Vec<String>,
     /// The composition as it was read, if `echo` is true.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -258,7 +260,7 @@ pub(crate) fn about(bundle: &Bundle) -> Option<&str> {
 pub(crate) fn prediction<'a>(
     bundle: &'a Bundle,
     sample: &'a Sample,
-    predicted: &Predicted,
+    predicted: &'a Predicted,
     trust: Trust,
     options: &TrustOptions,
     echo: bool,
@@ -267,7 +269,7 @@ pub(crate) fn prediction<'a>(
     let (Prediction::Properties(PropertyPrediction { reading, .. })
     | Prediction::Class(ClassPrediction { reading, .. })) = &mut prediction;
     reading.assumed = sample.assumed().iter().map(|(name, value)| (name.as_str(), value_of(value))).collect();
-    reading.warnings.splice(0..0, sample.warnings().iter().cloned());
+    reading.warnings.splice(0..0, sample.warnings().iter().chain(&predicted.warnings).cloned());
     reading.references = references(bundle, &predicted.references);
     reading.composition = echo.then(|| Echo::of(sample));
     prediction

@@ -3,6 +3,7 @@
 //! Valid bodies are parsed fast into typed requests. Only if that fails, the body is read again field by field, to
 //! report every error.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt;
 
@@ -11,12 +12,12 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue as RawJson;
 use utoipa::ToSchema;
 
-use super::entries::Entries;
+use super::entries::{Entries, USUAL};
 use super::limits::LimitsInput;
 use super::misread::{explain, without_mark};
 use super::reread::{Reader, is_null, number, typed};
 use super::schema;
-use crate::domain::{Basis, RawComposition, RawLimits, RawSample, RawValue, Violation};
+use crate::domain::{Basis, NotMeasured, RawComposition, RawLimits, RawSample, RawValue, Violation};
 
 /// A text that is not JSON.
 #[derive(Debug, thiserror::Error)]
@@ -122,7 +123,14 @@ pub(crate) struct SampleInput<'a> {
 #[derive(Debug)]
 pub(super) enum CompositionInput<'a> {
     Formula(String),
-    Amounts(Entries<'a, f64>),
+    Amounts(AmountsInput<'a>),
+}
+
+/// Amounts by symbol; `null` is one that was not measured.
+#[derive(Debug)]
+pub(super) struct AmountsInput<'a> {
+    given: Vec<(Cow<'a, str>, f64)>,
+    not_measured: Vec<(Cow<'a, str>, NotMeasured)>,
 }
 
 /// Written by hand, as for [`RawValue`], because an untagged enum would copy every value and parse it twice.
@@ -142,7 +150,12 @@ impl<'de: 'a, 'a> Deserialize<'de> for CompositionInput<'a> {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<CompositionInput<'de>, A::Error> {
-                Entries::read(map).map(CompositionInput::Amounts)
+                let mut amounts = AmountsInput { given: Vec::with_capacity(USUAL), not_measured: Vec::new() };
+                Entries::each(map, |symbol, amount: Option<f64>| match amount {
+                    Some(amount) => amounts.given.push((symbol, amount)),
+                    None => amounts.not_measured.push((symbol, NotMeasured::Stated)),
+                })?;
+                Ok(CompositionInput::Amounts(amounts))
             }
         }
 
@@ -249,13 +262,16 @@ const STRAY: &str = "belongs into each sample where samples is given";
 
 impl<'a> SampleInput<'a> {
     fn into_raw(self) -> RawSample<'a> {
-        let composition = Some(match self.composition {
-            CompositionInput::Formula(text) => RawComposition::Formula(text),
-            CompositionInput::Amounts(Entries(amounts)) => RawComposition::Amounts(amounts),
-        });
+        let (composition, not_measured) = match self.composition {
+            CompositionInput::Formula(text) => (RawComposition::Formula(text), Vec::new()),
+            CompositionInput::Amounts(AmountsInput { given, not_measured }) => {
+                (RawComposition::Amounts(given), not_measured)
+            }
+        };
         let raw = |(name, ValueInput(value))| (name, value);
         let processing = self.processing.map(|entries| entries.0.into_iter().map(raw).collect());
-        RawSample { composition, basis: self.basis, balance: None, processing: processing.unwrap_or_default() }
+        let processing = processing.unwrap_or_default();
+        RawSample { composition: Some(composition), basis: self.basis, not_measured, balance: None, processing }
     }
 }
 

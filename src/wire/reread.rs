@@ -9,7 +9,10 @@ use serde::Deserialize;
 use serde_json::value::RawValue as RawJson;
 
 use super::entries::Entries;
-use crate::domain::{MOST_VIOLATIONS, RawComposition, RawLimits, RawSample, RawValue, Violation, is_balance};
+use crate::domain::{
+    MOST_VIOLATIONS, NotMeasured, RawComposition, RawLimits, RawSample, RawValue, Violation, is_balance,
+};
+use crate::tables::says_nothing;
 
 pub(super) type Fields<'a> = Vec<(Cow<'a, str>, &'a RawJson)>;
 
@@ -68,7 +71,7 @@ impl Reader {
         for (name, value) in fields.iter().filter(|(_, value)| !is_null(value)) {
             let pointer = Violation::child(base, name);
             match name.as_ref() {
-                "composition" => sample.composition = self.composition(value, &pointer, &mut sample.balance),
+                "composition" => self.composition(value, &pointer, &mut sample),
                 "basis" => {
                     sample.basis = typed(value);
                     if sample.basis.is_none() {
@@ -82,33 +85,36 @@ impl Reader {
         sample
     }
 
-    fn composition<'a>(
-        &mut self,
-        value: &'a RawJson,
-        pointer: &str,
-        balance: &mut Option<Cow<'a, str>>,
-    ) -> Option<RawComposition<'a>> {
+    fn composition<'a>(&mut self, value: &'a RawJson, pointer: &str, sample: &mut RawSample<'a>) {
         if let Some(text) = typed::<String>(value) {
-            return Some(RawComposition::Formula(text));
+            sample.composition = Some(RawComposition::Formula(text));
+            return;
         }
         let wanted = "must be a map of element symbols to amounts, or a formula string";
-        let entries = self.entries(value, pointer, wanted)?;
+        let Some(entries) = self.entries(value, pointer, wanted) else { return };
         let mut amounts = Vec::with_capacity(entries.len());
         for (symbol, amount) in entries {
             let (field, text) = (Violation::child(pointer, &symbol), typed::<String>(amount));
             match (number(amount), text) {
                 (Some(amount), _) => amounts.push((symbol, amount)),
-                (None, Some(word)) if is_balance(&word) => match balance {
-                    None => *balance = Some(symbol),
+                (None, None) if is_null(amount) => sample.not_measured.push((symbol, NotMeasured::Stated)),
+                (None, Some(word)) if says_nothing(word.trim()) => {
+                    sample.not_measured.push((symbol, NotMeasured::Stated));
+                }
+                (None, Some(word)) if is_balance(&word) => match sample.balance {
+                    None => sample.balance = Some(symbol),
                     Some(_) => self.complain(field, "only one element can be the rest"),
                 },
                 (None, Some(text)) if text.trim().parse::<f64>().is_ok() => {
                     self.complain(field, "the amount must be a number: write it without quotes");
                 }
-                (None, _) => self.complain(field, "the amount must be a number, or \"bal.\" for what is left to 100"),
+                (None, _) => self.complain(
+                    field,
+                    "the amount must be a number, \"bal.\" for what is left to 100, or null if it was not measured",
+                ),
             }
         }
-        Some(RawComposition::Amounts(amounts))
+        sample.composition = Some(RawComposition::Amounts(amounts));
     }
 
     fn processing<'a>(&mut self, value: &'a RawJson, pointer: &str) -> Vec<(Cow<'a, str>, RawValue)> {

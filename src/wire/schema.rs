@@ -18,11 +18,16 @@ pub(super) fn composition() -> RefOr<Schema> {
 /// A composition: amounts by element symbol, or a formula.
 pub(crate) fn composition_schema() -> RefOr<Schema> {
     let symbols = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(Element::ALL.map(Element::symbol)));
-    let amount = ObjectBuilder::new().schema_type(Type::Number).minimum(Some(0.0)).maximum(Some(100.0));
+    let amount = ObjectBuilder::new()
+        .schema_type(SchemaType::from_iter([Type::Number, Type::Null]))
+        .minimum(Some(0.0))
+        .maximum(Some(100.0));
     let amounts = ObjectBuilder::new()
         .description(Some(
             "Amounts by element symbol, in percent of the basis; the sum must be above 0 and at most 100. The model's \
-             balance element makes up the rest; alternatively, one amount may be \"bal.\".",
+             balance element makes up the rest; alternatively, one amount may be \"bal.\". An amount of null was not \
+             measured: a model that can estimate it from the others does, and others refuse it. An element that is left \
+             out is absent, unless it is one of the model's residuals: then it was not measured.",
         ))
         .property_names(Some(symbols.build()))
         .additional_properties(Some(amount))

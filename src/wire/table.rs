@@ -142,7 +142,11 @@ impl Table {
             });
             let sample = found.map_err(|violations| on_line(chunk.line_of(&cells), violations));
             let chosen = own.choices();
-            if !chosen.is_empty() {
+            // The sample's own warning names them in its row.
+            let estimated = sample.iter().flat_map(|sample| sample.unmeasured());
+            estimated
+                .for_each(|element| own.count(format!("{element}: not measured, estimated from the other amounts")));
+            if !own.is_empty() {
                 tally.borrow_mut().merge(own);
             }
             Row { cells, sample, chosen }
@@ -174,7 +178,8 @@ impl Table {
                 cells.joined(&trust.reasons);
                 trust.percentiles(manifest).for_each(|percentile| cells.percent(percentile));
                 cells.joined(sample.assumed().iter().map(assumed));
-                cells.joined(sample.warnings().iter().chain(&trust.warnings).chain(&row.chosen));
+                let warnings = sample.warnings().iter().chain(&predicted.warnings);
+                cells.joined(warnings.chain(&trust.warnings).chain(&row.chosen));
                 if self.echo {
                     sample.on_both_bases().iter().for_each(|composition| cells.text(&echoed(composition)));
                 }

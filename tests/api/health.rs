@@ -44,7 +44,7 @@ async fn passes_that_keep_failing_deny_readiness_until_one_succeeds() {
     };
     for failures in 0..5 {
         assert_eq!(get("/readyz").await.0, 200, "after {failures}");
-        let sample = Features { row: vec![0.0], pixels: None };
+        let sample = Features { row: vec![0.0], ..Features::default() };
         assert!(batcher.submit(Arc::new(Failing), vec![sample]).await.is_err());
     }
     let (status, problem) = get("/readyz").await;

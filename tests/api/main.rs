@@ -40,4 +40,5 @@ mod support;
 mod table;
 mod tables;
 mod trust;
+mod unmeasured;
 mod workbooks;

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use mcvn::data::draw_splits;
 use mcvn::data::{Dataset, Label, Protocol, Recipe};
-use mcvn::domain::{ParameterKind, ProcessValue, Sample};
+use mcvn::domain::{Element, ParameterKind, ProcessValue, Sample};
 use mcvn::featurize::featurize;
 use mcvn::model::{Bundle, Confidence, MemberKind, TrustOptions};
 use mcvn::train::model_card;
@@ -127,6 +127,41 @@ fn a_target_of_one_group_trains() {
     let text: String = text.lines().map(blank).collect();
     let (_, trained) = train_on(&recipe, &text, &options(7));
     assert_eq!(load(&trained).manifest().calibration.as_ref().unwrap().protocol, "random");
+}
+
+#[test]
+fn a_blank_amount_is_estimated_from_the_rows_that_are_learned_from() {
+    // Chromium follows carbon, and is blank in every fifth row.
+    let follows = |(index, line): (usize, &str)| {
+        let mut cells: Vec<String> = line.split(',').map(str::to_owned).collect();
+        if let Ok(carbon) = cells[1].parse::<f64>() {
+            cells[2] = if index % 5 == 0 { String::new() } else { format!("{:.3}", 2.0 * carbon) };
+        }
+        cells.join(",") + "\n"
+    };
+    let text: String = table(60).lines().enumerate().map(follows).collect();
+    let recipe = Recipe::parse(&RECIPE.replace("steps = 250", "steps = 40")).unwrap();
+    let (data, trained) = train_on(&recipe, &text, &options(7));
+    assert!(data.summary.notes.iter().any(|note| note.contains("Cr: 12 of 60 cells are empty, not measured")));
+    let bundle = load(&trained);
+    let schema = &bundle.manifest().schema;
+    assert_eq!(schema.composition.residuals, [Element::C, Element::Cr]);
+    for row in (4..60).step_by(5) {
+        assert_eq!((data.samples[row].unmeasured(), data.samples[row].draws().len()), (&[Element::Cr][..], 0));
+        let estimated = data.samples[row].with_defaults(schema);
+        let [carbon, chromium] = [Element::C, Element::Cr].map(|element| estimated.composition().amount(element));
+        assert!((chromium / (2.0 * carbon)).ln().abs() < 0.15, "{carbon} {chromium}");
+        assert!((estimated.composition().total() - 100.0).abs() < 1e-9 && estimated.draws().len() == 2);
+        let features = featurize(&estimated, schema, &bundle.manifest().features);
+        let predicted = bundle.predict(&[&features]).unwrap().remove(0);
+        assert!(predicted.input_spread[0] > 0.0);
+        // Estimates are those of the fold, not of the whole.
+        let fold: Vec<usize> = (0..30).collect();
+        let other = data.schema(&recipe, &fold);
+        assert_ne!(other.composition.amounts, schema.composition.amounts);
+    }
+    // What was measured is not touched, and costs no draws.
+    assert!(data.samples[0].with_defaults(schema).draws().is_empty());
 }
 
 #[test]

@@ -3,6 +3,7 @@
 
 use crate::data::dataset::Dataset;
 use crate::data::recipe::Recipe;
+use crate::domain::Sample;
 use crate::featurize::{ColumnStatistics, FeatureSpec, Scaler, featurize};
 
 /// Number of similar rows to compare with.
@@ -44,7 +45,7 @@ pub(in crate::data) fn outliers(recipe: &Recipe, data: &Dataset) -> Vec<String> 
 fn inputs(recipe: &Recipe, data: &Dataset) -> Vec<Vec<f32>> {
     let rows: Vec<usize> = (0..data.samples.len()).collect();
     let schema = data.schema(recipe, &rows);
-    let row = |sample| featurize(sample, &schema, &FeatureSpec::default()).row;
+    let row = |sample: &Sample| featurize(&sample.with_defaults(&schema), &schema, &FeatureSpec::default()).row;
     let features: Vec<Vec<f64>> = data.samples.iter().map(row).collect();
     let width = features.first().map_or(0, Vec::len);
     let scaler = Scaler::standard(&ColumnStatistics::over(width, features.iter().map(Vec::as_slice)), DEVIATIONS);

@@ -14,9 +14,9 @@ use crate::data::reading::outliers::outliers;
 use crate::data::reading::sheet::{Sheet, SheetRow};
 use crate::data::reading::targets::{Bad, TargetReader};
 use crate::data::recipe::Recipe;
-use crate::data::source::{DefaultRecipe, Levels, Relation};
+use crate::data::source::{Blank, DefaultRecipe, Levels, Relation};
 use crate::data::summary::{DataSummary, HARDLY_ANY_GROUPS};
-use crate::domain::{ParameterKind, RawComposition, RawSample, RawValue, Sample, Schema};
+use crate::domain::{NotMeasured, ParameterKind, RawComposition, RawSample, RawValue, Sample, Schema};
 use crate::model::sha256_hex;
 use crate::tables::{Mapping, ReadOptions, Tally};
 
@@ -78,17 +78,17 @@ fn read(bytes: &[u8], recipe: &Recipe, options: &ReadOptions, mapping: &Mapping)
 
     levels(&sheet, recipe, &columns, &mut schema, &mut bad, &mut summary)?;
     let mut tally = Tally::default();
-    let raw: Vec<Option<RawSample>> =
+    let mut raw: Vec<Option<RawSample>> =
         sheet.rows.iter().map(|row| raw_sample(row, &columns, &schema, &mut bad, &mut tally)).collect();
     summary.notes.extend(tally.notes());
     defaults(recipe, &columns, &raw, &mut schema)?;
+    blank_amounts(&columns, &mut raw, recipe, &mut schema, &mut summary);
     let samples = samples(&sheet, &columns, &raw, &schema, &mut bad);
     let groups = groups(&sheet, recipe, &columns, &samples, &mut bad);
     bad.into_result()?;
     if samples.len() < LEAST_ROWS {
         return Err(DataError::TooFew(format!("{} rows: a model needs at least {LEAST_ROWS}", samples.len())));
     }
-    blank_amounts(&columns, &raw, recipe, &mut summary);
     for target in recipe.targets.iter().filter(|target| !target.scale.is_linear()) {
         summary.notes.push(format!(
             "{}: learned and scored in natural logarithms (scale = \"log\"): an error of 0.1 is a factor of 1.1",
@@ -321,19 +321,42 @@ fn groups(sheet: &Sheet, recipe: &Recipe, columns: &Columns, samples: &[Sample],
     }
 }
 
-/// Counts empty amount cells that were taken as 0 or as the balance.
-fn blank_amounts(columns: &Columns, raw: &[Option<RawSample>], recipe: &Recipe, summary: &mut DataSummary) {
+/// Decides for each column of amounts whether an empty cell means zero or that nothing was measured, and notes how many
+/// there are. In a column that is empty in more than half of the rows, people wrote only what was added.
+fn blank_amounts(
+    columns: &Columns,
+    raw: &mut [Option<RawSample>],
+    recipe: &Recipe,
+    schema: &mut Schema,
+    summary: &mut DataSummary,
+) {
+    let rows = raw.len();
     for (element, at) in &columns.elements {
         let given = |raw: &&RawSample| match &raw.composition {
             Some(RawComposition::Amounts(amounts)) => amounts.iter().any(|(symbol, _)| symbol == element.symbol()),
             Some(RawComposition::Formula(_)) | None => false,
         };
-        let blank = raw.len() - raw.iter().flatten().filter(given).count();
-        let taken = match recipe.composition.balance == Some(*element) {
-            true => "taken as the rest to 100",
-            false => "taken as 0",
+        let blank = rows - raw.iter().flatten().filter(given).count();
+        let is_balance = recipe.composition.balance == Some(*element);
+        let mostly = 2 * blank > rows;
+        let is_zero = match recipe.composition.blank {
+            _ if !recipe.composition.estimates() => true,
+            Some(Blank::Zero) => true,
+            Some(Blank::NotMeasured) => false,
+            None => mostly,
         };
-        summary.empty_cells(columns.name(*at), blank, raw.len(), taken);
+        let taken = match (is_balance, is_zero) {
+            (true, _) => "taken as the rest to 100",
+            (false, true) => "taken as 0",
+            (false, false) => "not measured: estimated from the other amounts",
+        };
+        summary.empty_cells(columns.name(*at), blank, rows, taken);
+        if is_zero && !is_balance && recipe.composition.estimates() {
+            schema.composition.blank_is_zero.push(*element);
+            // Words for not measured mean the same where most cells hold nothing else.
+            let word = |(symbol, _): &(std::borrow::Cow<str>, NotMeasured)| !mostly || symbol != element.symbol();
+            raw.iter_mut().flatten().for_each(|raw| raw.not_measured.retain(word));
+        }
     }
 }
 

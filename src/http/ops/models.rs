@@ -95,6 +95,20 @@ struct CompositionInput {
     balance: Option<String>,
     /// Elements in the training data, with their ranges.
     elements: Vec<ElementInput>,
+    /// Elements that every alloy has: an amount that is left out was not measured and is estimated. Omitted if there are
+    /// none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(example = json!(["Si", "Mn", "P", "S"]))]
+    residuals: Vec<&'static str>,
+    /// Elements whose amounts can be estimated from the others if they were not measured. Omitted if there are none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(example = json!(["C", "Si", "Mn", "P", "S", "Cr"]))]
+    estimated: Vec<&'static str>,
+    /// Amounts up to this are ignored, with a warning, of elements that the training data lacks. Omitted if there is no
+    /// such amount.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = 0.01)]
+    trace: Option<f64>,
 }
 
 /// One element of the training data.
@@ -122,6 +136,9 @@ struct ParameterInput {
     /// Largest value in the training data.
     #[serde(skip_serializing_if = "Option::is_none")]
     max: Option<f64>,
+    /// How far outside the range a value is still in domain; omitted if not at all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tolerance: Option<f64>,
     /// The valid values of a categorical parameter.
     #[serde(skip_serializing_if = "Option::is_none")]
     levels: Option<Vec<String>>,
@@ -301,6 +318,7 @@ fn detail(catalogue: &Catalogue, bundle: &Bundle) -> ModelDetail {
         Outputs::Classification { classes } => (Vec::new(), classes.clone()),
     };
     let elements = composition.elements.iter();
+    let estimated = composition.amounts.iter().flat_map(|amounts| &amounts.elements);
     ModelDetail {
         summary: summary(catalogue, bundle),
         about: manifest.about.clone(),
@@ -312,6 +330,9 @@ fn detail(catalogue: &Catalogue, bundle: &Bundle) -> ModelDetail {
             elements: elements
                 .map(|range| ElementInput { element: range.element.symbol(), min: range.min, max: range.max })
                 .collect(),
+            residuals: composition.residuals.iter().map(|element| element.symbol()).collect(),
+            estimated: estimated.map(|own| own.element.symbol()).collect(),
+            trace: Some(composition.trace).filter(|trace| *trace > 0.0),
         },
         processing: manifest.schema.processing.iter().map(parameter).collect(),
         targets,
@@ -377,6 +398,7 @@ fn parameter(parameter: &Parameter) -> ParameterInput {
         unit: parameter.unit.clone(),
         description: parameter.description.clone(),
         required: parameter.required(),
+        tolerance: Some(parameter.tolerance).filter(|tolerance| *tolerance > 0.0),
         min,
         max,
         levels,

@@ -96,6 +96,7 @@ fn checked(sample: &Sample, bundle: &Bundle) -> Sample {
         basis: Some(composition.basis()),
         balance: None,
         processing: Vec::new(),
+        not_measured: Vec::new(),
     };
     Sample::parse(&raw, &bundle.manifest().schema, "").unwrap_or_else(|_| sample.clone())
 }

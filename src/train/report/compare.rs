@@ -224,7 +224,7 @@ mod tests {
     fn doubted_rows_do_not_count() {
         let (recipe, data) = lab(&rows(60, 2));
         // The candidate has learned what is wrong with every third row; the version in use has not.
-        let wrong = |row: usize| row % 3 == 0;
+        let wrong = |row: usize| row.is_multiple_of(3);
         let validation = validation(&recipe, &data, Protocol::Grouped, |row| if wrong(row) { 0.0 } else { 5.0 });
         let in_use = active(&data, |row| if wrong(row) { 90.0 } else { 4.0 }, Some(0), None);
         assert!(!compare(&recipe, &data, &validation, &in_use, &[]).worse);

@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 
 use crate::data::{Dataset, Label, Recipe, VersionName, row_digest};
 use crate::domain::{
-    Element, Outputs, Parameter, ParameterKind, ProcessValue, RawComposition, RawSample, RawValue, Sample, Schema,
-    Target,
+    Element, NotMeasured, Outputs, Parameter, ParameterKind, ProcessValue, RawComposition, RawSample, RawValue, Sample,
+    Schema, Target,
 };
 use crate::model::{Bundle, Evaluation};
 use crate::train::evaluation::crossval::CrossValidation;
@@ -61,7 +61,10 @@ impl Incumbent {
         let known: BTreeSet<&str> = manifest.data.row_digests.iter().map(String::as_str).collect();
         // If it assumes values that our columns do not state, its digests contain values that are not in our data.
         let stated = |(theirs, ours): (&Option<Sample>, &Sample)| {
-            let blank = |name: &str| ours.assumed().iter().any(|(assumed, _)| assumed == name);
+            let blank = |name: &str| {
+                ours.assumed().iter().any(|(assumed, _)| assumed == name)
+                    || ours.unmeasured().iter().any(|element| element.symbol() == name)
+            };
             theirs.iter().flat_map(Sample::assumed).all(|(name, _)| blank(name))
         };
         let comparable = !known.is_empty() && samples.iter().zip(&data.samples).all(stated);
@@ -130,9 +133,10 @@ fn reordered(label: &Label, order: &[usize]) -> Label {
 /// A sample in raw form for another schema. Parameters that the other does not have, or for which it takes its own
 /// default, are left out.
 fn raw<'a>(sample: &Sample, own: &'a Schema, other: &Schema) -> RawSample<'a> {
-    let composition = sample.composition();
+    let composition = sample.measured();
     // After scaling to 100, rounding can put an amount slightly above 100, the limit of a single amount.
     let amount = |(element, amount): &(Element, f64)| (element.symbol().into(), amount.min(100.0));
+    let unmeasured = |element: &Element| (element.symbol().into(), NotMeasured::Blank);
     let value = |(parameter, value): (&'a Parameter, &ProcessValue)| {
         let known =
             other.processing.iter().find(|known| known.name == parameter.name && known.unit == parameter.unit)?;
@@ -151,6 +155,7 @@ fn raw<'a>(sample: &Sample, own: &'a Schema, other: &Schema) -> RawSample<'a> {
     RawSample {
         composition: Some(RawComposition::Amounts(composition.amounts().iter().map(amount).collect())),
         basis: Some(composition.basis()),
+        not_measured: sample.unmeasured().iter().map(unmeasured).collect(),
         balance: None,
         processing: own.processing.iter().zip(sample.processing()).filter_map(value).collect(),
     }
