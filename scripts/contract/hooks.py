@@ -16,6 +16,8 @@ from hypothesis import strategies as st
 
 ELEMENTS = ["C", "Si", "Mn", "Cr", "Ni", "Mo", "Cu", "Al", "Ti", "Zr", "Be", "B", "P", "La"]
 FOR_TABLES = {"encoding", "sheet", "map", "set", "other_columns", "safe_cells"}
+# Limits in a query are pairs of a property of the model and a number.
+LIMITS = {"min", "max"}
 
 
 @st.composite
@@ -74,7 +76,12 @@ def mend_prediction(case):
         for sample in [case.body, *(case.body.get("samples") or [])]:
             if isinstance(sample, dict) and "composition" in sample:
                 sample["composition"] = mend(sample["composition"])
+        for limits in (case.body.get("specification") or {}).values():
+            if limits.get("min", 0) > limits.get("max", limits.get("min", 0)):
+                limits["min"], limits["max"] = limits["max"], limits["min"]
     # Columns, sheets and encodings are those of one table: random ones fit none.
+    for name in LIMITS & set(query):
+        del query[name]
     for name in FOR_TABLES & set(query):
         if name != "safe_cells" or case.media_type not in ("text/csv", SHEET):
             del query[name]

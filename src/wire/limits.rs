@@ -1,23 +1,35 @@
 //! The limits of a specification, as they stand in a JSON body, in a query or on the command line.
 
-use serde::Deserialize;
-use utoipa::ToSchema;
+use serde::{Deserialize, Deserializer};
+use utoipa::openapi::schema::{AdditionalProperties, ObjectBuilder, Schema, Type};
 
 use crate::domain::{RawLimits, Violation};
 use crate::tables::Mapping;
 
 /// Limits of one property; at least one of the two.
-#[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[schema(as = Limits)]
-pub(crate) struct LimitsInput {
-    /// Least value, in the property's unit.
-    #[serde(default)]
-    #[schema(example = 600.0)]
+pub(super) struct LimitsInput {
+    #[serde(default, deserialize_with = "given")]
     pub(super) min: Option<f64>,
-    /// Largest value, in the property's unit.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "given")]
     pub(super) max: Option<f64>,
+}
+
+/// A number: a limit that is null is more likely a mistake than no limit.
+fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
+    f64::deserialize(deserializer).map(Some)
+}
+
+/// The schema of the limits of one property.
+pub(super) fn limits_schema() -> ObjectBuilder {
+    let limit = |text| ObjectBuilder::new().schema_type(Type::Number).description(Some(text));
+    ObjectBuilder::new()
+        .description(Some("Limits of one property, in its unit; at least one of the two"))
+        .property("min", limit("Least value").examples([serde_json::json!(600.0)]))
+        .property("max", limit("Largest value"))
+        .min_properties(Some(1))
+        .additional_properties(Some(AdditionalProperties::<Schema>::FreeForm(false)))
 }
 
 /// Reads limits as pairs, `fatigue_strength=600` or `fatigue_strength:600`: the least values and the largest ones. Errors

@@ -5,7 +5,7 @@ use utoipa::PartialSchema;
 use utoipa::openapi::schema::{AdditionalProperties, ArrayBuilder, Object, ObjectBuilder, Schema, SchemaType, Type};
 use utoipa::openapi::{Ref, RefOr};
 
-use super::limits::LimitsInput;
+use super::limits::limits_schema;
 use super::request::{ListRequest, SampleInput, SingleRequest};
 use super::schema::object_or_null;
 use crate::domain::{Outputs, Parameter, ParameterKind};
@@ -41,12 +41,17 @@ pub(crate) fn requests_of(manifest: &Manifest, naming: Naming) -> [RefOr<Schema>
                     body.properties.insert(field.to_owned(), none.into());
                 }
             }
+            Outputs::Regression { .. } if !manifest.has_chances() => {
+                let none = ObjectBuilder::new().schema_type(Type::Null);
+                let none = none.description(Some("This version of the model gives no chances"));
+                body.properties.insert("specification".to_owned(), none.into());
+            }
             Outputs::Regression { targets } => {
                 let mut limits = object_or_null()
                     .description(Some("Limits that the properties should keep, by property"))
                     .additional_properties(Some(AdditionalProperties::<Schema>::FreeForm(false)));
                 for target in targets {
-                    limits = limits.property(&target.name, LimitsInput::schema());
+                    limits = limits.property(&target.name, limits_schema());
                 }
                 body.properties.insert("specification".to_owned(), limits.into());
             }

@@ -141,7 +141,7 @@ impl Reader {
             let Some(fields) = self.fields(value, &pointer, &["min", "max"]) else { continue };
             let complaints = self.violations.len();
             let mut limit = |name: &str| {
-                let (_, value) = fields.iter().find(|(known, value)| known == name && !is_null(value))?;
+                let (_, value) = fields.iter().find(|(known, _)| known == name)?;
                 let limit = number(value);
                 if limit.is_none() {
                     self.complain(Violation::child(&pointer, name), "must be a number");

@@ -1,10 +1,9 @@
 //! Schemas of requests to any model, for the OpenAPI document.
 
-use utoipa::PartialSchema;
 use utoipa::openapi::schema::{ObjectBuilder, OneOfBuilder, Schema, SchemaType, Type};
 use utoipa::openapi::{Ref, RefOr};
 
-use super::limits::LimitsInput;
+use super::limits::limits_schema;
 use crate::domain::Element;
 
 /// Name of the composition schema in the document.
@@ -67,7 +66,7 @@ pub(super) fn any_processing() -> RefOr<Schema> {
 pub(super) fn any_specification() -> RefOr<Schema> {
     object_or_null()
         .description(Some("Limits that the properties should keep, by property"))
-        .additional_properties(Some(LimitsInput::schema()))
+        .additional_properties(Some(limits_schema()))
         .examples([serde_json::json!({"fatigue_strength": {"min": 600}, "hardness": {"max": 360}})])
         .into()
 }

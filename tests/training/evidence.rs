@@ -104,6 +104,7 @@ fn ask(bundle: &Bundle, formula: &str) -> (Sample, Predicted, Trust) {
         basis: None,
         balance: None,
         processing: Vec::new(),
+        not_measured: Vec::new(),
     };
     let sample = Sample::parse(&raw, &manifest.schema, "").unwrap();
     let features = featurize(&sample, &manifest.schema, &manifest.features);
