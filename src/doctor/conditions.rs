@@ -39,7 +39,12 @@ pub(super) fn conditions(table: &mut Table, findings: &mut Vec<Finding>) -> Vec<
         let own = &table.conditions[index];
         let mut misread = by_settings(own);
         let known: Vec<usize> = misread.iter().map(|own| own.row).collect();
-        misread.extend(by_range(own).into_iter().filter(|own| !known.contains(&own.row)));
+        // A whole group with a large number is more likely an unusual process than a repeated slip of the hand.
+        let shared = |misread: &Misread| {
+            let group = &table.groups[table.group_of[misread.row]];
+            misread.jump.is_decimal() && group.len() > 1 && group.iter().all(|row| own.values[*row] == Some(misread.value))
+        };
+        misread.extend(by_range(own).into_iter().filter(|own| !known.contains(&own.row) && !shared(own)));
         for Misread { row, value, jump, usual } in &misread {
             let Condition { column, unit, .. } = &table.conditions[index];
             let mut finding = table.doubt(FindingKind::UnitJump, *row, column, Some(*value));
