@@ -77,12 +77,13 @@ fn rows() -> String {
     rows
 }
 
-/// Crystalline castings of two systems of four and five elements.
+/// Crystalline castings of three systems of four and five elements.
 fn cast() -> String {
     let mut rows = String::from("alloy,structure\n");
     for step in 0..8 {
         rows += &format!("Co{}Cr{}Fe25Ni25,FCC\n", 20 + step, 30 - step);
         rows += &format!("Al{}Co20Cr{}Fe20Ni20,BCC\n", 16 + step, 24 - step);
+        rows += &format!("Mo25Nb{}Ti{}V25,BCC\n", 20 + step, 30 - step);
     }
     rows
 }
@@ -148,13 +149,13 @@ fn a_held_out_group_is_held_out_with_its_evidence() {
     let known: Vec<usize> = (0..data.samples.len()).filter(|row| !data.groups[*row].contains("Zr")).collect();
     let learned = joined.and_evidence(&known);
     let evidence = |rows: &[usize]| rows.iter().filter(|row| !joined.labels[**row].is_measured()).count();
-    assert_eq!((evidence(&learned), learned.len()), (16, known.len() + 16));
+    assert_eq!((evidence(&learned), learned.len()), (24, known.len() + 24));
     assert!(learned.iter().all(|row| !joined.groups[*row].contains("Zr")));
     let all: Vec<usize> = (0..data.samples.len()).collect();
-    assert_eq!(evidence(&joined.and_evidence(&all)), 17);
+    assert_eq!(evidence(&joined.and_evidence(&all)), 25);
     let trained = train(&recipe, &data);
     let record = &trained.manifest.data;
-    assert_eq!((record.rows, record.row_digests.len(), record.evidence[0].rows), (40, 40, 17));
+    assert_eq!((record.rows, record.row_digests.len(), record.evidence[0].rows), (40, 40, 25));
 }
 
 #[test]
@@ -169,9 +170,9 @@ fn answers_say_what_they_are_about_and_what_concerns_them() {
     assert_eq!(ask(&bundle, "Cu45Zr55").2.warnings, Vec::<String>::new());
     // Near nothing measured, though all of its elements were seen.
     let (_, _, far) = ask(&bundle, "Al70Y20Gd10");
-    assert!(far.reasons.iter().any(|reason| reason.starts_with("no measured alloy of this kind: ")), "{far:?}");
+    assert!(far.reasons.iter().any(|reason| reason.starts_with("no measured alloy of this kind")), "{far:?}");
     let card = model_card(bundle.manifest());
-    for words in ["Castings and ribbons.", "Nothing is known of powders.", "`cast.csv`: 16 alloys that are not BMG"] {
+    for words in ["Castings and ribbons.", "Nothing is known of powders.", "`cast.csv`: 24 alloys that are not BMG"] {
         assert!(card.contains(words), "{words} in {card}");
     }
     let mut reworded = trained.manifest.clone();
