@@ -26,12 +26,15 @@ const fn section(heading: &'static str, of: &'static str, at: &'static str) -> S
 }
 
 /// The sections, in the order of the page.
-const SECTIONS: [Section; 21] = [
+const SECTIONS: [Section; 24] = [
     section("Top of the file", "", ""),
+    section("[[limits]]", "ConditionalLimit", "limits"),
+    section("limits.when", "Condition", "limits.when"),
     section("[composition]", "CompositionRecipe", "composition"),
     section("[[processing]]", "ParameterRecipe", "processing"),
     section("[[targets]]", "TargetRecipe", "targets"),
     section("[class]", "ClassRecipe", "class"),
+    section("[[evidence]]", "EvidenceRecipe", "evidence"),
     section("[filter]", "RowFilter", "filter"),
     section("[features]", "FeatureSpec", "features"),
     section("[features.image]", "ImageSpec", "features.image"),
@@ -41,10 +44,10 @@ const SECTIONS: [Section; 21] = [
     section("[network], by name", "Preset", "network"),
     section("[training]", "Training", "training"),
     section("share", "Share", "share"),
-    section("[[committee]] with kind = \"kernel\"", "GpRecipe", "kernel"),
-    section("[[committee]] with kind = \"forest\"", "ForestRecipe", "forest"),
-    section("[[committee]] with kind = \"boosting\"", "BoostingRecipe", "boosting"),
-    section("[[committee]] with kind = \"network\"", "NetworkMemberRecipe", "network_member"),
+    section("[[committee]] with kind = \"kernel\"", "MemberRecipe:kernel", "kernel"),
+    section("[[committee]] with kind = \"forest\"", "MemberRecipe:forest", "forest"),
+    section("[[committee]] with kind = \"boosting\"", "MemberRecipe:boosting", "boosting"),
+    section("[[committee]] with kind = \"network\"", "MemberRecipe:network", "network_member"),
     section("[teacher]", "TeacherRecipe", "teacher"),
     section("[calibration]", "CalibrationRecipe", "calibration"),
     section("[[committee]]", "MemberRecipe", "committee"),
@@ -133,9 +136,17 @@ impl Page<'_> {
         )
     }
 
-    /// The schema of a type; that of the recipe for an empty name.
+    /// The schema of a type; that of the recipe for an empty name; that of a kind for `Type:kind`.
     fn definition(&self, name: &str) -> Option<&Value> {
-        if name.is_empty() { Some(self.schema) } else { self.schema.get("$defs")?.get(name) }
+        if name.is_empty() {
+            return Some(self.schema);
+        }
+        let (name, kind) = name.split_once(':').unwrap_or((name, ""));
+        let own = self.schema.get("$defs")?.get(name)?;
+        let Some(kinds) = own.get("oneOf").and_then(Value::as_array).filter(|_| !kind.is_empty()) else {
+            return Some(own);
+        };
+        kinds.iter().find(|own| own.pointer("/properties/kind/const").and_then(Value::as_str) == Some(kind))
     }
 
     fn fields(
@@ -303,7 +314,8 @@ mod tests {
         }
         assert!(seen > 60 && bare.is_empty(), "{seen} fields; without a comment: {bare:?}");
         for section in &SECTIONS {
-            assert!(section.of.is_empty() || schema["$defs"].get(section.of).is_some(), "{}", section.of);
+            let page = Page { schema: &schema, limits: limits() };
+            assert!(page.definition(section.of).is_some(), "{}", section.of);
         }
         // Comments for people who read the code have links that mean nothing here.
         assert!(!page.contains("[`Training::"), "{page}");

@@ -128,12 +128,19 @@ fn by_range(condition: &Condition) -> Vec<Misread> {
         return Vec::new();
     }
     let fence = (low - OUTSIDE * width, high + OUTSIDE * width);
+    // A parameter that spans decades is wide in logarithms, too.
+    let decades = if low > 0.0 { (high / low).ln().max(0.02) } else { 0.0 };
+    let usual = |value: f64| {
+        let in_logs = value > 0.0 && low > 0.0;
+        (fence.0..=fence.1).contains(&value)
+            || in_logs && (value / high).ln() <= OUTSIDE * decades && (low / value).ln() <= OUTSIDE * decades
+    };
     let inner: Vec<f64> = known.iter().copied().filter(|value| (fence.0..=fence.1).contains(value)).collect();
     let ends = inner.iter().fold((f64::MAX, f64::MIN), |(low, high), own| (low.min(*own), high.max(*own)));
     let mut misread = Vec::new();
     for (row, value) in condition.values.iter().enumerate() {
         let Some(value) = *value else { continue };
-        if (fence.0..=fence.1).contains(&value) {
+        if usual(value) {
             continue;
         }
         let apart = |factor: f64| value > factor * ends.1.max(0.0) || (value > 0.0 && value * factor < ends.0);

@@ -18,6 +18,7 @@ pub(super) const RECIPE: &str = r#"
         { name = "elongation", unit = "%" },
     ]
     network = { preset = "MCVN-paper", attention = "self" }
+    features = { image = { basis = "atomic_percent", balance = true } }
     training = { members = 1, steps = 1, learning_rate = 1e-3, warmup = 0, weight_decay = 0.0, clip_norm = 1.0, ema = 0.9 }
 "#;
 
