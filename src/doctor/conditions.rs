@@ -42,7 +42,9 @@ pub(super) fn conditions(table: &mut Table, findings: &mut Vec<Finding>) -> Vec<
         // A whole group with a large number is more likely an unusual process than a repeated slip of the hand.
         let shared = |misread: &Misread| {
             let group = &table.groups[table.group_of[misread.row]];
-            misread.jump.is_decimal() && group.len() > 1 && group.iter().all(|row| own.values[*row] == Some(misread.value))
+            misread.jump.is_decimal()
+                && group.len() > 1
+                && group.iter().all(|row| own.values[*row] == Some(misread.value))
         };
         misread.extend(by_range(own).into_iter().filter(|own| !known.contains(&own.row) && !shared(own)));
         for Misread { row, value, jump, usual } in &misread {
