@@ -68,8 +68,9 @@ impl Kind {
     }
 }
 
-/// A planted error: the lines of which one should be named, and by which share of itself a value changed.
+/// A planted error: the lines of which one should be named, the column, and by which share of itself a value changed.
 pub(crate) struct Planted {
+    pub(crate) column: usize,
     pub(crate) lines: Vec<u64>,
     pub(crate) change: f64,
 }
@@ -92,6 +93,11 @@ impl Sheet {
 
     pub(crate) fn text(&self) -> String {
         text(&self.header, &self.rows)
+    }
+
+    /// The name of a column.
+    pub(crate) fn column(&self, at: usize) -> &str {
+        &self.header[at]
     }
 
     fn at(&self, column: &str) -> usize {
@@ -122,9 +128,11 @@ impl Sheet {
                 let at = self.at(target.column());
                 copy[at] = format!("{:.0}", copy[at].parse::<f64>().unwrap() * factor);
                 rows.push(copy);
-                planted.push(Planted { lines: vec![row as u64 + 2, rows.len() as u64 + 1], change: factor.ln().abs() });
+                let lines = vec![row as u64 + 2, rows.len() as u64 + 1];
+                planted.push(Planted { column: at, lines, change: factor.ln().abs() });
             } else if let Some(change) = self.change(recipe, kind, column, &mut rows[row], &mut random) {
-                planted.push(Planted { lines: vec![row as u64 + 2], change });
+                let changed = (0..rows[row].len()).find(|at| rows[row][*at] != self.rows[row][*at]).unwrap_or(0);
+                planted.push(Planted { column: changed, lines: vec![row as u64 + 2], change });
             }
         }
         (text(&self.header, &rows), planted)

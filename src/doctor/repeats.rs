@@ -9,7 +9,7 @@ use super::robust::median;
 use super::table::Table;
 
 /// Results differ if they are further apart than this, in standard deviations of a difference, …
-const APART: f64 = 4.5;
+const APART: f64 = 3.0;
 /// … and by this share of the larger one.
 const SHARE: f64 = 0.03;
 /// Without an idea of how much a property scatters, results differ from this share on.

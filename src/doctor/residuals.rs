@@ -4,6 +4,7 @@
 //! first by medians over rows of other groups, then by a Gaussian process without the values that looked wrong so far.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use super::jumps::{Jump, jumps};
 use super::kernel::{Fitted, LeftOut, Lengths, Point, alike};
@@ -11,7 +12,7 @@ use super::robust::{correlation, median, quantile, spread};
 use super::table::{Property, Table};
 
 /// How often the values are fitted again without those that looked wrong.
-const ROUNDS: usize = 3;
+const ROUNDS: usize = 4;
 /// A value further off than this, in standard deviations, teaches nothing in the next round.
 const IGNORED_BEYOND: f64 = 4.5;
 /// The same for the first round, which only knows medians.
@@ -22,6 +23,8 @@ const MEDIAN_OF: usize = 15;
 const CHOSEN_BY: usize = 280;
 /// Number of rows around a row that say how much values scatter there.
 const AROUND: usize = 40;
+/// Where values scatter less than usual they are judged no stricter than by this share of the usual.
+const LEAST_LOCAL: f64 = 0.8;
 /// Properties with fewer values are not judged.
 pub(super) const LEAST_VALUES: usize = 12;
 
@@ -95,17 +98,8 @@ pub(super) struct Residuals {
 pub(super) struct BlockFit {
     pub(super) property: usize,
     pub(super) rows: Vec<usize>,
-    fitted: std::rc::Rc<Fitted>,
+    fitted: Rc<Fitted>,
     left: LeftOut,
-    lengths: Lengths,
-}
-
-impl BlockFit {
-    /// What the others would say of a row of the block (by its place) if it stood at `point`.
-    pub(super) fn elsewhere(&self, place: usize, point: &Point, points: &[Point]) -> f64 {
-        let likeness: Vec<f64> = self.rows.iter().map(|row| alike(point, &points[*row], &self.lengths)).collect();
-        self.fitted.elsewhere(&self.left, place, &likeness)
-    }
 }
 
 impl Residuals {
@@ -159,7 +153,8 @@ pub(super) fn judge(table: &Table, points: &[Point], blocks: &[Vec<usize>]) -> R
     for (property, values) in learned.iter().enumerate().filter(|(property, _)| forms[*property].is_some()) {
         first_doubts(points, blocks, values, &mut doubted[property]);
     }
-    let lengths = choose(points, blocks, &learned, &doubted, &forms);
+    let lengths: Vec<Lengths> =
+        (0..forms.len()).map(|property| choose(points, blocks, &learned[property], &doubted[property])).collect();
     let mut result = Residuals {
         judged: vec![vec![None; forms.len()]; points.len()],
         correlation: vec![vec![0.0; forms.len()]; forms.len()],
@@ -168,7 +163,7 @@ pub(super) fn judge(table: &Table, points: &[Point], blocks: &[Vec<usize>]) -> R
         fits: Vec::new(),
     };
     for round in 0..ROUNDS {
-        fit(&mut result, points, blocks, &learned, &doubted, lengths);
+        fit(&mut result, points, blocks, &learned, &doubted, &lengths);
         standardise(&mut result, &learned, &doubted);
         correlate(&mut result, &learned);
         if round + 1 == ROUNDS {
@@ -278,63 +273,38 @@ fn nearest(points: &[Point], blocks: &[Vec<usize>]) -> Vec<Vec<usize>> {
     nearest
 }
 
-/// Chooses the lengths of the kernel by how well left-out values are answered on some groups.
-fn choose(
-    points: &[Point],
-    blocks: &[Vec<usize>],
-    learned: &[Vec<Option<f64>>],
-    doubted: &[Vec<bool>],
-    forms: &[Option<Form>],
-) -> Lengths {
-    let Some(block) = blocks.iter().max_by_key(|block| block.len()) else { return Lengths::default() };
+/// Chooses the lengths of the kernel for a property, by how well left-out values are answered on some groups.
+fn choose(points: &[Point], blocks: &[Vec<usize>], learned: &[Option<f64>], doubted: &[bool]) -> Lengths {
+    let mut best = Lengths::default();
+    let Some(block) = blocks.iter().max_by_key(|block| block.len()) else { return best };
     let mut groups: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
-    block.iter().for_each(|row| groups.entry(points[*row].group).or_default().push(*row));
+    let sound = block.iter().filter(|row| learned[**row].is_some() && !doubted[**row]);
+    sound.for_each(|row| groups.entry(points[*row].group).or_default().push(*row));
     let stride = block.len().div_ceil(CHOSEN_BY);
     let rows: Vec<usize> = groups.into_values().step_by(stride.max(1)).flatten().take(CHOSEN_BY).collect();
     let own: Vec<&Point> = rows.iter().map(|row| &points[*row]).collect();
-    let judged: Vec<usize> = (0..forms.len()).filter(|property| forms[*property].is_some()).collect();
-    let ignored: Vec<bool> = rows
-        .iter()
-        .map(|row| judged.iter().any(|property| doubted[*property][*row] || learned[*property][*row].is_none()))
-        .collect();
+    let values: Vec<f64> = rows.iter().filter_map(|row| learned[*row]).collect();
     let loss = |lengths: &Lengths| {
-        let Some(fitted) = Fitted::new(&own, &ignored, lengths) else { return f64::INFINITY };
-        let mut loss = 0.0;
-        for property in &judged {
-            let values: Vec<f64> = rows.iter().map(|row| learned[*property][*row].unwrap_or(0.0)).collect();
-            let left = fitted.left_out(&values);
-            let terms = left.residual.iter().zip(&left.deviation).zip(&ignored).filter(|(_, ignored)| !**ignored);
-            loss += terms
-                .map(|((off, deviation), _)| (off / deviation).powi(2).min(16.0) / 2.0 + deviation.ln())
-                .sum::<f64>();
-        }
-        loss
+        let Some(fitted) = Fitted::new(&own, &vec![false; own.len()], lengths) else { return f64::INFINITY };
+        let left = fitted.left_out(&values);
+        let term = |(off, deviation): (&f64, &f64)| (off / deviation).powi(2).min(16.0) / 2.0 + deviation.ln();
+        left.residual.iter().zip(&left.deviation).map(term).sum::<f64>()
     };
-    let mut best = (loss(&Lengths::default()), Lengths::default());
-    let mut attempt = |lengths: Lengths| {
+    if rows.len() < LEAST_VALUES {
+        return best;
+    }
+    let mut least = loss(&best);
+    let mut attempt = |lengths: Lengths, best: &mut Lengths| {
         let own = loss(&lengths);
-        if own < best.0 {
-            best = (own, lengths);
+        if own < least {
+            (least, *best) = (own, lengths);
         }
-        best.1
     };
-    let mut lengths = Lengths::default();
-    for noise in [0.003, 0.01, 0.1, 0.3] {
-        lengths = attempt(Lengths { noise, ..Lengths::default() });
-    }
-    for conditions in [0.35, 0.6, 1.7, 3.0] {
-        let from = lengths;
-        lengths = attempt(Lengths { conditions, ..from });
-    }
-    for amounts in [1.0, 2.0, 8.0] {
-        let from = lengths;
-        lengths = attempt(Lengths { amounts, ..from });
-    }
-    let from = lengths;
-    for noise in [from.noise / 1.8, from.noise * 1.8] {
-        lengths = attempt(Lengths { noise, ..lengths });
-    }
-    lengths
+    [0.003, 0.01, 0.1, 0.3].into_iter().for_each(|noise| attempt(Lengths { noise, ..best }, &mut best));
+    [0.35, 0.6, 1.7, 3.0].into_iter().for_each(|conditions| attempt(Lengths { conditions, ..best }, &mut best));
+    [1.0, 2.0, 8.0].into_iter().for_each(|amounts| attempt(Lengths { amounts, ..best }, &mut best));
+    [0.55, 1.8].into_iter().for_each(|factor| attempt(Lengths { noise: best.noise * factor, ..best }, &mut best));
+    best
 }
 
 /// Fits each property on each block. Properties with equal gaps share a matrix.
@@ -344,12 +314,12 @@ fn fit(
     blocks: &[Vec<usize>],
     learned: &[Vec<Option<f64>>],
     doubted: &[Vec<bool>],
-    lengths: Lengths,
+    lengths: &[Lengths],
 ) {
     result.fits.clear();
     for rows in blocks {
         let own: Vec<&Point> = rows.iter().map(|row| &points[*row]).collect();
-        let mut known: BTreeMap<Vec<bool>, std::rc::Rc<Fitted>> = BTreeMap::new();
+        let mut known: Vec<(Vec<bool>, Lengths, Rc<Fitted>)> = Vec::new();
         for property in (0..learned.len()).filter(|property| result.forms[*property].is_some()) {
             let missing: Vec<bool> = rows.iter().map(|row| learned[property][*row].is_none()).collect();
             // A row that is doubted in one property teaches none: so that one matrix is enough for most files.
@@ -358,12 +328,14 @@ fn fit(
                 .zip(&missing)
                 .map(|(row, missing)| *missing || doubted.iter().any(|doubted| doubted[*row]))
                 .collect();
-            let fitted = match known.get(&ignored) {
-                Some(fitted) => std::rc::Rc::clone(fitted),
+            let lengths = lengths[property];
+            let same = known.iter().find(|(other, of, _)| *other == ignored && *of == lengths);
+            let fitted = match same {
+                Some((.., fitted)) => Rc::clone(fitted),
                 None => {
                     let Some(fitted) = Fitted::new(&own, &ignored, &lengths) else { continue };
-                    let fitted = std::rc::Rc::new(fitted);
-                    known.insert(ignored, std::rc::Rc::clone(&fitted));
+                    let fitted = Rc::new(fitted);
+                    known.push((ignored, lengths, Rc::clone(&fitted)));
                     fitted
                 }
             };
@@ -373,7 +345,7 @@ fn fit(
                 let (said, deviation) = (values[place] - left.residual[place], left.deviation[place]);
                 result.judged[*row][property] = Some(Judged { said, deviation });
             }
-            result.fits.push(BlockFit { property, rows: rows.clone(), fitted, left, lengths });
+            result.fits.push(BlockFit { property, rows: rows.clone(), fitted, left });
         }
     }
 }
@@ -402,7 +374,7 @@ fn standardise(result: &mut Residuals, learned: &[Vec<Option<f64>>], doubted: &[
             .collect();
         for (row, local) in local.into_iter().enumerate() {
             if let Some(judged) = &mut result.judged[row][property] {
-                judged.deviation *= overall * local.max(0.8);
+                judged.deviation *= overall * local.max(LEAST_LOCAL);
             }
         }
     }
