@@ -60,10 +60,13 @@ fn names(elements: &[Element]) -> String {
     elements.iter().map(|element| element.symbol()).collect::<Vec<_>>().join(" ")
 }
 
+/// Fills what is missing in a row: each amount, and its standard deviation if the method gives one.
+type Fill = dyn Fn(&AmountDistribution, &[Vec<f64>], &[Option<f64>]) -> Vec<(f64, Option<f64>)>;
+
 /// A way to estimate the logarithms of hidden amounts, with their standard deviations where it gives any.
 struct Method {
     name: String,
-    fill: Box<dyn Fn(&AmountDistribution, &[Vec<f64>], &[Option<f64>]) -> Vec<(f64, Option<f64>)>>,
+    fill: Box<Fill>,
 }
 
 /// The distribution with other factors of its correlations and variances. The fitted one has correlations × 0.95.

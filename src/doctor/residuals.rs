@@ -387,17 +387,15 @@ fn correlate(result: &mut Residuals, learned: &[Vec<Option<f64>>]) {
         let judged = result.judged[row][property]?;
         learned[property][row].map(|value| (value - judged.said) / judged.deviation)
     };
-    let mut matrix = vec![vec![0.0; count]; count];
-    for one in 0..count {
-        matrix[one][one] = 1.0;
-        for other in 0..one {
-            let pairs: Vec<(f64, f64)> =
-                (0..result.judged.len()).filter_map(|row| Some((off(row, one)?, off(row, other)?))).collect();
-            // Pulled to 0, so that the matrix can be inverted and chance correlations of few rows count little.
-            let shrunk = correlation(&pairs) * 0.97 * pairs.len() as f64 / (pairs.len() as f64 + 10.0);
-            matrix[one][other] = shrunk;
-            matrix[other][one] = shrunk;
+    let pair = |one: usize, other: usize| {
+        if one == other {
+            return 1.0;
         }
-    }
-    result.correlation = matrix;
+        let (one, other) = (one.max(other), one.min(other));
+        let rows = 0..result.judged.len();
+        let pairs: Vec<(f64, f64)> = rows.filter_map(|row| Some((off(row, one)?, off(row, other)?))).collect();
+        // Pulled to 0, so that the matrix can be inverted and chance correlations of few rows count little.
+        correlation(&pairs) * 0.97 * pairs.len() as f64 / (pairs.len() as f64 + 10.0)
+    };
+    result.correlation = (0..count).map(|one| (0..count).map(|other| pair(one, other)).collect()).collect();
 }

@@ -58,7 +58,7 @@ fn unphysical(property: &Property, value: f64) -> Option<String> {
 /// others.
 pub(super) fn values(table: &Table, residuals: &Residuals, explained: &[bool], findings: &mut Vec<Finding>) {
     let mut inverses: BTreeMap<Vec<usize>, Option<Mat<f64>>> = BTreeMap::new();
-    for number in 0..table.rows() {
+    for (number, explained) in explained.iter().enumerate().take(table.rows()) {
         let mut row = Row { number, values: table.properties.iter().map(|property| property.values[number]).collect() };
         physics(table, residuals, &mut row, findings);
         let measured: Vec<usize> = (0..row.values.len())
@@ -69,7 +69,7 @@ pub(super) fn values(table: &Table, residuals: &Residuals, explained: &[bool], f
         let together = Together { residuals, measured: &measured, inverse };
         misread(table, &together, &mut row, findings);
         let named = contradictions(table, residuals, &mut row, findings);
-        if !explained[number] && !named {
+        if !explained && !named {
             noise(table, &together, &row, findings);
         }
     }

@@ -355,7 +355,10 @@ async fn what_killed_processes_left_is_gone_after_the_next_start() {
     assert_eq!(names(&models), [".staging-living", "recipe.toml"]);
     assert_eq!(names(&jobs), [id.to_string(), "9".to_owned()]);
     let left = names(&job);
-    assert!(left.iter().all(|name| ["data.csv", "log.txt", "recipe.toml"].contains(&name.as_str())), "{left:?}");
+    assert!(
+        left.iter().all(|name| ["data-report.json", "data.csv", "log.txt", "recipe.toml"].contains(&name.as_str())),
+        "{left:?}"
+    );
     server.signal_stop();
     server.ended().await.unwrap();
     drop(lock);

@@ -78,7 +78,12 @@ async fn evidence_comes_with_a_job_and_answers_say_what_they_are_about() {
     assert!(!lacks(&done), "{done:#}");
     let version = done["version"].as_str().unwrap();
     let promote = format!("/admin/models/glasses/versions/{version}/promote");
-    let promoted = server.admin(Method::POST, &promote, &lab.key).json(&json!({"force": true})).send().await.unwrap();
+    let promoted = server
+        .admin(Method::POST, &promote, &lab.key)
+        .json(&json!({"force": true, "reason": "a test"}))
+        .send()
+        .await
+        .unwrap();
     assert_eq!(promoted.status(), 200, "{}", promoted.text().await.unwrap());
 
     let answer = server.answer("/models/glasses/predict", &json!({"composition": "Zr53Cu27Al10Ni10"})).await;
