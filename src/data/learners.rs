@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::{Architecture, AttentionMode, Share};
 
-/// Settings of the training loop. Numbers that are left out are those of [`Training::default`].
+/// Settings of the training loop. Numbers that are left out are those of the default learners.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Training {

@@ -162,8 +162,8 @@ fn a_class_that_none_of_its_neighbours_has() {
         let carbon = carbon + 0.001 * f64::from(row % 60);
         text += &format!(
             "H{row},{carbon:.3},0.2,0.7,0.01,{:.2},0.005,{},{level}\n",
-            0.1 * f64::from(row % 7),
-            20 + row % 5
+            0.5 + 0.02 * f64::from(row % 7),
+            20 + row % 2
         );
     }
     let report = examine(&recipe, &Dataset::read(text.as_bytes(), &recipe).unwrap());

@@ -277,9 +277,12 @@ fn noise(table: &Table, together: &Together, row: &Row, findings: &mut Vec<Findi
     findings.push(finding);
 }
 
-/// The measured rows most like a row.
+/// The measured rows most like a row, those of its own group first.
 fn neighbours(table: &Table, residuals: &Residuals, row: usize, property: usize) -> Vec<Neighbour> {
     let nearest = residuals.nearest[row].iter();
     let known = nearest.filter_map(|other| table.properties[property].values[*other].map(|value| (*other, value)));
-    known.take(NAMED).map(|(other, value)| table.neighbour(other, value)).collect()
+    let mut known: Vec<Neighbour> = known.map(|(other, value)| table.neighbour(other, value)).collect();
+    known.sort_by_key(|own| Some(&own.group) != table.data.groups.get(row));
+    known.truncate(NAMED);
+    known
 }
