@@ -90,5 +90,5 @@ async fn what_a_stream_is_read_as_follows_it() {
     let answer = String::from_utf8(answer).unwrap();
     let (_, trailers) = answer.split_once("\r\n0\r\n").unwrap();
     assert!(answer.contains("columns that are no input were carried along: heat"), "{answer}");
-    assert!(trailers.starts_with("mcvn-notes: [\"Mn: below a limit"), "{trailers}");
+    assert!(trailers.starts_with("mcvn-notes: [") && trailers.contains("\"Mn: below a limit"), "{trailers}");
 }
