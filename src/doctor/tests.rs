@@ -152,20 +152,6 @@ fn class_recipe() -> String {
     format!("{}class = {{ column = \"kind\", levels = [\"a\", \"b\"] }}\n{}", &RECIPE[..start], &RECIPE[end..])
 }
 
-#[test]
-fn a_class_that_none_of_its_neighbours_has() {
-    let recipe = Recipe::parse(&class_recipe()).unwrap();
-    let mut text = "heat,C,Si,Mn,P,Cr,N,temperature,kind\n".to_owned();
-    for row in 0..120 {
-        let (carbon, level) = if row < 60 { (0.1, "a") } else { (0.6, "b") };
-        let level = if row == 30 { "b" } else { level };
-        let carbon = carbon + 0.001 * f64::from(row % 60);
-        text += &format!("H{row},{carbon:.3},0.2,0.7,0.01,{:.2},0.005,{},{level}\n", 0.5, 20);
-    }
-    let report = examine(&recipe, &Dataset::read(text.as_bytes(), &recipe).unwrap());
-    assert_eq!(report.doubted_lines(), [32], "{report}");
-}
-
 fn cell() -> impl Strategy<Value = String> {
     prop_oneof![
         4 => (0u32..4).prop_map(|value| value.to_string()),
