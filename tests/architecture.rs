@@ -32,7 +32,7 @@ const FORBIDDEN: [(&str, &[&str]); 24] = [
     ("model", &["tokio", "axum", "std::fs", "std::path"]),
     ("data", &["candle", "tokio", "axum", "std::fs", "std::path"]),
     ("train", &["tokio", "axum", "std::fs", "std::path"]),
-    ("doctor", &["candle", "tokio", "axum", "std::fs", "std::path"]),
+    ("doctor", &["candle", "tokio", "axum", "std::path"]),
     ("registry", &["tokio", "axum"]),
     ("keys", &["candle", "tokio", "axum"]),
     ("store", &["candle", "tokio", "axum"]),
